@@ -1,1 +1,16 @@
-//! x
+//! The host of Gradus: adapters to the outside, the HTTP server, the workers and the command line.
+//!
+//! Architecture invariants, kept by the tidy test in `tests/e2e`:
+//!
+//! * The word sled occurs in `adapters/store_sled` only, wasmtime in `adapters/scorer_wasm` only.
+//! * No code here decides what the core can: handlers parse, call one use case and map.
+//! * Only `config` reads the environment; only `main` and `wiring` point at adapters.
+//! * Participants' bytes never touch a path that their names could choose.
+
+pub mod adapters;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod http;
+pub mod worker;
+pub mod workspace;

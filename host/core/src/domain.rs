@@ -1,0 +1,20 @@
+//! The words of Gradus as types, and the rules that hold between them. Pure: no port, no I/O, no clock.
+
+pub mod board;
+pub mod challenge;
+pub mod digest;
+pub mod event;
+pub mod id;
+pub mod job;
+pub mod limits;
+
+pub mod metric;
+pub mod operation;
+
+pub mod quota;
+pub mod report;
+pub mod submission;
+pub mod token;
+pub mod tree;
+pub mod units;
+

@@ -1,0 +1,260 @@
+//! A challenge as it was published: phases, tasks, leaderboards, solutions. Immutable; a change is a new version.
+//!
+//! How it is written in `challenge.toml` is `manifest`'s matter.
+
+use super::board::Rule;
+use super::digest::Digest;
+use super::id::{ChallengeId, EntrantId, LeaderboardId, PhaseId, TaskId};
+use super::limits::Limits;
+use super::metric::{Description, Direction};
+use super::quota::QuotaRule;
+use super::submission::Lane;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Who may read pages, boards and public data without a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Everybody, and it is in the lists.
+    Public,
+    /// Everybody who knows its name.
+    Listed,
+    /// Only those with a token for it.
+    Private,
+}
+
+/// The whole challenge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Its name.
+    pub id: ChallengeId,
+    /// What people read.
+    pub title: String,
+    /// One line for lists.
+    pub summary: String,
+    /// Licence of the data.
+    pub licence: Option<String>,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// In order of time; they may touch and do not overlap.
+    pub phases: Vec<Phase>,
+    /// At least one.
+    pub tasks: Vec<Task>,
+    /// May be empty.
+    pub leaderboards: Vec<Leaderboard>,
+    /// The organizer's own submissions.
+    pub solutions: Vec<Solution>,
+}
+
+/// A span of time in which a task is open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Its name.
+    pub id: PhaseId,
+    /// What people read.
+    pub title: String,
+    /// From then on, inclusive.
+    pub starts: Timestamp,
+    /// Until then, exclusive; `None` on the last phase only.
+    pub ends: Option<Timestamp>,
+    /// What is graded in it.
+    pub task: TaskId,
+    /// All of them hold at once.
+    pub quota: Vec<QuotaRule>,
+    /// Submissions of one entrant that run at once.
+    pub concurrent: u32,
+    /// Submissions of one entrant that wait, at most.
+    pub max_queued: u32,
+}
+
+/// Where an instant lies to a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PhaseState {
+    /// Not yet open.
+    Upcoming,
+    /// Open.
+    Open,
+    /// Over.
+    Closed,
+}
+
+impl Phase {
+    /// How the phase stands at `now`. It opens at the instant of `starts` and is over at the instant of `ends`.
+    pub fn state(&self, now: Timestamp) -> PhaseState {
+        if now < self.starts {
+            PhaseState::Upcoming
+        } else if self.ends.is_some_and(|ends| now >= ends) {
+            PhaseState::Closed
+        } else {
+            PhaseState::Open
+        }
+    }
+}
+
+/// Where a task's scorer comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScorerSource {
+    /// A stock scorer, by name.
+    Stock(String),
+    /// A component in the folder.
+    Component(String),
+    /// A crate in the folder; the command line builds it and uploads the bytes.
+    Crate(String),
+}
+
+/// What is asked, and how it is graded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its name.
+    pub id: TaskId,
+    /// What may be handed in.
+    pub accepts: Vec<Lane>,
+    /// Hidden reference data: a file or folder of the challenge's.
+    pub reference: String,
+    /// Public data: a file or folder.
+    pub public: Option<String>,
+    /// The sample submission: a file or folder.
+    pub template: Option<String>,
+    /// Where the scorer comes from.
+    pub scorer: ScorerSource,
+    /// Parameters for the scorer, a JSON object with sorted keys.
+    pub params: String,
+    /// Limits of one run.
+    pub limits: Limits,
+}
+
+/// One column of a leaderboard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// The metric.
+    pub metric: String,
+    /// Replaces the metric's title.
+    pub title: Option<String>,
+    /// Replaces the metric's precision.
+    pub precision: Option<u8>,
+    /// Replaces the metric's direction.
+    pub direction: Option<Direction>,
+    /// Seen by organizers only; it still breaks ties.
+    pub hidden: bool,
+}
+
+/// An ordered list of entrants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Leaderboard {
+    /// Its name.
+    pub id: LeaderboardId,
+    /// The phases whose submissions it takes.
+    pub phases: Vec<PhaseId>,
+    /// Which submission of an entrant stands.
+    pub rule: Rule,
+    /// The first is the primary one; the others break ties in order.
+    pub columns: Vec<Column>,
+    /// The split by which entries are chosen, and that is shown.
+    pub split: Option<String>,
+    /// From then on the other splits are shown too.
+    pub reveal: Option<Timestamp>,
+}
+
+impl Leaderboard {
+    /// Whether participants may see scores of `split` at `now`. Scores without a split hide nothing.
+    pub fn shows(&self, split: Option<&str>, now: Timestamp) -> bool {
+        split.is_none() || self.split.as_deref() == split || self.reveal.is_some_and(|reveal| now >= reveal)
+    }
+}
+
+/// What a solution must give.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Expected {
+    /// These scores, within each metric's precision; the key is `metric` or `metric@split`.
+    Scores(BTreeMap<String, f64>),
+    /// This outcome, by its word, and this many problems if said.
+    Outcome {
+        /// The word.
+        word: String,
+        /// The number of problems.
+        problems: Option<u64>,
+    },
+}
+
+/// A submission of the organizer's own, kept with the challenge: what `check` runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Solution {
+    /// A file or folder.
+    pub path: String,
+    /// The task that it is for.
+    pub task: TaskId,
+    /// What it must give.
+    pub expected: Expected,
+}
+
+impl Challenge {
+    /// The phase called `id`.
+    pub fn phase(&self, id: &PhaseId) -> Option<&Phase> {
+        self.phases.iter().find(|phase| phase.id == *id)
+    }
+
+    /// The task called `id`.
+    pub fn task(&self, id: &TaskId) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.id == *id)
+    }
+
+    /// The leaderboard called `id`.
+    pub fn leaderboard(&self, id: &LeaderboardId) -> Option<&Leaderboard> {
+        self.leaderboards.iter().find(|board| board.id == *id)
+    }
+
+    /// The leaderboards that take submissions of `phase`.
+    pub fn boards_of<'a>(&'a self, phase: &'a PhaseId) -> impl Iterator<Item = &'a Leaderboard> {
+        self.leaderboards.iter().filter(move |board| board.phases.contains(phase))
+    }
+
+    /// The phase that is open at `now`.
+    pub fn open_phase(&self, now: Timestamp) -> Option<&Phase> {
+        self.phases.iter().find(|phase| phase.state(now) == PhaseState::Open)
+    }
+}
+
+/// The scorer of a task as it was admitted at publication.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskScorer {
+    /// The component; also its blob.
+    pub component: Digest,
+    /// What it said of itself under the task's parameters.
+    pub description: Description,
+    /// Keys the digest of the reference data that is shown outside; hex, 32 bytes.
+    pub salt: String,
+}
+
+/// One published version of a challenge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// What was published.
+    pub challenge: Challenge,
+    /// Counted from 1.
+    pub version: u32,
+    /// All files of the folder: a JSON [`Tree`](super::tree::Tree).
+    pub files: super::submission::Body,
+    /// Digest of the folder's tree.
+    pub digest: Digest,
+    /// The scorer of each task.
+    pub scorers: BTreeMap<TaskId, TaskScorer>,
+    /// When it was handed in.
+    pub published_at: Timestamp,
+    /// Who did it.
+    pub by: EntrantId,
+}
+
+/// A challenge on a server: who owns it and which version is live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChallengeRow {
+    /// Its name.
+    pub id: ChallengeId,
+    /// Who published it first.
+    pub owner: EntrantId,
+    /// The live version.
+    pub live: u32,
+}

@@ -1,0 +1,46 @@
+//! What happened to a submission: the append-only log that every live view is a view of.
+
+use super::id::SubmissionId;
+use super::job::State;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum EventKind {
+    /// The job is in another state.
+    State {
+        /// Which.
+        state: State,
+        /// Why, when there is more to say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The scorer is so far.
+    Progress {
+        /// Steps done.
+        done: u64,
+        /// Steps in all.
+        total: u64,
+    },
+    /// There is a report.
+    Report {
+        /// The outcome's word.
+        outcome: String,
+    },
+}
+
+/// One event of a submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counted from 1 for each submission, without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Whose.
+    pub submission: SubmissionId,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}

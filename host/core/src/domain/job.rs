@@ -1,0 +1,344 @@
+//! The job of a submission: a pure state machine with every lane's states in it.
+//!
+//! Nothing is stored, sent or timed here. [`step`] says what the job becomes and what has to happen; the store compares
+//! `generation` when it writes, so that two that decide at once cannot both be right.
+
+use super::quota::Settlement;
+use super::report::{Fault, LimitKind, Outcome};
+use super::submission::Lane;
+use super::units::Millis;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Attempts that a job gets before a platform fault is final.
+pub const MAX_ATTEMPTS: u32 = 5;
+/// Wait after the first failed attempt; doubled for each further one.
+pub const BACK_OFF: Millis = Millis(1_000);
+
+/// Where a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It waits for a worker.
+    Queued,
+    /// Git only: tag → commit → tree.
+    Fetching,
+    /// Git only: an image is built from the tree.
+    Building,
+    /// Code, git, image: the participant's code runs.
+    Running,
+    /// The scorer runs.
+    Scoring,
+    /// It has a score.
+    Scored,
+    /// It ended without a score.
+    Failed,
+    /// The participant or an organizer called it off.
+    Cancelled,
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Fetching,
+        Self::Building,
+        Self::Running,
+        Self::Scoring,
+        Self::Scored,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Whether nothing follows.
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Scored | Self::Failed | Self::Cancelled => true,
+            Self::Queued | Self::Fetching | Self::Building | Self::Running | Self::Scoring => false,
+        }
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Fetching => "fetching",
+            Self::Building => "building",
+            Self::Running => "running",
+            Self::Scoring => "scoring",
+            Self::Scored => "scored",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The first state of a claimed job in `lane`.
+    fn first(lane: Lane) -> Self {
+        match lane {
+            Lane::Results => Self::Scoring,
+            Lane::Code | Lane::Image => Self::Running,
+            Lane::Git => Self::Fetching,
+        }
+    }
+
+    /// What follows a state's work, if that is not yet the end.
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Fetching => Some(Self::Building),
+            Self::Building => Some(Self::Running),
+            Self::Running => Some(Self::Scoring),
+            Self::Queued | Self::Scoring | Self::Scored | Self::Failed | Self::Cancelled => None,
+        }
+    }
+}
+
+/// A worker's hold on a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Who holds it.
+    pub worker: String,
+    /// It is void from then on.
+    pub until: Timestamp,
+}
+
+/// The job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Which way the submission takes.
+    pub lane: Lane,
+    /// Where it is.
+    pub state: State,
+    /// Bumped by each change; the store compares it.
+    pub generation: u64,
+    /// Bumped by each claim; a result under an old one is dropped.
+    pub epoch: u64,
+    /// Attempts that a platform fault ended.
+    pub attempts: u32,
+    /// While it waits: not to be claimed before then.
+    pub not_before: Option<Timestamp>,
+    /// While it is worked on: who does, and until when.
+    pub lease: Option<Lease>,
+    /// It ran into the wall-time limit once and is to run with nothing beside it.
+    pub alone: bool,
+    /// Why it waits, or why it failed, if there is more to say than the state.
+    pub reason: Option<String>,
+}
+
+impl Job {
+    /// A job that waits for its first claim.
+    pub fn new(lane: Lane) -> Self {
+        Self {
+            lane,
+            state: State::Queued,
+            generation: 1,
+            epoch: 0,
+            attempts: 0,
+            not_before: None,
+            lease: None,
+            alone: false,
+            reason: None,
+        }
+    }
+}
+
+/// What happens to a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEvent {
+    /// A worker takes it, under a lease.
+    Claimed {
+        /// Who.
+        worker: String,
+        /// Until when, unless renewed.
+        until: Timestamp,
+    },
+    /// The worker is still at it.
+    Renewed {
+        /// The claim.
+        epoch: u64,
+        /// Until when now.
+        until: Timestamp,
+    },
+    /// A stage before scoring is done.
+    Advanced {
+        /// The claim.
+        epoch: u64,
+    },
+    /// The work ended, well or not.
+    Finished {
+        /// The claim.
+        epoch: u64,
+        /// How.
+        outcome: Outcome,
+        /// Whose doing.
+        fault: Option<Fault>,
+    },
+    /// The worker gives it back: the host stops.
+    Released {
+        /// The claim.
+        epoch: u64,
+    },
+    /// The reaper looked at the lease.
+    LeaseExpired,
+    /// Somebody with the right to do so called it off.
+    Cancelled,
+}
+
+/// What has to happen when the change is stored; the first three in the same transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The quota is settled.
+    Settle(Settlement),
+    /// The report is stored, and the leaderboards take the scores.
+    Rank,
+    /// The organizers are told that their challenge failed.
+    TellOrganizers,
+    /// A worker that is at it has to stop.
+    StopWork,
+    /// It is in the queue again.
+    Enqueue,
+}
+
+/// Why an event does not apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IllegalTransition {
+    /// The state does not know the event.
+    #[error("a submission that is {} cannot do that", .0.word())]
+    FromHere(State),
+    /// The event is of an earlier claim.
+    #[error("the work was taken over by a later claim")]
+    StaleEpoch,
+    /// It may not be claimed yet, or the lease still holds.
+    #[error("it is too early for that")]
+    Early,
+}
+
+/// What the job becomes by `event` at `now`, and what follows.
+///
+/// # Errors
+/// The event does not apply; nothing changes.
+pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Effect>), IllegalTransition> {
+    let mut next = job.clone();
+    next.generation += 1;
+    let effects = match event {
+        JobEvent::Claimed { worker, until } => {
+            if job.state != State::Queued {
+                return Err(IllegalTransition::FromHere(job.state));
+            }
+            if job.not_before.is_some_and(|at| now < at) {
+                return Err(IllegalTransition::Early);
+            }
+            next.state = State::first(job.lane);
+            next.epoch += 1;
+            next.lease = Some(Lease { worker: worker.clone(), until: *until });
+            next.not_before = None;
+            next.reason = None;
+            vec![]
+        }
+        JobEvent::Renewed { epoch, until } => {
+            held(job, *epoch)?;
+            if let Some(lease) = &mut next.lease {
+                lease.until = *until;
+            }
+            vec![]
+        }
+        JobEvent::Advanced { epoch } => {
+            held(job, *epoch)?;
+            next.state = job.state.next().ok_or(IllegalTransition::FromHere(job.state))?;
+            vec![]
+        }
+        JobEvent::Finished { epoch, outcome, fault } => {
+            held(job, *epoch)?;
+            finish(&mut next, outcome, *fault, now)
+        }
+        JobEvent::Released { epoch } => {
+            held(job, *epoch)?;
+            wait(&mut next, None, "the server was stopped; it starts again by itself");
+            vec![Effect::Enqueue]
+        }
+        JobEvent::LeaseExpired => {
+            let lease = job.lease.as_ref().ok_or(IllegalTransition::FromHere(job.state))?;
+            if now < lease.until {
+                return Err(IllegalTransition::Early);
+            }
+            let mut effects = finish(&mut next, &Outcome::Platform, Some(Fault::Platform), now);
+            effects.push(Effect::StopWork);
+            effects
+        }
+        JobEvent::Cancelled => {
+            if job.state.is_terminal() {
+                return Err(IllegalTransition::FromHere(job.state));
+            }
+            let waiting = job.state == State::Queued;
+            end(&mut next, State::Cancelled);
+            let settlement = if waiting { Settlement::Refund } else { Settlement::Charge };
+            let mut effects = vec![Effect::Settle(settlement)];
+            if !waiting {
+                effects.push(Effect::StopWork);
+            }
+            effects
+        }
+    };
+    Ok((next, effects))
+}
+
+/// Whether the claim `epoch` still holds the job.
+fn held(job: &Job, epoch: u64) -> Result<(), IllegalTransition> {
+    if job.lease.is_none() {
+        // After an end, or a claim that was lost: the later event says more than the epoch.
+        return Err(IllegalTransition::FromHere(job.state));
+    }
+    if job.epoch == epoch { Ok(()) } else { Err(IllegalTransition::StaleEpoch) }
+}
+
+/// The table "Fault, retry, refund".
+fn finish(next: &mut Job, outcome: &Outcome, fault: Option<Fault>, now: Timestamp) -> Vec<Effect> {
+    let wall = matches!(outcome, Outcome::Limit { limit: LimitKind::Wall, .. });
+    match fault {
+        None => {
+            end(next, State::Scored);
+            vec![Effect::Settle(Settlement::Charge), Effect::Rank]
+        }
+        Some(Fault::Participant) => {
+            end(next, State::Failed);
+            vec![Effect::Settle(Settlement::Charge)]
+        }
+        Some(Fault::Challenge) if wall && next.state == State::Scoring && !next.alone => {
+            next.alone = true;
+            wait(next, None, "it reached the time limit and runs once more, with nothing beside it");
+            vec![Effect::Enqueue]
+        }
+        Some(Fault::Challenge) => {
+            end(next, State::Failed);
+            vec![Effect::Settle(Settlement::RefundCapped), Effect::TellOrganizers]
+        }
+        Some(Fault::Platform) if next.attempts + 1 < MAX_ATTEMPTS => {
+            let pause = BACK_OFF.0 << next.attempts.min(16);
+            next.attempts += 1;
+            let at = now.saturating_add(SignedDuration::from_millis(i64::try_from(pause).unwrap_or(i64::MAX)));
+            wait(next, at.ok(), "an attempt failed on our side; it starts again by itself");
+            vec![Effect::Enqueue]
+        }
+        Some(Fault::Platform) => {
+            next.attempts += 1;
+            end(next, State::Failed);
+            vec![Effect::Settle(Settlement::Refund)]
+        }
+    }
+}
+
+fn wait(next: &mut Job, not_before: Option<Timestamp>, reason: &str) {
+    next.state = State::Queued;
+    next.lease = None;
+    next.not_before = not_before;
+    next.reason = Some(reason.to_owned());
+}
+
+fn end(next: &mut Job, state: State) {
+    next.state = state;
+    next.lease = None;
+    next.not_before = None;
+    next.reason = None;
+}
+
+#[cfg(test)]
+mod tests;

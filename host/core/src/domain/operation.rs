@@ -1,0 +1,38 @@
+//! Work behind an answered request: a publication whose solutions are being run. Stored, so that a restart resumes it.
+
+use super::id::{ChallengeId, EntrantId, OperationId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How an operation stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum OperationState {
+    /// It runs, or will after a restart.
+    Running,
+    /// It did what was asked.
+    Done,
+    /// It did not, and nothing changed.
+    Failed {
+        /// Each as `where: what; do this`.
+        problems: Vec<String>,
+    },
+}
+
+/// A publication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// What is being published.
+    pub challenge: ChallengeId,
+    /// The version that goes live when it holds.
+    pub version: u32,
+    /// Who asked for it.
+    pub by: EntrantId,
+    /// When.
+    pub started_at: Timestamp,
+    /// How it stands.
+    #[serde(flatten)]
+    pub state: OperationState,
+}

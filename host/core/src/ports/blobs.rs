@@ -1,0 +1,99 @@
+//! Bodies that are too big for a row: content-addressed, durable before the row that names them.
+
+use crate::domain::digest::Digest;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// Why a blob could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// There is none of that digest.
+    #[error("there is no blob {0}; the data folder is not whole: run `gradus admin check`, or restore a backup")]
+    Missing(Digest),
+    /// The disk would not take it.
+    #[error("could not write a blob to the data folder")]
+    Write(#[source] io::Error),
+    /// The disk would not give it.
+    #[error("could not read blob {digest} from the data folder")]
+    Read {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Bytes that can be read anywhere, from any thread.
+pub trait ReadAt: Send + Sync {
+    /// How many there are. They do not change.
+    fn len(&self) -> u64;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads at `offset` into `buffer`: as much as fits and is there, so less than asked only at the end.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl ReadAt for Vec<u8> {
+    fn len(&self) -> u64 {
+        Vec::len(self) as u64
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
+/// A blob on its way: bytes are written, read back at will, and kept or, when dropped, forgotten.
+pub trait PendingBlob: Write + ReadAt {
+    /// The digest of what was written so far.
+    fn digest(&self) -> Digest;
+
+    /// Keeps the bytes: when this returns, they survive a power cut. Keeping the same bytes again is no error.
+    ///
+    /// # Errors
+    /// [`BlobError::Write`].
+    fn keep(self: Box<Self>) -> Result<Digest, BlobError>;
+}
+
+/// The blobs.
+pub trait Blobs: Send + Sync {
+    /// A new one to write to.
+    ///
+    /// # Errors
+    /// [`BlobError::Write`].
+    fn create(&self) -> Result<Box<dyn PendingBlob>, BlobError>;
+
+    /// The one of that digest.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`], [`BlobError::Read`].
+    fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>, BlobError>;
+}
+
+/// All bytes of `source`, which must be small enough to hold.
+///
+/// # Errors
+/// The disk's.
+pub fn read_all(source: &dyn ReadAt) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(source.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; len];
+    let mut at = 0;
+    while at < len {
+        match source.read_at(at as u64, &mut bytes[at..])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => at += count,
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,320 @@
+//! Rows: what must be there after a power cut. Synchronous: called from threads that may block.
+//!
+//! Each method that changes something is one transaction over all rows it names, durable when it returns. What such a
+//! change depends on (quota, generation, live version) is compared inside it. Lists are read page by page along an index;
+//! nothing scans all submissions to answer one question.
+
+use crate::domain::board::{BoardKey, Entry, Placement};
+use crate::domain::challenge::{ChallengeRow, Version};
+use crate::domain::digest::Digest;
+use crate::domain::event::{Event, EventKind};
+use crate::domain::id::{ChallengeId, EntrantId, OperationId, PhaseId, SubmissionId, TokenId};
+use crate::domain::job::Job;
+use crate::domain::operation::{Operation, OperationState};
+use crate::domain::quota::{Ledger, QuotaRule, Settlement, Standing};
+use crate::domain::submission::{Body, Submission};
+use crate::domain::token::Token;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// We could not do our part.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or a file of it could not be opened.
+    #[error("could not open the store in {path}: {hint}")]
+    Open {
+        /// The folder.
+        path: String,
+        /// What to do.
+        hint: String,
+        /// Why.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A read failed.
+    #[error("could not read {what} from the store")]
+    Read {
+        /// Which rows.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A write failed. Nothing of it is there, or all of it is but was not acknowledged; no further write is taken.
+    #[error("could not write to the store; no further change is taken: check the disk, then start again")]
+    Write(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store is closed: the host stops, or an earlier write failed.
+    #[error("the store takes no more changes: the server is stopping, or an earlier write failed")]
+    Closed,
+}
+
+/// A result of the store's.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// An entrant's ledger in a phase.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LedgerKey {
+    /// The challenge.
+    pub challenge: ChallengeId,
+    /// The phase.
+    pub phase: PhaseId,
+    /// The entrant.
+    pub entrant: EntrantId,
+}
+
+/// A client's promise that the same key means the same request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Keys belong to a token.
+    pub token: TokenId,
+    /// The key.
+    pub key: String,
+    /// Digest of what was asked.
+    pub request: Digest,
+    /// Forgotten from then on.
+    pub until: Timestamp,
+}
+
+/// A submission at the door.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The submission; its blobs are durable.
+    pub submission: Submission,
+    /// Its job.
+    pub job: Job,
+    /// The phase's rules.
+    pub rules: Vec<QuotaRule>,
+    /// Submissions of the entrant that have not ended, at most.
+    pub max_open: u32,
+    /// The client's key.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admitted {
+    /// It is in, with its first event; the quota is reserved.
+    Accepted {
+        /// The first event.
+        event: Event,
+    },
+    /// The same request was accepted before.
+    Before(SubmissionId),
+    /// The key was used for another request.
+    OtherRequest,
+    /// A rule has nothing left.
+    OverQuota(Standing),
+    /// Too many have not ended.
+    TooManyOpen {
+        /// How many are open.
+        open: u32,
+    },
+}
+
+/// A change of a job, and all that goes with it.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    /// Which submission.
+    pub id: SubmissionId,
+    /// The generation that the decision was made on.
+    pub seen: u64,
+    /// The job as it becomes.
+    pub job: Job,
+    /// What to log, in order.
+    pub events: Vec<EventKind>,
+    /// When.
+    pub at: Timestamp,
+    /// The ledger and what becomes of the charge of `reserved_at`, when the job ends.
+    pub settle: Option<Settle>,
+    /// The report, when there is one.
+    pub report: Option<Body>,
+    /// The scorer's log, when there is one.
+    pub log: Option<Body>,
+    /// Where the scores go.
+    pub placements: Vec<Placement>,
+    /// With placements: the live version whose boards they are for.
+    pub live: Option<u32>,
+}
+
+/// The end of a reservation.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    /// Whose.
+    pub ledger: LedgerKey,
+    /// The instant of the reservation.
+    pub reserved_at: Timestamp,
+    /// What becomes of it.
+    pub settlement: Settlement,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Advanced {
+    /// It is stored.
+    Stored {
+        /// The events, as logged.
+        events: Vec<Event>,
+        /// Whether the charge was given back.
+        refunded: bool,
+    },
+    /// The job, or the live version, has changed since it was read: read and decide again.
+    Conflict,
+}
+
+/// A submission and its job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracked {
+    /// What was handed in.
+    pub submission: Submission,
+    /// How it goes.
+    pub job: Job,
+    /// Whether its charge was given back.
+    pub refunded: bool,
+}
+
+/// The rows.
+pub trait Store: Send + Sync {
+    /// Keeps a new token.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn put_token(&self, token: &Token) -> Result<()>;
+    /// The token of that id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn token(&self, id: TokenId) -> Result<Option<Token>>;
+    /// Tokens by id, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn tokens(&self, after: Option<TokenId>, limit: usize) -> Result<Vec<Token>>;
+    /// Revokes a token; `false` if there is none, or it was revoked before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn revoke_token(&self, id: TokenId, at: Timestamp) -> Result<bool>;
+
+    /// Keeps a version that is not live yet, with the operation that will decide on it. The store numbers it: one more
+    /// than the highest so far. Returns the number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn stage_version(&self, version: &Version, operation: &Operation) -> Result<u32>;
+    /// Ends an operation. When it is done its version is live, and the challenge exists with `by` as its owner if it did
+    /// not before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn end_operation(&self, id: OperationId, state: OperationState) -> Result<()>;
+    /// The operation of that id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn operation(&self, id: OperationId) -> Result<Option<Operation>>;
+    /// Operations that have not ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn running_operations(&self) -> Result<Vec<Operation>>;
+    /// The challenge of that id, once a version of it is live.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn challenge(&self, id: &ChallengeId) -> Result<Option<ChallengeRow>>;
+    /// Challenges by id, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn challenges(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeRow>>;
+    /// A version of a challenge, live or not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Version>>;
+
+    /// Takes a submission in, or says why not: idempotency key, then open submissions, then quota, all in the
+    /// transaction that stores submission, job, ledger and first event.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it is acknowledged.
+    fn admit(&self, admission: Admission) -> Result<Admitted>;
+    /// Changes a job and all that goes with it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn advance(&self, advance: Advance) -> Result<Advanced>;
+    /// Puts entries on boards, outside of a job's end: a board that was defined anew is filled so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn place(&self, placements: Vec<Placement>) -> Result<()>;
+    /// What an idempotency key was used for, if it holds at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn idempotent(&self, token: TokenId, key: &str, now: Timestamp) -> Result<Option<(Digest, SubmissionId)>>;
+    /// Forgets idempotency keys that no longer hold at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn forget_idempotency(&self, now: Timestamp) -> Result<usize>;
+
+    /// A submission and its job.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn submission(&self, id: SubmissionId) -> Result<Option<Tracked>>;
+    /// Submissions of a challenge, newest first, below `before`; of one entrant if named.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn submissions(
+        &self,
+        challenge: &ChallengeId,
+        entrant: Option<&EntrantId>,
+        before: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Tracked>>;
+    /// Submissions whose jobs have not ended, oldest first. For the start and the reaper: along an index of open jobs.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn open_jobs(&self) -> Result<Vec<Tracked>>;
+    /// Events of a submission, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn events(&self, id: SubmissionId, after: u64, limit: usize) -> Result<Vec<Event>>;
+    /// The report of a submission.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn report(&self, id: SubmissionId) -> Result<Option<Body>>;
+    /// The scorer's log of a submission.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn log(&self, id: SubmissionId) -> Result<Option<Body>>;
+    /// What an entrant has used in a phase.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn ledger(&self, key: &LedgerKey) -> Result<Ledger>;
+    /// Entries of a board in order, after the key `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn entries(&self, board: &BoardKey, after: Option<&str>, limit: usize) -> Result<Vec<Entry>>;
+    /// What an entrant has on a board.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn entry(&self, board: &BoardKey, entrant: &EntrantId) -> Result<Option<Entry>>;
+
+    /// Proves that a write gets through now: what readiness asks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn probe(&self) -> Result<()>;
+}

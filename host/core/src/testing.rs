@@ -1,0 +1,6 @@
+//! In-memory ports, and the contract tests that they and every adapter pass.
+
+pub mod blobs_contract;
+pub mod memory_blobs;
+pub mod memory_store;
+pub mod store_contract;

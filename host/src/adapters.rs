@@ -1,0 +1,6 @@
+//! The ports, on real things. An adapter knows its port and the domain, and no other adapter.
+
+pub mod blobs_fs;
+pub mod clock_os;
+pub mod scorer_wasm;
+pub mod store_sled;

@@ -1,0 +1,1 @@
+//! adapters/blobs_fs

@@ -1,0 +1,1 @@
+//! adapters/scorer_wasm
