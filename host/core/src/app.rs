@@ -1,1 +1,237 @@
-//! Use cases.
+//! The use cases: load, decide (in `domain`), commit, emit. Nothing is decided after the commit.
+//!
+//! Synchronous: called from threads that may block. Knows no HTTP and no thread; those who call it do.
+
+pub mod access;
+pub mod bodies;
+pub mod cancel;
+pub mod check;
+pub mod folder;
+pub mod grade;
+pub mod publish;
+pub mod read;
+pub mod reconcile;
+pub mod solutions;
+pub mod submit;
+pub mod work;
+
+use self::grade::Grader;
+use crate::domain::challenge::PhaseState;
+use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
+use crate::domain::job::IllegalTransition;
+use crate::domain::manifest::Located;
+use crate::domain::queue::Queue;
+use crate::domain::quota::Standing;
+use crate::domain::report::Problems;
+use crate::ports::blobs::{BlobError, Blobs};
+use crate::ports::clock::Clock;
+use crate::ports::scorer::{Scorer, ScorerError};
+use crate::ports::signals::Signals;
+use crate::ports::store::{Store, StoreError};
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+/// A stock scorer's name and component.
+pub type Stock = &'static [(&'static str, &'static [u8])];
+
+/// The use cases, over their ports.
+pub struct App {
+    /// Rows.
+    pub store: Arc<dyn Store>,
+    /// Bodies.
+    pub blobs: Arc<dyn Blobs>,
+    /// Scorers.
+    pub scorer: Arc<dyn Scorer>,
+    /// Time and randomness.
+    pub clock: Arc<dyn Clock>,
+    /// Wake-ups.
+    pub signals: Arc<dyn Signals>,
+    /// The stock scorers.
+    pub stock: Stock,
+    queue: Mutex<Queue>,
+    running: Mutex<HashMap<SubmissionId, Held>>,
+    graders: Mutex<HashMap<(ChallengeId, u32, TaskId), Arc<Grader>>>,
+    /// Held shared by a run, and alone by one that has to have the machine for itself.
+    machine: RwLock<()>,
+    stopping: AtomicBool,
+}
+
+/// A job that a worker of this host is at.
+#[derive(Clone)]
+struct Held {
+    epoch: u64,
+    until: Timestamp,
+    stop: Arc<AtomicBool>,
+}
+
+impl App {
+    /// The use cases over these ports, with an empty queue: [`App::recover`](reconcile) fills it.
+    pub fn new(
+        store: Arc<dyn Store>,
+        blobs: Arc<dyn Blobs>,
+        scorer: Arc<dyn Scorer>,
+        clock: Arc<dyn Clock>,
+        signals: Arc<dyn Signals>,
+        stock: Stock,
+    ) -> Self {
+        Self {
+            store,
+            blobs,
+            scorer,
+            clock,
+            signals,
+            stock,
+            queue: Mutex::default(),
+            running: Mutex::default(),
+            graders: Mutex::default(),
+            machine: RwLock::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // A panic under this lock leaves the picture as good as it was: it is only a picture.
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn graders(&self) -> MutexGuard<'_, HashMap<(ChallengeId, u32, TaskId), Arc<Grader>>> {
+        self.graders.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<SubmissionId, Held>> {
+        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Why a use case did not do what was asked. Each has a stable code; texts are for the one who asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No such challenge, or none that the bearer may know of.
+    #[error("there is no challenge `{0}` here that you may see; `gradus challenge list` shows those that you may")]
+    UnknownChallenge(ChallengeId),
+    /// No such phase.
+    #[error("there is no phase `{phase}` in `{challenge}`; its phases: {known}")]
+    UnknownPhase {
+        /// The challenge.
+        challenge: ChallengeId,
+        /// What was asked for.
+        phase: PhaseId,
+        /// What there is.
+        known: String,
+    },
+    /// No such thing, or none that the bearer may know of.
+    #[error("there is no {0} here that you may see")]
+    Unknown(&'static str),
+    /// The bearer may not do that.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The phase is not open.
+    #[error("phase `{phase}` {}", when(*.state, *.starts, *.ends))]
+    NotOpen {
+        /// The phase.
+        phase: PhaseId,
+        /// How it stands.
+        state: PhaseState,
+        /// When it starts.
+        starts: Timestamp,
+        /// When it ends.
+        ends: Option<Timestamp>,
+    },
+    /// The predictions are not what the task asks for.
+    #[error("the format check found {} problem{}; nothing was stored, and your quota is untouched", .0.total, if .0.total == 1 { "" } else { "s" })]
+    Format(Problems),
+    /// A quota rule has nothing left.
+    #[error("{}", quota(.0))]
+    OverQuota(Standing),
+    /// Too many of the entrant's submissions have not ended.
+    #[error("{open} of your submissions have not ended, and {most} may wait or run at once; wait for one to end")]
+    TooManyOpen {
+        /// How many.
+        open: u32,
+        /// How many may be.
+        most: u32,
+    },
+    /// The idempotency key was used for another request.
+    #[error("this Idempotency-Key was used for another request; use a new key for new content")]
+    OtherRequest,
+    /// The organizer's format check failed, not the submission.
+    #[error(
+        "the organizer's format check failed; the organizers can see why; nothing was stored, your quota is untouched"
+    )]
+    CheckFailed(String),
+    /// The folder is not a challenge that can be published.
+    #[error("the challenge folder has {} problem{}; nothing was published", .0.len(), if .0.len() == 1 { "" } else { "s" })]
+    Challenge(Vec<Located>),
+    /// The job cannot do that.
+    #[error(transparent)]
+    Transition(#[from] IllegalTransition),
+    /// Two changed the same at once, again and again.
+    #[error("somebody else changed this at the same moment; please try again")]
+    Contended,
+    /// Ours.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Ours.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// Ours.
+    #[error(transparent)]
+    Scorer(#[from] ScorerError),
+    /// Ours: what we stored cannot be read.
+    #[error("could not read back {what}")]
+    Stored {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn when(state: PhaseState, starts: Timestamp, ends: Option<Timestamp>) -> String {
+    match (state, ends) {
+        (PhaseState::Upcoming, _) => format!("is not open yet: it starts at {starts}"),
+        (PhaseState::Closed, Some(ends)) => format!("is over: it ended at {ends}"),
+        (PhaseState::Closed, None) | (PhaseState::Open, _) => "is not open".to_owned(),
+    }
+}
+
+fn quota(standing: &Standing) -> String {
+    use crate::domain::quota::Window;
+    let limit = standing.rule.limit;
+    let span = match &standing.rule.window {
+        Window::Day(zone) => format!("per day ({zone})"),
+        Window::Rolling(span) => format!("in {span}"),
+        Window::Total => "in this phase".to_owned(),
+    };
+    match standing.resets_at {
+        Some(at) => format!("the quota of {limit} submissions {span} is used up; it resets at {at}"),
+        None => format!("the quota of {limit} submissions {span} is used up"),
+    }
+}
+
+impl Refusal {
+    /// The stable code, as in problem documents.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownChallenge(_) => "unknown-challenge",
+            Self::UnknownPhase { .. } => "unknown-phase",
+            Self::Unknown(_) => "not-found",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotOpen { state: PhaseState::Upcoming, .. } => "phase-not-open",
+            Self::NotOpen { .. } => "phase-closed",
+            Self::Format(_) => "invalid-submission",
+            Self::OverQuota(_) => "over-quota",
+            Self::TooManyOpen { .. } => "too-many-open",
+            Self::OtherRequest => "idempotency-mismatch",
+            Self::CheckFailed(_) => "format-check-failed",
+            Self::Challenge(_) => "invalid-challenge",
+            Self::Transition(_) => "illegal-transition",
+            Self::Contended => "contended",
+            Self::Store(StoreError::Closed) => "store-closed",
+            Self::Store(_) | Self::Blob(_) | Self::Scorer(_) | Self::Stored { .. } => "internal",
+        }
+    }
+}

@@ -7,14 +7,14 @@ pub mod event;
 pub mod id;
 pub mod job;
 pub mod limits;
-
+pub mod manifest;
 pub mod metric;
 pub mod operation;
-
+pub mod queue;
 pub mod quota;
 pub mod report;
 pub mod submission;
 pub mod token;
 pub mod tree;
 pub mod units;
-
+pub mod view;

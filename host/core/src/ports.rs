@@ -5,4 +5,5 @@
 pub mod blobs;
 pub mod clock;
 pub mod scorer;
+pub mod signals;
 pub mod store;

@@ -120,8 +120,12 @@ pub struct Job {
     pub lease: Option<Lease>,
     /// It ran into the wall-time limit once and is to run with nothing beside it.
     pub alone: bool,
-    /// Why it waits, or why it failed, if there is more to say than the state.
+    /// Why it waits, if there is more to say than the state.
     pub reason: Option<String>,
+    /// How it ended, once it has.
+    pub outcome: Option<Outcome>,
+    /// Whose doing that was.
+    pub fault: Option<Fault>,
 }
 
 impl Job {
@@ -137,6 +141,8 @@ impl Job {
             lease: None,
             alone: false,
             reason: None,
+            outcome: None,
+            fault: None,
         }
     }
 }
@@ -269,7 +275,7 @@ pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Eff
                 return Err(IllegalTransition::FromHere(job.state));
             }
             let waiting = job.state == State::Queued;
-            end(&mut next, State::Cancelled);
+            end(&mut next, State::Cancelled, &Outcome::Cancelled, None);
             let settlement = if waiting { Settlement::Refund } else { Settlement::Charge };
             let mut effects = vec![Effect::Settle(settlement)];
             if !waiting {
@@ -295,11 +301,11 @@ fn finish(next: &mut Job, outcome: &Outcome, fault: Option<Fault>, now: Timestam
     let wall = matches!(outcome, Outcome::Limit { limit: LimitKind::Wall, .. });
     match fault {
         None => {
-            end(next, State::Scored);
+            end(next, State::Scored, outcome, fault);
             vec![Effect::Settle(Settlement::Charge), Effect::Rank]
         }
         Some(Fault::Participant) => {
-            end(next, State::Failed);
+            end(next, State::Failed, outcome, fault);
             vec![Effect::Settle(Settlement::Charge)]
         }
         Some(Fault::Challenge) if wall && next.state == State::Scoring && !next.alone => {
@@ -308,7 +314,7 @@ fn finish(next: &mut Job, outcome: &Outcome, fault: Option<Fault>, now: Timestam
             vec![Effect::Enqueue]
         }
         Some(Fault::Challenge) => {
-            end(next, State::Failed);
+            end(next, State::Failed, outcome, fault);
             vec![Effect::Settle(Settlement::RefundCapped), Effect::TellOrganizers]
         }
         Some(Fault::Platform) if next.attempts + 1 < MAX_ATTEMPTS => {
@@ -320,7 +326,7 @@ fn finish(next: &mut Job, outcome: &Outcome, fault: Option<Fault>, now: Timestam
         }
         Some(Fault::Platform) => {
             next.attempts += 1;
-            end(next, State::Failed);
+            end(next, State::Failed, outcome, fault);
             vec![Effect::Settle(Settlement::Refund)]
         }
     }
@@ -333,8 +339,10 @@ fn wait(next: &mut Job, not_before: Option<Timestamp>, reason: &str) {
     next.reason = Some(reason.to_owned());
 }
 
-fn end(next: &mut Job, state: State) {
+fn end(next: &mut Job, state: State, outcome: &Outcome, fault: Option<Fault>) {
     next.state = state;
+    next.outcome = Some(outcome.clone());
+    next.fault = fault;
     next.lease = None;
     next.not_before = None;
     next.reason = None;

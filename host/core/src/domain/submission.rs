@@ -32,14 +32,14 @@ pub enum Body {
     Blob(Digest),
 }
 
-/// The bytes that arrived.
+/// The bytes that arrived. Of an archive only its files are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
     /// The file name that the participant gave, without folders.
     pub name: String,
     /// Length, in bytes.
     pub len: u64,
-    /// Digest of the bytes, which names their blob.
+    /// Digest of the bytes.
     pub digest: Digest,
 }
 

@@ -109,12 +109,7 @@ impl Token {
 }
 
 /// Whether the bearer of `token`, or somebody without one, may read the public parts of a challenge.
-pub fn may_read(
-    token: Option<&Token>,
-    challenge: &ChallengeId,
-    visibility: Visibility,
-    owner: &EntrantId,
-) -> bool {
+pub fn may_read(token: Option<&Token>, challenge: &ChallengeId, visibility: Visibility, owner: &EntrantId) -> bool {
     match (visibility, token) {
         (Visibility::Public | Visibility::Listed, _) => true,
         (Visibility::Private, None) => false,

@@ -66,6 +66,17 @@ pub trait PendingBlob: Write + ReadAt {
     fn keep(self: Box<Self>) -> Result<Digest, BlobError>;
 }
 
+// So that one that is shared while a scorer reads it can be kept afterwards.
+impl ReadAt for Box<dyn PendingBlob> {
+    fn len(&self) -> u64 {
+        (**self).len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).read_at(offset, buffer)
+    }
+}
+
 /// The blobs.
 pub trait Blobs: Send + Sync {
     /// A new one to write to.

@@ -57,11 +57,7 @@ fn table() -> Vec<Row> {
         ("finished: scored", finished(Outcome::Scored), working(Ok(Scored))),
         ("finished: participant", finished(Outcome::InvalidSubmission), working(Ok(Failed))),
         ("finished: challenge", finished(fuel), working(Ok(Failed))),
-        (
-            "finished: wall time",
-            finished(wall),
-            row([no(Queued), Ok(Failed), Ok(Failed), Ok(Failed), Ok(Queued)]),
-        ),
+        ("finished: wall time", finished(wall), row([no(Queued), Ok(Failed), Ok(Failed), Ok(Failed), Ok(Queued)])),
         ("finished: platform", finished(Outcome::Platform), working(Ok(Queued))),
         (
             "finished, stale",
@@ -88,7 +84,11 @@ fn every_state_under_every_event() {
             let Ok((next, effects)) = got else { continue };
             assert_eq!(next.generation, before.generation + 1, "{name} while {state:?}");
             let settled = effects.iter().filter(|effect| matches!(effect, Effect::Settle(_))).count();
-            assert_eq!(settled, usize::from(next.state.is_terminal()), "{name} while {state:?}: settled once, at the end");
+            assert_eq!(
+                settled,
+                usize::from(next.state.is_terminal()),
+                "{name} while {state:?}: settled once, at the end"
+            );
             assert_eq!(next.lease.is_some(), !next.state.is_terminal() && next.state != State::Queued, "{name}");
         }
     }

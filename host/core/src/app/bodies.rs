@@ -1,0 +1,47 @@
+//! Texts that live in their row when small, and as a blob when not.
+
+use super::{App, Refusal};
+use crate::domain::submission::{Body, MAX_INLINE};
+use crate::domain::tree::Tree;
+use crate::ports::blobs::{BlobError, read_all};
+use std::io::Write as _;
+
+impl App {
+    /// Keeps `text`; durable when a blob, and else as durable as the row that it goes into.
+    pub(super) fn keep_body(&self, text: String) -> Result<Body, Refusal> {
+        if text.len() <= MAX_INLINE {
+            return Ok(Body::Inline(text));
+        }
+        Ok(Body::Blob(self.keep_bytes(text.as_bytes())?))
+    }
+
+    /// Keeps `bytes` as a blob.
+    pub(super) fn keep_bytes(&self, bytes: &[u8]) -> Result<crate::domain::digest::Digest, Refusal> {
+        let mut blob = self.blobs.create()?;
+        blob.write_all(bytes).map_err(BlobError::Write)?;
+        Ok(blob.keep()?)
+    }
+
+    /// The text again.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn body(&self, body: &Body) -> Result<Vec<u8>, Refusal> {
+        match body {
+            Body::Inline(text) => Ok(text.clone().into_bytes()),
+            Body::Blob(digest) => {
+                let blob = self.blobs.open(*digest)?;
+                Ok(read_all(&*blob).map_err(|source| BlobError::Read { digest: *digest, source })?)
+            }
+        }
+    }
+
+    /// A tree that was kept as a body.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn tree(&self, body: &Body) -> Result<Tree, Refusal> {
+        let parsed = serde_json::from_slice(&self.body(body)?);
+        parsed.map_err(|error| Refusal::Stored { what: "a list of files", source: error.into() })
+    }
+}

@@ -1,0 +1,28 @@
+//! Calling a submission off.
+
+use super::{App, Refusal};
+use crate::domain::id::SubmissionId;
+use crate::domain::job::{IllegalTransition, Job, JobEvent};
+use crate::domain::token::Token;
+
+impl App {
+    /// Calls `id` off. While it waits that costs nothing; once it is worked on, it counts.
+    ///
+    /// # Errors
+    /// Not the bearer's; ended already.
+    pub fn cancel(&self, token: &Token, id: SubmissionId) -> Result<Job, Refusal> {
+        let seen = self.see_submission(token, id)?;
+        let submission = &seen.tracked.submission;
+        let seat = (submission.challenge.clone(), submission.phase.clone(), submission.entrant.clone());
+        match self.change(id, &JobEvent::Cancelled, None)? {
+            Some(job) => {
+                self.queue().remove(id, &seat);
+                Ok(job)
+            }
+            None => {
+                let state = self.store.submission(id)?.map_or(seen.tracked.job.state, |tracked| tracked.job.state);
+                Err(IllegalTransition::FromHere(state).into())
+            }
+        }
+    }
+}

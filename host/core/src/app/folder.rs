@@ -1,0 +1,103 @@
+//! Files that use cases read, wherever they lie: on the way in, among the blobs, or in a folder of the organizer's.
+
+use super::App;
+use crate::domain::digest::{Digest, Hasher};
+use crate::domain::tree::{Tree, TreeFile, TreePath};
+use crate::ports::blobs::{BlobError, Blobs, ReadAt};
+use crate::ports::scorer::InputFile;
+use std::io;
+use std::sync::Arc;
+
+/// A file at hand: its place, its digest, its bytes.
+#[derive(Clone)]
+pub struct File {
+    /// Place, length and digest.
+    pub about: TreeFile,
+    /// The bytes.
+    pub bytes: Arc<dyn ReadAt>,
+}
+
+/// Files at hand, as a tree.
+#[derive(Clone, Default)]
+pub struct Folder {
+    tree: Tree,
+    files: Vec<File>,
+}
+
+impl Folder {
+    /// From files with known digests.
+    ///
+    /// # Errors
+    /// A path that is there twice.
+    pub fn new(mut files: Vec<File>) -> Result<Self, TreePath> {
+        files.sort_by(|a, b| a.about.path.cmp(&b.about.path));
+        let tree = Tree::new(files.iter().map(|file| file.about.clone()).collect())?;
+        Ok(Self { tree, files })
+    }
+
+    /// From a tree whose files are blobs.
+    ///
+    /// # Errors
+    /// A blob is missing.
+    pub fn of_blobs(tree: Tree, blobs: &dyn Blobs) -> Result<Self, BlobError> {
+        let open = |about: &TreeFile| Ok(File { about: about.clone(), bytes: blobs.open(about.digest)? });
+        let files = tree.files().iter().map(open).collect::<Result<_, BlobError>>()?;
+        Ok(Self { tree, files })
+    }
+
+    /// The paths, lengths and digests.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The files, sorted by path.
+    pub fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// The file at `path`.
+    pub fn get(&self, path: &str) -> Option<&File> {
+        self.files.binary_search_by(|file| file.about.path.as_str().cmp(path)).ok().map(|at| &self.files[at])
+    }
+
+    /// The file `path`, or the folder of that name, as a folder of its own.
+    pub fn at(&self, path: &str) -> Self {
+        let tree = self.tree.at(path);
+        let inside = self.files.iter().filter(|file| file.about.path.is_under(path));
+        let files = tree.files().iter().zip(inside);
+        let files = files.map(|(about, file)| File { about: about.clone(), bytes: Arc::clone(&file.bytes) }).collect();
+        Self { tree, files }
+    }
+
+    /// As a scorer reads it.
+    pub fn inputs(&self) -> Vec<InputFile> {
+        let input = |file: &File| InputFile { path: file.about.path.to_string(), bytes: Arc::clone(&file.bytes) };
+        self.files.iter().map(input).collect()
+    }
+}
+
+/// The digest of all bytes of `source`.
+///
+/// # Errors
+/// The disk's.
+pub fn digest_of(source: &dyn ReadAt) -> io::Result<Digest> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 64 << 10];
+    let mut at = 0;
+    loop {
+        match source.read_at(at, &mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            count => {
+                hasher.update(&buffer[..count]);
+                at += count as u64;
+            }
+        }
+    }
+}
+
+impl App {
+    /// A stored tree, ready to be read.
+    pub(super) fn folder(&self, body: &crate::domain::submission::Body) -> Result<Folder, super::Refusal> {
+        Ok(Folder::of_blobs(self.tree(body)?, &*self.blobs)?)
+    }
+}

@@ -1,0 +1,237 @@
+//! One run of a scorer to one report. The same function grades on the server, in `challenge check` and in
+//! `gradus score`, so that they cannot differ.
+
+use super::folder::Folder;
+use crate::domain::challenge::Task;
+use crate::domain::digest::Digest;
+use crate::domain::metric::Description;
+use crate::domain::report::{Digests, Outcome, Problems, REPORT_VERSION, Report, SHOWN_PROBLEMS, Score};
+use crate::ports::blobs::ReadAt;
+use crate::ports::scorer::{Attached, Ended, Listener, Ran, Returned, Run, Scorer, ScorerError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// All that grading needs of a task.
+#[derive(Clone)]
+pub struct Grader {
+    /// The task.
+    pub task: Task,
+    /// The scorer's component.
+    pub component: Digest,
+    /// Its bytes.
+    pub source: Arc<dyn ReadAt>,
+    /// What it said of itself.
+    pub description: Description,
+    /// The hidden data.
+    pub reference: Folder,
+    /// The sample submission.
+    pub template: Folder,
+}
+
+/// A report, and what goes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graded {
+    /// The report.
+    pub report: Report,
+    /// The scorer's output, for organizers.
+    pub log: Vec<u8>,
+    /// The attachments' bytes.
+    pub attachments: Vec<Attached>,
+}
+
+impl Grader {
+    /// What `predictions` are run with.
+    fn run(&self, predictions: &Folder, stop: &Arc<AtomicBool>) -> Run {
+        Run {
+            component: self.component,
+            source: Arc::clone(&self.source),
+            predictions: predictions.inputs(),
+            template: self.template.inputs(),
+            reference: self.reference.inputs(),
+            params: self.task.params.clone(),
+            seed: predictions.tree().digest(),
+            limits: self.task.limits,
+            stop: Arc::clone(stop),
+        }
+    }
+
+    /// The format check: no reference data, small limits.
+    ///
+    /// # Errors
+    /// We could not do our part.
+    pub fn validate(&self, scorer: &dyn Scorer, predictions: &Folder) -> Result<Ran<()>, ScorerError> {
+        let run = self.run(predictions, &Arc::default());
+        scorer.validate(&Run { reference: Vec::new(), limits: self.task.limits.at_the_door(), ..run })
+    }
+
+    /// Scores `predictions`. `None`: it was stopped.
+    ///
+    /// # Errors
+    /// We could not do our part.
+    pub fn grade(
+        &self,
+        scorer: &dyn Scorer,
+        predictions: &Folder,
+        stop: &Arc<AtomicBool>,
+        listener: &mut dyn Listener,
+    ) -> Result<Option<Graded>, ScorerError> {
+        let ran = scorer.score(&self.run(predictions, stop), listener)?;
+        let mut report = Report {
+            report: REPORT_VERSION,
+            outcome: Outcome::Scored,
+            fault: None,
+            detail: None,
+            scores: Vec::new(),
+            cases: Vec::new(),
+            problems: Problems::default(),
+            notes: ran.notes,
+            attachments: ran.attachments.iter().map(|attached| attached.about.clone()).collect(),
+            digests: Digests {
+                predictions: predictions.tree().digest(),
+                reference: self.reference.tree().digest(),
+                scorer: self.component,
+                params: Digest::of(self.task.params.as_bytes()),
+            },
+            engine: scorer.engine(),
+            cost: ran.cost,
+        };
+        match ran.ended {
+            Ended::Stopped => return Ok(None),
+            Ended::Value(returned) => match tally(&self.description, returned) {
+                Ok(returned) => {
+                    report.scores = returned.scores;
+                    report.cases = returned.cases;
+                }
+                Err(what) => {
+                    report.outcome = Outcome::ScorerFailed;
+                    report.detail = Some(what);
+                }
+            },
+            Ended::InvalidSubmission(problems) => {
+                report.outcome = Outcome::InvalidSubmission;
+                report.problems = cut(problems);
+            }
+            Ended::InvalidChallenge(what) => {
+                report.outcome = Outcome::InvalidChallenge;
+                report.detail = Some(what);
+            }
+            Ended::Failed(what) => {
+                report.outcome = Outcome::ScorerFailed;
+                report.detail = Some(what);
+            }
+            Ended::Limit { limit, used, allowed } => report.outcome = Outcome::Limit { limit, used, allowed },
+        }
+        report.fault = report.outcome.fault();
+        Ok(Some(Graded { report, log: ran.log, attachments: ran.attachments }))
+    }
+}
+
+/// Problems as they are shown: the first, and never fewer in total than shown.
+pub fn cut(mut problems: Problems) -> Problems {
+    problems.total = problems.total.max(problems.first.len() as u64).max(1);
+    problems.first.truncate(SHOWN_PROBLEMS);
+    problems
+}
+
+/// Holds what the guest returned against what it described: each metric once, or once for each split; no other. Scores
+/// come out in the order of the description, then of the splits' names.
+fn tally(description: &Description, returned: Returned) -> Result<Returned, String> {
+    let Returned { scores, cases } = returned;
+    for score in &scores {
+        if description.metric(&score.metric).is_none() {
+            return Err(format!("it returned `{}`, a metric that it does not describe", score.metric));
+        }
+        if !score.value.is_finite() {
+            return Err(format!("`{}` is {}; a score is a finite number", score.metric, score.value));
+        }
+    }
+    let splits: BTreeSet<&Option<String>> = scores.iter().map(|score| &score.split).collect();
+    if splits.len() > 1 && splits.contains(&None) {
+        return Err("it returned scores with a split beside scores without one".to_owned());
+    }
+    let mut ordered = Vec::with_capacity(scores.len());
+    for metric in &description.metrics {
+        for split in &splits {
+            let mut found = scores.iter().filter(|score| score.metric == metric.name && score.split == **split);
+            let named = split.as_ref().map_or_else(String::new, |split| format!(" on split `{split}`"));
+            match (found.next(), found.next()) {
+                (Some(score), None) => ordered.push(score.clone()),
+                (None, _) => return Err(format!("it describes `{}` and returned no score for it{named}", metric.name)),
+                (Some(_), Some(_)) => return Err(format!("it returned `{}` twice{named}", metric.name)),
+            }
+        }
+    }
+    if ordered.is_empty() {
+        return Err("it returned no scores".to_owned());
+    }
+    let finite = |score: &Score| score.value.is_finite();
+    let mut ids = BTreeSet::new();
+    for case in &cases {
+        if !ids.insert(&case.id) {
+            return Err(format!("the case `{}` is there twice", case.id));
+        }
+        if !case.scores.iter().all(finite) {
+            return Err(format!("a score of the case `{}` is not a finite number", case.id));
+        }
+    }
+    Ok(Returned { scores: ordered, cases })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::metric::{Direction, Metric};
+
+    fn description(names: &[&str]) -> Description {
+        let metric = |name: &&str| Metric {
+            name: (*name).into(),
+            title: (*name).into(),
+            direction: Direction::Higher,
+            unit: None,
+            precision: 4,
+        };
+        Description {
+            name: "s".into(),
+            version: "1".into(),
+            summary: String::new(),
+            metrics: names.iter().map(metric).collect(),
+            params_schema: "{}".into(),
+        }
+    }
+
+    fn score(metric: &str, split: Option<&str>, value: f64) -> Score {
+        Score { metric: metric.into(), split: split.map(Into::into), value }
+    }
+
+    fn tallied(names: &[&str], scores: Vec<Score>) -> Result<Vec<Score>, String> {
+        tally(&description(names), Returned { scores, cases: vec![] }).map(|returned| returned.scores)
+    }
+
+    #[test]
+    fn each_described_metric_once_for_each_split() {
+        let (a, b) = (|split| score("a", split, 1.0), |split| score("b", split, 2.0));
+        assert_eq!(tallied(&["a", "b"], vec![b(None), a(None)]), Ok(vec![a(None), b(None)]));
+        let (x, y) = (Some("x"), Some("y"));
+        assert_eq!(tallied(&["a", "b"], vec![b(y), b(x), a(y), a(x)]), Ok(vec![a(x), a(y), b(x), b(y)]));
+        for (names, scores, word) in [
+            (vec!["a"], vec![a(None), b(None)], "does not describe"),
+            (vec!["a", "b"], vec![a(None)], "no score for it"),
+            (vec!["a", "b"], vec![a(x), b(x), a(y)], "on split `y`"),
+            (vec!["a"], vec![a(None), a(None)], "twice"),
+            (vec!["a"], vec![a(None), a(x)], "beside"),
+            (vec!["a"], vec![score("a", None, f64::NAN)], "finite"),
+            (vec!["a"], vec![], "no scores"),
+        ] {
+            let error = tallied(&names, scores).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn problems_are_cut_and_counted() {
+        let many = Problems { first: vec![Problems::one("x").first[0].clone(); 30], total: 7 };
+        let cut = cut(many);
+        assert_eq!((cut.first.len(), cut.total), (SHOWN_PROBLEMS, 30));
+    }
+}

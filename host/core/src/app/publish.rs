@@ -1,0 +1,281 @@
+//! Publishing: a quick look at the folder at once, its solutions afterwards; the version goes live when they hold.
+
+use super::check::Pending;
+use super::folder::Folder;
+use super::grade::Grader;
+use super::solutions::try_all;
+use super::{App, Refusal, Stock};
+use crate::domain::board::placements;
+use crate::domain::challenge::{Challenge, Column, Expected, ScorerSource, Task, TaskScorer, Version};
+use crate::domain::digest::Digest;
+use crate::domain::id::{ChallengeId, OperationId, TaskId};
+use crate::domain::limits::MAX_COMPONENT;
+use crate::domain::manifest::{self, FILE, Located, MAX_LEN, Manifest, nearest};
+use crate::domain::metric::Description;
+use crate::domain::operation::{Operation, OperationState};
+use crate::domain::report::Report;
+use crate::domain::token::Token;
+use crate::ports::blobs::{ReadAt, read_all};
+use crate::ports::scorer::{Scorer, ScorerError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A challenge folder that was looked over.
+pub struct Inspected {
+    /// The challenge.
+    pub challenge: Challenge,
+    /// What grades each task.
+    pub graders: BTreeMap<TaskId, Grader>,
+}
+
+/// Where the component of a crate lies in the folder that is sent: the command line builds it and puts it there.
+pub fn built(folder: &str) -> String {
+    format!("{folder}/scorer.wasm")
+}
+
+/// Looks a folder over: the text, the files that it names, the scorers, and whether columns and solutions fit them. Runs
+/// no solution.
+///
+/// # Errors
+/// The outer one is ours; the inner one is all that is wrong with the folder.
+pub fn inspect(
+    folder: &Folder,
+    scorer: &dyn Scorer,
+    stock: Stock,
+) -> Result<Result<Inspected, Vec<Located>>, ScorerError> {
+    let manifest = match text(folder) {
+        Ok(text) => match manifest::parse(&text) {
+            Ok(manifest) => manifest,
+            Err(problems) => return Ok(Err(problems)),
+        },
+        Err(message) => {
+            return Ok(Err(vec![Located { file: FILE.into(), line: 0, key: String::new(), message }]));
+        }
+    };
+    let mut problems = Vec::new();
+    let mut graders = BTreeMap::new();
+    for task in &manifest.challenge.tasks {
+        if let Some(grader) = grader(&manifest, task, folder, scorer, stock, &mut problems)? {
+            graders.insert(task.id.clone(), grader);
+        }
+    }
+    fit(&manifest, folder, &graders, &mut problems);
+    problems.sort_by_key(|problem| problem.line);
+    Ok(if problems.is_empty() { Ok(Inspected { challenge: manifest.challenge, graders }) } else { Err(problems) })
+}
+
+fn text(folder: &Folder) -> Result<String, String> {
+    let file = folder.get(FILE).ok_or_else(|| format!("there is no {FILE} at the top of the folder; add one"))?;
+    if file.about.len > MAX_LEN {
+        return Err(format!("it has {} bytes; {MAX_LEN} at most", file.about.len));
+    }
+    let bytes = read_all(&*file.bytes).map_err(|error| format!("could not be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8; save it as UTF-8".to_owned())
+}
+
+/// What grades `task`, or more problems.
+fn grader(
+    manifest: &Manifest,
+    task: &Task,
+    folder: &Folder,
+    scorer: &dyn Scorer,
+    stock: Stock,
+    problems: &mut Vec<Located>,
+) -> Result<Option<Grader>, ScorerError> {
+    let key = |part: &str| format!("tasks.{}.{part}", task.id);
+    let mut files = |part: &str, path: &str| {
+        let found = folder.at(path);
+        if found.files().is_empty() {
+            problems.push(manifest.problem(&key(part), format!("there is no file or folder `{path}`")));
+        }
+        found
+    };
+    let reference = files("reference", &task.reference);
+    let template = task.template.as_ref().map_or_else(Folder::default, |path| files("template", path));
+    if let Some(path) = &task.public {
+        files("public", path);
+    }
+    let source = match component(task, folder, stock) {
+        Ok(source) => source,
+        Err(message) => {
+            problems.push(manifest.problem(&key("scorer"), message));
+            return Ok(None);
+        }
+    };
+    if source.len() > MAX_COMPONENT.0 {
+        problems.push(manifest.problem(&key("scorer"), format!("the component is larger than {MAX_COMPONENT}")));
+        return Ok(None);
+    }
+    let bytes = read_all(&*source)
+        .map_err(|error| ScorerError { what: "its component cannot be read".to_owned(), source: Some(error.into()) })?;
+    let description = match scorer.admit(&bytes, &task.params, &task.limits)? {
+        Ok(description) => description,
+        Err(refused) => {
+            problems.push(manifest.problem(&key("scorer"), refused.to_string()));
+            return Ok(None);
+        }
+    };
+    let component = Digest::of(&bytes);
+    Ok(Some(Grader { task: task.clone(), component, source, description, reference, template }))
+}
+
+/// The bytes of a task's component.
+fn component(task: &Task, folder: &Folder, stock: Stock) -> Result<Arc<dyn ReadAt>, String> {
+    let file = |path: &str| folder.get(path).map(|file| Arc::clone(&file.bytes));
+    match &task.scorer {
+        ScorerSource::Stock(name) => match stock.iter().find(|(known, _)| known == name) {
+            Some((_, bytes)) => Ok(Arc::new(bytes.to_vec())),
+            None => {
+                let known: Vec<_> = stock.iter().map(|(name, _)| *name).collect();
+                let near = nearest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+                let known = known.join(", ");
+                Err(format!("there is no stock scorer `{name}`{}; there are: {known}", near.unwrap_or_default()))
+            }
+        },
+        ScorerSource::Component(path) => file(path).ok_or_else(|| format!("there is no file `{path}`")),
+        ScorerSource::Crate(path) => file(&built(path)).ok_or_else(|| {
+            format!(
+                "the crate `{path}` was not built; `gradus challenge check` and `publish` build it and send the bytes"
+            )
+        }),
+    }
+}
+
+/// Whether columns and solutions fit what the scorers describe.
+fn fit(manifest: &Manifest, folder: &Folder, graders: &BTreeMap<TaskId, Grader>, problems: &mut Vec<Located>) {
+    let unknown = |description: &Description, metric: &str| {
+        let names: Vec<_> = description.metrics.iter().map(|metric| metric.name.as_str()).collect();
+        let near = nearest(metric, names.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+        let known = names.join(", ");
+        format!("the scorer does not report `{metric}`{}; it reports: {known}", near.unwrap_or_default())
+    };
+    let challenge = &manifest.challenge;
+    for board in &challenge.leaderboards {
+        let phase = challenge.phases.iter().find(|phase| board.phases.contains(&phase.id));
+        let Some(grader) = phase.and_then(|phase| graders.get(&phase.task)) else { continue };
+        let missing = |column: &&Column| grader.description.metric(&column.metric).is_none();
+        for column in board.columns.iter().filter(missing) {
+            let key = format!("leaderboards.{}.columns", board.id);
+            problems.push(manifest.problem(&key, unknown(&grader.description, &column.metric)));
+        }
+    }
+    for solution in &challenge.solutions {
+        let key = format!("solutions.{}", solution.path);
+        if folder.at(&solution.path).files().is_empty() {
+            problems.push(manifest.problem(&key, format!("there is no file or folder `{}`", solution.path)));
+        }
+        let (Expected::Scores(scores), Some(grader)) = (&solution.expected, graders.get(&solution.task)) else {
+            continue;
+        };
+        for name in scores.keys() {
+            let metric = name.split_once('@').map_or(name.as_str(), |(metric, _)| metric);
+            if grader.description.metric(metric).is_none() {
+                problems.push(manifest.problem(&key, unknown(&grader.description, metric)));
+            }
+        }
+    }
+}
+
+impl App {
+    /// Takes a challenge folder in as the next version of `id`. Its solutions are run by [`App::run_operation`].
+    ///
+    /// # Errors
+    /// [`Refusal::Challenge`] with all that is wrong; [`Refusal::Forbidden`].
+    pub fn publish(&self, token: &Token, id: &ChallengeId, files: Pending) -> Result<Operation, Refusal> {
+        let owner = self.store.challenge(id)?.map(|row| row.owner);
+        if !token.organizes(id, owner.as_ref()) {
+            return Err(Refusal::Forbidden("this token may not publish this challenge; it needs its organizer's"));
+        }
+        let inspected = inspect(files.folder(), &*self.scorer, self.stock)?.map_err(Refusal::Challenge)?;
+        let Inspected { challenge, graders } = inspected;
+        if challenge.id != *id {
+            let message = format!("is `{}`, but it is published as `{id}`; make them the same", challenge.id);
+            let problem = Located { file: FILE.into(), line: 0, key: "id".into(), message };
+            return Err(Refusal::Challenge(vec![problem]));
+        }
+        let mut scorers = BTreeMap::new();
+        for (task, grader) in graders {
+            let bytes = read_all(&*grader.source).map_err(crate::ports::blobs::BlobError::Write)?;
+            let component = self.keep_bytes(&bytes)?;
+            let salt = self.clock.secret().iter().map(|byte| format!("{byte:02x}")).collect();
+            scorers.insert(task, TaskScorer { component, description: grader.description, salt });
+        }
+        let tree = files.keep(self)?;
+        let now = self.clock.now();
+        let text = serde_json::to_string(&tree).expect("paths and digests always have a JSON form");
+        let version = Version {
+            challenge,
+            version: 0,
+            files: self.keep_body(text)?,
+            digest: tree.digest(),
+            scorers,
+            published_at: now,
+            by: token.subject.clone(),
+        };
+        let mut operation = Operation {
+            id: OperationId(self.clock.id(now)),
+            challenge: id.clone(),
+            version: 0,
+            by: token.subject.clone(),
+            started_at: now,
+            state: OperationState::Running,
+        };
+        operation.version = self.store.stage_version(&version, &operation)?;
+        Ok(operation)
+    }
+
+    /// Runs the solutions of a staged version, and takes it live if they hold. Doing it again does no harm.
+    ///
+    /// # Errors
+    /// Ours: the operation stays, and is run again at the next start.
+    pub fn run_operation(&self, operation: &Operation) -> Result<OperationState, Refusal> {
+        let Some(version) = self.store.version(&operation.challenge, operation.version)? else {
+            return Err(Refusal::Unknown("version"));
+        };
+        let folder = self.folder(&version.files)?;
+        let mut graders = BTreeMap::new();
+        for task in &version.challenge.tasks {
+            let grader = self.grader(&version, &task.id)?;
+            graders.insert(task.id.clone(), Grader::clone(&grader));
+        }
+        let mut problems = Vec::new();
+        try_all(&*self.scorer, &version.challenge, &graders, &folder, |tried| {
+            problems.extend(tried.differences.iter().map(|what| format!("{}: {what}", tried.path)));
+        })?;
+        let state = if problems.is_empty() {
+            // Before and after it goes live: what is scored in between goes where the live version says.
+            self.fill_boards(&version)?;
+            OperationState::Done
+        } else {
+            OperationState::Failed { problems }
+        };
+        self.store.end_operation(operation.id, state.clone())?;
+        if state == OperationState::Done {
+            self.fill_boards(&version)?;
+        }
+        Ok(state)
+    }
+
+    /// Puts all scores that there are onto the boards of `version`, if the live version has other ones. Placing an entry
+    /// twice is placing it once.
+    fn fill_boards(&self, version: &Version) -> Result<(), Refusal> {
+        let challenge = &version.challenge.id;
+        let mut before = None;
+        loop {
+            let page = self.store.submissions(challenge, None, before, 200)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            before = Some(last.submission.id);
+            let mut all = Vec::new();
+            for tracked in &page {
+                if tracked.job.state != crate::domain::job::State::Scored {
+                    continue;
+                }
+                let Some(body) = self.store.report(tracked.submission.id)? else { continue };
+                let report: Report = serde_json::from_slice(&self.body(&body)?)
+                    .map_err(|error| Refusal::Stored { what: "a report", source: error.into() })?;
+                all.extend(placements(version, &tracked.submission, &report));
+            }
+            self.store.place(all)?;
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Reading: standings, leaderboards, reports, files; each as the one who asks may see it.
+
+use super::access::{Seen, SeenSubmission};
+use super::folder::File;
+use super::submit::ledger_key;
+use super::{App, Refusal};
+use crate::domain::board::{board_key, direction};
+use crate::domain::challenge::{Leaderboard, Version};
+use crate::domain::id::{EntrantId, LeaderboardId, SubmissionId};
+use crate::domain::metric::{Direction, rounded};
+use crate::domain::quota::Standing;
+use crate::domain::report::{Attachment, Audience, Report};
+use crate::domain::token::Token;
+use crate::domain::view::{SeenReport, for_participant};
+use crate::ports::blobs::ReadAt;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// A column as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownColumn {
+    /// The metric.
+    pub metric: String,
+    /// The split that the values are of.
+    pub split: Option<String>,
+    /// What people read.
+    pub title: String,
+    /// Which way is better.
+    pub direction: Direction,
+    /// Unit, when there is one.
+    pub unit: Option<String>,
+    /// Decimal places.
+    pub precision: u8,
+}
+
+/// A row as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownEntry {
+    /// From 1.
+    pub rank: u64,
+    /// Whose.
+    pub entrant: EntrantId,
+    /// Which submission: for organizers and for the entrant.
+    pub submission: Option<SubmissionId>,
+    /// When it arrived.
+    pub submitted_at: Timestamp,
+    /// One for each column.
+    pub values: Vec<Option<f64>>,
+}
+
+/// A page of a leaderboard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The columns.
+    pub columns: Vec<ShownColumn>,
+    /// The rows.
+    pub entries: Vec<ShownEntry>,
+    /// There are more: the rank and entrant to go on after. Not the key of the order, which holds hidden values.
+    pub next: Option<(u64, EntrantId)>,
+}
+
+/// A report as its reader may see it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReadReport {
+    /// Whole, byte for byte as stored.
+    Whole(Vec<u8>),
+    /// Cut.
+    Cut(Box<SeenReport>),
+}
+
+impl App {
+    /// How the rules of each phase stand for the bearer.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn standings(&self, seen: &Seen, token: &Token) -> Result<Vec<(String, u32, Vec<Standing>)>, Refusal> {
+        let now = self.clock.now();
+        let mut all = Vec::new();
+        for phase in &seen.version.challenge.phases {
+            let ledger = self.store.ledger(&ledger_key(&seen.version, phase, token))?;
+            let standings = phase.quota.iter().map(|rule| rule.standing(&ledger, now)).collect();
+            all.push((phase.id.to_string(), ledger.open, standings));
+        }
+        Ok(all)
+    }
+
+    /// A page of a leaderboard, after `after`.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`]: there is no such board.
+    pub fn leaderboard(
+        &self,
+        seen: &Seen,
+        token: Option<&Token>,
+        board: &LeaderboardId,
+        after: Option<(u64, EntrantId)>,
+        limit: usize,
+    ) -> Result<Page, Refusal> {
+        let Seen { version, organizer, .. } = seen;
+        let board = version.challenge.leaderboard(board).ok_or(Refusal::Unknown("leaderboard"))?;
+        let key = board_key(version, board);
+        let (rank, from) = match &after {
+            Some((rank, entrant)) => (*rank, self.store.entry(&key, entrant)?.map(|entry| entry.key)),
+            None => (0, None),
+        };
+        let mut entries = self.store.entries(&key, from.as_deref(), limit + 1)?;
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let columns = self.columns(version, board, *organizer, &entries);
+        let shown: Vec<_> = entries
+            .iter()
+            .zip(rank + 1..)
+            .map(|(entry, rank)| {
+                let mine = token.is_some_and(|token| token.subject == entry.entrant);
+                let value = |column: &ShownColumn| {
+                    let same = |score: &&crate::domain::report::Score| {
+                        score.metric == column.metric && score.split == column.split
+                    };
+                    let value = entry.scores.iter().find(same)?.value;
+                    Some(if *organizer { value } else { rounded(value, column.precision) })
+                };
+                ShownEntry {
+                    rank,
+                    entrant: entry.entrant.clone(),
+                    submission: (mine || *organizer).then_some(entry.submission),
+                    submitted_at: entry.submitted_at,
+                    values: columns.iter().map(value).collect(),
+                }
+            })
+            .collect();
+        let next = shown.last().filter(|_| more).map(|last| (last.rank, last.entrant.clone()));
+        Ok(Page { columns, entries: shown, next })
+    }
+
+    /// The columns that the reader may see: the board's split first, then the others once they are revealed.
+    fn columns(
+        &self,
+        version: &Version,
+        board: &Leaderboard,
+        organizer: bool,
+        entries: &[crate::domain::board::Entry],
+    ) -> Vec<ShownColumn> {
+        let now = self.clock.now();
+        let mut splits = vec![board.split.clone()];
+        for score in entries.iter().flat_map(|entry| &entry.scores) {
+            if !splits.contains(&score.split) && (organizer || board.shows(score.split.as_deref(), now)) {
+                splits.push(score.split.clone());
+            }
+        }
+        splits[1..].sort();
+        let phase = version.challenge.phases.iter().find(|phase| board.phases.contains(&phase.id));
+        let scorer = phase.and_then(|phase| version.scorers.get(&phase.task));
+        let mut shown = Vec::new();
+        for split in &splits {
+            for column in board.columns.iter().filter(|column| organizer || !column.hidden) {
+                let metric = scorer.and_then(|scorer| scorer.description.metric(&column.metric));
+                let title = column.title.clone().or_else(|| metric.map(|metric| metric.title.clone()));
+                shown.push(ShownColumn {
+                    metric: column.metric.clone(),
+                    split: split.clone(),
+                    title: title.unwrap_or_else(|| column.metric.clone()),
+                    direction: direction(column, version, board),
+                    unit: metric.and_then(|metric| metric.unit.clone()),
+                    precision: column.precision.or_else(|| metric.map(|metric| metric.precision)).unwrap_or(4),
+                });
+            }
+        }
+        shown
+    }
+
+    /// The stored report.
+    fn stored_report(&self, seen: &SeenSubmission) -> Result<Option<(Vec<u8>, Report)>, Refusal> {
+        let Some(body) = self.store.report(seen.tracked.submission.id)? else { return Ok(None) };
+        let bytes = self.body(&body)?;
+        let report = serde_json::from_slice(&bytes)
+            .map_err(|error| Refusal::Stored { what: "a report", source: error.into() })?;
+        Ok(Some((bytes, report)))
+    }
+
+    /// The report of a submission.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`]: there is none yet.
+    pub fn report(&self, seen: &SeenSubmission) -> Result<ReadReport, Refusal> {
+        let (bytes, report) = self.stored_report(seen)?.ok_or(Refusal::Unknown("report of this submission yet"))?;
+        if seen.organizer {
+            return Ok(ReadReport::Whole(bytes));
+        }
+        let cut = for_participant(&report, &seen.tracked.submission, &seen.version, self.clock.now());
+        Ok(ReadReport::Cut(Box::new(cut)))
+    }
+
+    /// The scorer's log: for organizers only.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn log(&self, seen: &SeenSubmission) -> Result<Vec<u8>, Refusal> {
+        if !seen.organizer {
+            return Err(Refusal::Unknown("log"));
+        }
+        let body = self.store.log(seen.tracked.submission.id)?;
+        body.map_or_else(|| Ok(Vec::new()), |body| self.body(&body))
+    }
+
+    /// An attachment of a report.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`]: there is none of that name that the reader may see.
+    pub fn attachment(&self, seen: &SeenSubmission, name: &str) -> Result<(Attachment, Arc<dyn ReadAt>), Refusal> {
+        let unknown = || Refusal::Unknown("artifact");
+        let (_, report) = self.stored_report(seen)?.ok_or_else(unknown)?;
+        let readable =
+            |file: &&Attachment| file.name == name && (seen.organizer || file.audience == Audience::Participant);
+        let found = report.attachments.iter().find(readable).ok_or_else(unknown)?;
+        Ok((found.clone(), self.blobs.open(found.digest)?))
+    }
+
+    /// A public file of a challenge: below a task's `public`, or a page at the top of the folder. Organizers may read all.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn file(&self, seen: &Seen, path: &str) -> Result<File, Refusal> {
+        let unknown = || Refusal::Unknown("file");
+        let Version { challenge, files, .. } = &seen.version;
+        let folder = self.folder(files)?;
+        let file = folder.get(path).ok_or_else(unknown)?;
+        let inside = |place: &Option<String>| place.as_ref().is_some_and(|place| file.about.path.is_under(place));
+        let public = challenge.tasks.iter().any(|task| inside(&task.public) || inside(&task.template));
+        let page = !path.contains('/') && path.ends_with(".md");
+        if public || page || seen.organizer { Ok(file.clone()) } else { Err(unknown()) }
+    }
+
+    /// The public files of a challenge.
+    ///
+    /// # Errors
+    /// What was stored cannot be read.
+    pub fn files(&self, seen: &Seen) -> Result<Vec<crate::domain::tree::TreeFile>, Refusal> {
+        let challenge = &seen.version.challenge;
+        let tree = self.tree(&seen.version.files)?;
+        let open = |file: &crate::domain::tree::TreeFile| {
+            let inside = |place: &Option<String>| place.as_ref().is_some_and(|place| file.path.is_under(place));
+            let page = !file.path.as_str().contains('/') && file.path.as_str().ends_with(".md");
+            page || challenge.tasks.iter().any(|task| inside(&task.public) || inside(&task.template))
+        };
+        Ok(tree.files().iter().filter(|file| open(file)).cloned().collect())
+    }
+}

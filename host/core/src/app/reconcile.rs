@@ -1,0 +1,90 @@
+//! What runs at the start and from time to time: nothing is stuck, whatever happened. Each is idempotent and takes no
+//! input, so that the way after a crash and the way in between are one.
+
+use super::work::LEASE;
+use super::{App, Refusal};
+use crate::domain::job::JobEvent;
+use crate::domain::operation::Operation;
+use jiff::Timestamp;
+use std::sync::atomic::Ordering;
+
+impl App {
+    /// At the start: claims of the host that was here before are void, as the store has one opener; whatever has not
+    /// ended waits. Returns the publications that have not ended.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn recover(&self) -> Result<Vec<Operation>, Refusal> {
+        for tracked in self.store.open_jobs()? {
+            if tracked.job.lease.is_some() {
+                self.change(tracked.submission.id, &JobEvent::Released { epoch: tracked.job.epoch }, None)?;
+            }
+        }
+        for tracked in self.store.open_jobs()? {
+            self.line_up(&tracked)?;
+        }
+        Ok(self.store.running_operations()?)
+    }
+
+    /// Renews the claims of this host's workers. Due more often than [`LEASE`] lasts.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn renew(&self) -> Result<(), Refusal> {
+        let held: Vec<_> = self.running().iter().map(|(id, held)| (*id, held.clone())).collect();
+        for (id, held) in held {
+            let until = self.clock.now().saturating_add(LEASE).unwrap_or(Timestamp::MAX);
+            match self.change(id, &JobEvent::Renewed { epoch: held.epoch, until }, None)? {
+                Some(_) => {
+                    if let Some(held) = self.running().get_mut(&id) {
+                        held.until = until;
+                    }
+                }
+                // Cancelled, or taken over: its result would be dropped.
+                None => held.stop.store(true, Ordering::Relaxed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back the claims that were not renewed in time.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn reap(&self) -> Result<usize, Refusal> {
+        let now = self.clock.now();
+        let late = |held: &super::Held| held.until <= now;
+        let expired: Vec<_> = self.running().iter().filter(|(_, held)| late(held)).map(|(id, _)| *id).collect();
+        for id in &expired {
+            self.change(*id, &JobEvent::LeaseExpired, None)?;
+        }
+        Ok(expired.len())
+    }
+
+    /// Forgets idempotency keys whose day is over.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn tidy(&self) -> Result<usize, Refusal> {
+        Ok(self.store.forget_idempotency(self.clock.now())?)
+    }
+
+    /// The host stops: runs end as soon as they can, and wait for the next start.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        for held in self.running().values() {
+            held.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// When the next delayed submission is due.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.queue().due()
+    }
+
+    /// How many submissions wait and run.
+    pub fn load(&self) -> (usize, usize) {
+        let queue = self.queue();
+        (queue.waiting(), queue.running())
+    }
+}

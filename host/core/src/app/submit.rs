@@ -1,0 +1,184 @@
+//! Handing in: through the door, the format check, the quota; then one transaction, and only then an answer.
+
+use super::check::Pending;
+use super::{App, Refusal};
+use crate::domain::challenge::{Phase, PhaseState, Version};
+use crate::domain::digest::{Digest, Hasher};
+use crate::domain::id::{ChallengeId, PhaseId, SubmissionId};
+use crate::domain::job::Job;
+use crate::domain::queue::Waiting;
+use crate::domain::submission::{About, Lane, Submission, Upload};
+use crate::domain::token::Token;
+use crate::ports::store::{Admission, Admitted, Idempotency, LedgerKey, Tracked};
+use jiff::{SignedDuration, Timestamp};
+
+/// How long an idempotency key holds.
+const KEY_HOLDS: SignedDuration = SignedDuration::from_hours(24);
+
+/// Where somebody may hand in.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The live version.
+    pub version: Version,
+    /// The phase.
+    pub phase: Phase,
+}
+
+/// What is handed in.
+pub struct Offer {
+    /// What arrived.
+    pub upload: Upload,
+    /// Its files.
+    pub files: Pending,
+    /// What the participant says about it.
+    pub about: About,
+    /// The client's idempotency key.
+    pub key: Option<String>,
+    /// When the last byte arrived.
+    pub arrived: Timestamp,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// The submission.
+    pub id: SubmissionId,
+    /// The same request was accepted before; this is that one.
+    pub before: bool,
+}
+
+impl App {
+    /// The cheap checks, before a body is read.
+    ///
+    /// # Errors
+    /// No such challenge or phase; not the bearer's; not open.
+    pub fn door(&self, token: &Token, challenge: &ChallengeId, phase: &PhaseId) -> Result<Door, Refusal> {
+        let seen = self.see(Some(token), challenge)?;
+        let Some(found) = seen.version.challenge.phase(phase) else {
+            let known: Vec<_> = seen.version.challenge.phases.iter().map(|phase| phase.id.as_str()).collect();
+            let (challenge, phase, known) = (challenge.clone(), phase.clone(), known.join(", "));
+            return Err(Refusal::UnknownPhase { challenge, phase, known });
+        };
+        if !token.submits(challenge) {
+            return Err(Refusal::Forbidden("this token is for another challenge"));
+        }
+        let door = Door { phase: found.clone(), version: seen.version };
+        door.open(self.clock.now())?;
+        Ok(door)
+    }
+
+    /// Only the format check: stores and charges nothing.
+    ///
+    /// # Errors
+    /// As [`App::check`].
+    pub fn check_only(&self, door: &Door, files: &Pending) -> Result<(), Refusal> {
+        let grader = self.grader(&door.version, &door.phase.task)?;
+        self.check(&grader, files.folder())
+    }
+
+    /// Takes a submission in. When this returns `Ok`, it survives a power cut.
+    ///
+    /// # Errors
+    /// Why not; then nothing of it is stored and nothing is charged.
+    pub fn submit(&self, token: &Token, door: &Door, offer: Offer) -> Result<Submitted, Refusal> {
+        let Door { version, phase } = door;
+        let Offer { upload, files, about, key, arrived } = offer;
+        door.open(arrived)?;
+        let request = fingerprint(version, phase, &upload, &about);
+        if let Some(key) = &key
+            && let Some((before, id)) = self.store.idempotent(token.id, key, arrived)?
+        {
+            return if before == request { Ok(Submitted { id, before: true }) } else { Err(Refusal::OtherRequest) };
+        }
+        let ledger_key = ledger_key(version, phase, token);
+        self.peek(phase, &ledger_key, arrived)?;
+        let grader = self.grader(version, &phase.task)?;
+        self.check(&grader, files.folder())?;
+
+        let tree = files.keep(self)?;
+        let text = serde_json::to_string(&tree).expect("paths and digests always have a JSON form");
+        let submission = Submission {
+            id: SubmissionId(self.clock.id(arrived)),
+            challenge: version.challenge.id.clone(),
+            version: version.version,
+            phase: phase.id.clone(),
+            task: phase.task.clone(),
+            entrant: token.subject.clone(),
+            by: token.id,
+            lane: Lane::Results,
+            submitted_at: arrived,
+            upload,
+            predictions: self.keep_body(text)?,
+            about,
+        };
+        let idempotency = key.map(|key| Idempotency {
+            token: token.id,
+            key,
+            request,
+            until: arrived.saturating_add(KEY_HOLDS).unwrap_or(Timestamp::MAX),
+        });
+        let job = Job::new(submission.lane);
+        let waiting = waiting(&Tracked { submission: submission.clone(), job: job.clone(), refunded: false }, phase);
+        let (id, max_open) = (submission.id, phase.concurrent.saturating_add(phase.max_queued));
+        let rules = phase.quota.clone();
+        match self.store.admit(Admission { submission, job, rules, max_open, idempotency })? {
+            Admitted::Accepted { event } => {
+                self.queue().push(waiting);
+                self.signals.logged(std::slice::from_ref(&event));
+                self.signals.queued();
+                Ok(Submitted { id, before: false })
+            }
+            Admitted::Before(id) => Ok(Submitted { id, before: true }),
+            Admitted::OtherRequest => Err(Refusal::OtherRequest),
+            Admitted::OverQuota(standing) => Err(Refusal::OverQuota(standing)),
+            Admitted::TooManyOpen { open } => Err(Refusal::TooManyOpen { open, most: max_open }),
+        }
+    }
+
+    /// Refuses early what the transaction would refuse: before a scorer runs and blobs are written.
+    fn peek(&self, phase: &Phase, key: &LedgerKey, now: Timestamp) -> Result<(), Refusal> {
+        let ledger = self.store.ledger(key)?;
+        let standings = phase.quota.iter().map(|rule| rule.standing(&ledger, now));
+        match standings.into_iter().find(|standing| standing.remaining == 0) {
+            Some(standing) => Err(Refusal::OverQuota(standing)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Door {
+    /// # Errors
+    /// [`Refusal::NotOpen`].
+    fn open(&self, now: Timestamp) -> Result<(), Refusal> {
+        let Phase { id, starts, ends, .. } = &self.phase;
+        match self.phase.state(now) {
+            PhaseState::Open => Ok(()),
+            state => Err(Refusal::NotOpen { phase: id.clone(), state, starts: *starts, ends: *ends }),
+        }
+    }
+}
+
+/// Whose ledger a submission is charged to.
+pub(super) fn ledger_key(version: &Version, phase: &Phase, token: &Token) -> LedgerKey {
+    LedgerKey { challenge: version.challenge.id.clone(), phase: phase.id.clone(), entrant: token.subject.clone() }
+}
+
+/// How a submission waits in the queue.
+pub(super) fn waiting(tracked: &Tracked, phase: &Phase) -> Waiting {
+    let Submission { id, challenge, entrant, .. } = &tracked.submission;
+    Waiting {
+        id: *id,
+        seat: (challenge.clone(), phase.id.clone(), entrant.clone()),
+        concurrent: phase.concurrent,
+        not_before: tracked.job.not_before,
+    }
+}
+
+/// What an idempotency key stands for: place, bytes, name and words, but not the version, which may change between two
+/// tries of one client.
+fn fingerprint(version: &Version, phase: &Phase, upload: &Upload, about: &About) -> Digest {
+    let mut hasher = Hasher::default();
+    let parts = (&version.challenge.id, &phase.id, upload, about);
+    hasher.update(&serde_json::to_vec(&parts).expect("names, numbers and texts always have a JSON form"));
+    hasher.finish()
+}

@@ -1,0 +1,168 @@
+//! Good text, and each way to get it wrong.
+
+use super::*;
+use crate::domain::challenge::{Expected, ScorerSource};
+use crate::domain::units::Fuel;
+
+const GOOD: &str = r#"
+id = "flowers"
+title = "Which flower?"
+
+[[phases]]
+id = "dev"
+starts = 2026-01-01T00:00:00Z
+ends = 2026-02-01T00:00:00Z
+tasks = ["main"]
+quota = [{ limit = 5, per = "day", zone = "Europe/Zurich" }, { limit = 3, per = "rolling 1h" }, { limit = 100 }]
+
+[[phases]]
+id = "final"
+starts = 2026-02-01T00:00:00Z
+tasks = ["main"]
+
+[[tasks]]
+id = "main"
+accepts = ["results"]
+reference = "data/reference"
+public = "data/public/"
+template = "data/public/sample.csv"
+scorer = { stock = "classification" }
+params = { target = "label", metrics = ["accuracy"], id = "id", undefined = 0.5 }
+limits = { fuel = "2G", memory = "64MiB" }
+
+[[leaderboards]]
+id = "main"
+phases = ["dev", "final"]
+rule = "best"
+columns = [{ metric = "accuracy" }]
+
+[[solutions]]
+path = "solutions/good.csv"
+scores = { accuracy = 1 }
+
+[[solutions]]
+path = "solutions/empty.csv"
+outcome = "invalid-submission"
+"#;
+
+#[test]
+fn the_whole_of_it_is_read() {
+    let challenge = parse(GOOD).unwrap().challenge;
+    assert_eq!(challenge.phases.len(), 2);
+    assert_eq!(challenge.phases[0].quota.len(), 3);
+    let task = &challenge.tasks[0];
+    assert_eq!(task.limits.fuel, Fuel(2_000_000_000));
+    assert_eq!(task.public.as_deref(), Some("data/public"));
+    assert_eq!(task.scorer, ScorerSource::Stock("classification".into()));
+    assert_eq!(task.params, r#"{"id":"id","metrics":["accuracy"],"target":"label","undefined":0.5}"#, "sorted");
+    assert!(matches!(&challenge.solutions[0].expected, Expected::Scores(scores) if scores["accuracy"] == 1.0));
+}
+
+#[test]
+fn each_mistake_is_found_in_its_line() {
+    let mut wrong = Vec::new();
+    for (from, to, expected) in [
+        ("title =", "titel =", "challenge.toml:3: titel: unknown key; did you mean `title`?"),
+        ("[[tasks]]", "[[taks]]", "challenge.toml:17: taks: unknown key; did you mean `tasks`?"),
+        (
+            "id = \"flowers\"",
+            "id = \"Flo/wers\"",
+            "challenge.toml:2: id: `Flo/wers` is not a usable challenge id: use 1 to 64 of `a-z`, `0-9` and `-`, and begin with a letter or digit",
+        ),
+        (
+            "starts = 2026-01-01T00:00:00Z",
+            "starts = 2026-01-01",
+            "challenge.toml:7: phases.dev.starts: must be an instant with its offset, such as 2026-11-01T00:00:00Z",
+        ),
+        (
+            "ends = 2026-02-01T00:00:00Z",
+            "ends = 2026-02-01T00:00:01Z",
+            "challenge.toml:5: phases.dev: it overlaps with `final`, which starts before this ends",
+        ),
+        (
+            "ends = 2026-02-01T00:00:00Z\n",
+            "",
+            "challenge.toml:5: phases.dev: only the last phase may do without `ends`",
+        ),
+        (
+            "tasks = [\"main\"]\nquota",
+            "tasks = [\"mian\"]\nquota",
+            "challenge.toml:9: phases.dev.tasks: there is no `mian`; did you mean `main`?",
+        ),
+        (
+            "per = \"day\"",
+            "per = \"week\"",
+            "challenge.toml:10: phases.dev.quota: `week` is no window; use \"day\", \"rolling 1h\", or leave `per` out for the whole phase",
+        ),
+        (
+            "Europe/Zurich",
+            "Europe/Zuerich",
+            "challenge.toml:10: phases.dev.quota: `Europe/Zuerich` is no time zone; use a name such as `Europe/Zurich`",
+        ),
+        (
+            "[\"results\"]",
+            "[\"results\", \"code\"]",
+            "challenge.toml:19: tasks.main.accepts: this version of Gradus grades results only; it cannot take `code` yet",
+        ),
+        (
+            "reference = \"data/reference\"",
+            "reference = \"../data\"",
+            "challenge.toml:20: tasks.main.reference: `../data`: the path climbs out with `..`",
+        ),
+        (
+            "reference = \"data/reference\"",
+            "reference = \"data/public/ref\"",
+            "challenge.toml:17: tasks.main.public: overlaps with `reference`: what is in `data/public` can be read by participants",
+        ),
+        (
+            "stock = \"classification\"",
+            "command = \"score.wasm\"",
+            "challenge.toml:23: tasks.main.scorer: command scorers are not supported by this version of Gradus; use `stock`, `component` or `crate`",
+        ),
+        (
+            "undefined = 0.5",
+            "undefined = nan",
+            "challenge.toml:24: tasks.main.params: `NaN` has no JSON form; use a finite number",
+        ),
+        (
+            "\"64MiB\"",
+            "\"64Mb\"",
+            "challenge.toml:25: tasks.main.limits.memory: `64Mb` is not a size: write a number with B, KiB, MiB, GiB, kB, MB or GB, such as `512MiB`",
+        ),
+        (
+            "\"64MiB\"",
+            "\"64GiB\"",
+            "challenge.toml:25: tasks.main.limits.memory: is more than the 4294967296 that a task may have",
+        ),
+        (
+            "[{ metric = \"accuracy\" }]",
+            "[]",
+            "challenge.toml:31: leaderboards.main.columns: name 1 to 32 columns; the first is the primary one",
+        ),
+        (
+            "outcome = \"invalid-submission\"",
+            "outcome = \"invalid-submision\"",
+            "challenge.toml:39: solutions.solutions/empty.csv.outcome: `invalid-submision` is no outcome; did you mean `invalid-submission`?",
+        ),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let problems = parse(&GOOD.replacen(from, to, 1)).unwrap_err();
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        if !texts.contains(&expected.to_owned()) {
+            wrong.push((expected, texts));
+        }
+    }
+    assert!(wrong.is_empty(), "wanted and got: {wrong:#?}");
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    let text = GOOD.replace("\"64MiB\"", "\"x\"").replace("\"day\"", "\"week\"");
+    assert_eq!(parse(&text).unwrap_err().len(), 3, "the window, its zone, and the limit");
+}
+
+#[test]
+fn broken_toml_is_one_problem_with_its_line() {
+    let problems = parse("id = \"a\"\ntitle = \n").unwrap_err();
+    assert_eq!((problems.len(), problems[0].line), (1, 2));
+}

@@ -1,0 +1,128 @@
+//! Who sees what of a report. Reports are stored whole; what leaves is cut here and nowhere else.
+//!
+//! A participant gets the scores of revealed splits, rounded; cases, notes and attachments addressed to participants; no
+//! cost before the phase ends, as fuel is a function of hidden labels; no detail of the scorer's failure; and the digest
+//! of the reference data only in a keyed form once its salt is out.
+
+use super::challenge::{Leaderboard, PhaseState, Version};
+use super::digest::Digest;
+use super::metric::{Description, rounded};
+use super::report::{Attachment, Audience, Case, Cost, Fault, Note, Outcome, Problems, Report, Score};
+use super::submission::Submission;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+/// The digests that a participant sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenDigests {
+    /// Of the predictions.
+    pub predictions: Digest,
+    /// HMAC-SHA-256 of the reference digest under the task's salt, hex.
+    pub reference_keyed: String,
+    /// Of the scorer's component.
+    pub scorer: Digest,
+    /// Of the parameters.
+    pub params: Digest,
+}
+
+/// A report as a participant sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeenReport {
+    /// Version of the shape.
+    pub report: u32,
+    /// How it ended. A limit's figures are left out.
+    pub outcome: String,
+    /// Whose doing it is.
+    pub fault: Option<Fault>,
+    /// What that means for the participant, when it is not their doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Scores, rounded to each metric's precision.
+    pub scores: Vec<Score>,
+    /// Cases addressed to participants.
+    pub cases: Vec<Case>,
+    /// What is wrong with the submission.
+    pub problems: Problems,
+    /// Notes addressed to participants.
+    pub notes: Vec<Note>,
+    /// Attachments addressed to participants.
+    pub attachments: Vec<Attachment>,
+    /// What the result depends on.
+    pub digests: SeenDigests,
+    /// The engine's fingerprint.
+    pub engine: String,
+    /// What the run used, once the phase is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+}
+
+/// What a participant reads when the fault is not theirs.
+fn message(fault: Option<Fault>) -> Option<String> {
+    match fault {
+        Some(Fault::Challenge) => Some("The organizer's scorer failed; they were told; it cost you nothing.".into()),
+        Some(Fault::Platform) => {
+            Some("Something failed on our side; it cost you nothing; please hand in again.".into())
+        }
+        Some(Fault::Participant) | None => None,
+    }
+}
+
+/// Whether participants may see scores of `split` in `phase`: each board that takes the phase's scores has to show it.
+/// Without a board, splits stay hidden: nothing says that they may be seen.
+fn reveals(boards: &[&Leaderboard], split: Option<&str>, now: Timestamp) -> bool {
+    split.is_none() || (!boards.is_empty() && boards.iter().all(|board| board.shows(split, now)))
+}
+
+/// The report of `submission` as its participant sees it at `now`.
+pub fn for_participant(report: &Report, submission: &Submission, version: &Version, now: Timestamp) -> SeenReport {
+    let scorer = version.scorers.get(&submission.task);
+    let boards: Vec<_> = version.challenge.boards_of(&submission.phase).collect();
+    let phase = version.challenge.phase(&submission.phase);
+    let closed = phase.is_some_and(|phase| phase.state(now) == PhaseState::Closed);
+    let theirs = |audience: Audience| audience == Audience::Participant;
+    let hidden = |metric: &str| {
+        let columns = || boards.iter().flat_map(|board| &board.columns).filter(|column| column.metric == metric);
+        columns().any(|column| column.hidden) && !closed
+    };
+    let seen = |score: &&Score| reveals(&boards, score.split.as_deref(), now) && !hidden(&score.metric);
+    let cut = |scores: &[Score]| -> Vec<Score> {
+        let shown = scores.iter().filter(seen);
+        shown.map(|score| shown_score(score, scorer.map(|scorer| &scorer.description))).collect()
+    };
+    SeenReport {
+        report: report.report,
+        outcome: report.outcome.word().to_owned(),
+        fault: report.fault,
+        message: message(report.fault),
+        scores: cut(&report.scores),
+        cases: (report.cases.iter().filter(|case| theirs(case.audience)))
+            .map(|case| Case { scores: cut(&case.scores), ..case.clone() })
+            .collect(),
+        problems: report.problems.clone(),
+        notes: report.notes.iter().filter(|note| theirs(note.audience)).cloned().collect(),
+        attachments: report.attachments.iter().filter(|file| theirs(file.audience)).cloned().collect(),
+        digests: SeenDigests {
+            predictions: report.digests.predictions,
+            reference_keyed: keyed(report.digests.reference, scorer.map_or("", |scorer| &scorer.salt)),
+            scorer: report.digests.scorer,
+            params: report.digests.params,
+        },
+        engine: report.engine.clone(),
+        cost: (closed && report.outcome == Outcome::Scored).then_some(report.cost),
+    }
+}
+
+/// A score as it is shown: rounded to its metric's precision.
+pub fn shown_score(score: &Score, description: Option<&Description>) -> Score {
+    let precision = description.and_then(|about| about.metric(&score.metric)).map_or(12, |metric| metric.precision);
+    Score { value: rounded(score.value, precision), ..score.clone() }
+}
+
+/// HMAC-SHA-256 of `digest` under `salt`, hex.
+fn keyed(digest: Digest, salt: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(salt.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(digest.as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}

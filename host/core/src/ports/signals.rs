@@ -1,0 +1,14 @@
+//! Wake-ups for those who wait. A signal carries no work and may be lost: whoever gets it reads the store.
+
+use crate::domain::event::Event;
+use crate::domain::id::SubmissionId;
+
+/// Wake-ups.
+pub trait Signals: Send + Sync {
+    /// These events were logged.
+    fn logged(&self, events: &[Event]);
+    /// A scorer is so far. Not logged: the next one makes it worthless.
+    fn progress(&self, id: SubmissionId, done: u64, total: u64);
+    /// The queue has something for a worker.
+    fn queued(&self);
+}
