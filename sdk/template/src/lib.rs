@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named() {
-        let failure = score("1\nx\n3\n", "{}").expect_err("the second line is not a number");
-        assert_eq!(failure.to_string(), "invalid submission: p.txt:2: not a number, such as 4.5");
+        let problem = Problem::new("not a number, such as 4.5").file("p.txt").line(2);
+        assert_eq!(score("1\nx\n3\n", "{}"), Err(problem.into()));
     }
 }
