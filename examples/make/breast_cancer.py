@@ -113,7 +113,8 @@ def make():
     s.refused(s.raw("not-utf8.csv", text.encode("latin-1")), "Latin-1: one byte is not UTF-8.", 1)
 
     both = [row for id, _, _ in good for row in ([id, "malignant", "1"], [id, "benign", "0"])]
-    refused("cheat-both-labels.csv", both, TEST, "Cheating: both answers for each id, in the hope that the best counts.")
+    refused("cheat-both-labels.csv", both, TEST,
+            "Cheating: both answers for each id, in the hope that the best counts.")
     huge = [[id, label, "1e308" if label == "malignant" else "-1e308"] for id, label, _ in good]
     refused("cheat-huge-probability.csv", huge, TEST,
             "Cheating: probabilities of 1e308 rank well and would break sums; none lies in 0 to 1.")
