@@ -105,6 +105,8 @@ def make():
     refused("extra-id.csv", [*good, ["unasked", "benign", "0.5"]], 1, "A row that nobody asked for.")
     refused("text-for-number.csv", change(good, 4, 2, "high"), 1, "A word where a probability belongs.")
     refused("nan.csv", change(change(good, 4, 2, "NaN"), 5, 2, "inf"), 2, "NaN once, infinity once.")
+    refused("wrong-label.csv", change(change(good, 4, 1, "Malignant"), 5, 1, "0"), 2,
+            "Labels that the task does not know: they are compared as text.")
     refused("wrong-column.csv", good, 1, "The column `p` is called `probability` here.",
             ["id", "label", "probability"])
     refused("header-only.csv", [], TEST, "A header and no rows: all are missing.")
