@@ -129,7 +129,8 @@ impl Config {
         };
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(listen) = variable("GRADUS_LISTEN") {
-            let listen = listen.parse().with_context(|| format!("GRADUS_LISTEN: `{listen}` is no address like {LISTEN}"))?;
+            let listen =
+                listen.parse().with_context(|| format!("GRADUS_LISTEN: `{listen}` is no address like {LISTEN}"))?;
             config.server.listen = Some(listen);
         }
         if let Some(data) = variable("GRADUS_DATA") {
@@ -198,7 +199,10 @@ mod tests {
         let config = Config::parse(good, "g.toml").unwrap();
         assert_eq!((config.limits.submission, config.limits.body_idle), (Bytes(1 << 20), Millis(5_000)));
         for (text, expected) in [
-            ("[server]\nlistn = \"x\"\n", "g.toml:2: unknown field `listn`, expected one of `listen`, `metrics_listen`, `data`; did you mean `listen`?"),
+            (
+                "[server]\nlistn = \"x\"\n",
+                "g.toml:2: unknown field `listn`, expected one of `listen`, `metrics_listen`, `data`; did you mean `listen`?",
+            ),
             ("[workers]\ngraders = 0\n", "g.toml: workers: `graders` and `checks` are at least 1"),
         ] {
             assert_eq!(Config::parse(text, "g.toml").unwrap_err().to_string(), expected);

@@ -119,7 +119,9 @@ impl Workers {
                             .record(elapsed.as_secs_f64());
                         let state = job.state.word();
                         info!(submission = %id, state, outcome, elapsed_ms = elapsed.as_millis(), "graded");
-                        if job.state == State::Failed && job.fault != Some(gradus_core::domain::report::Fault::Participant) {
+                        if job.state == State::Failed
+                            && job.fault != Some(gradus_core::domain::report::Fault::Participant)
+                        {
                             warn!(submission = %id, fault = ?job.fault, "a submission failed, not by its participant's doing");
                         }
                     }
@@ -151,7 +153,9 @@ impl Workers {
             let (challenge, version) = (operation.challenge.as_str(), operation.version);
             match self.app.run_operation(&operation) {
                 Ok(OperationState::Done) => info!(challenge, version, "a version is live"),
-                Ok(OperationState::Failed { problems }) => info!(challenge, version, ?problems, "a version was refused"),
+                Ok(OperationState::Failed { problems }) => {
+                    info!(challenge, version, ?problems, "a version was refused")
+                }
                 Ok(OperationState::Running) => {}
                 Err(refusal) => {
                     self.trouble("a publication could not be finished; it is tried again at the next start", &refusal);

@@ -2,8 +2,8 @@
 
 use super::auth::Bearer;
 use super::dto::{
-    BoardInfo, ChallengeInfo, ChallengeItem, ColumnInfo, EntryInfo, FileInfo, List, MetricInfo, OperationInfo, PhaseInfo,
-    PhaseQuota, ProblemInfo, QuotaInfo,
+    BoardInfo, ChallengeInfo, ChallengeItem, ColumnInfo, EntryInfo, FileInfo, List, MetricInfo, OperationInfo,
+    PhaseInfo, PhaseQuota, ProblemInfo, QuotaInfo,
 };
 use super::problem::Problem;
 use super::state::{Api, blocking};

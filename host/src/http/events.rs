@@ -63,9 +63,8 @@ pub async fn events(
     let shared = Arc::clone(&api);
     blocking(move || Ok(shared.app.see_submission(&token, id).map(drop)?)).await?;
     let reader = Reader { api, id, live, after: last.unwrap_or(0), ready: VecDeque::new(), over: false, quiet: None };
-    let stream = futures_util::stream::unfold(reader, |mut reader| async {
-        reader.next().await.map(|sent| (Ok(sent), reader))
-    });
+    let stream =
+        futures_util::stream::unfold(reader, |mut reader| async { reader.next().await.map(|sent| (Ok(sent), reader)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 

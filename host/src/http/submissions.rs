@@ -132,7 +132,8 @@ pub async fn submit(
 fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
-    text.map(|text| Some(text.to_owned())).ok_or_else(|| Problem::bad_request("an Idempotency-Key is 1 to 255 ASCII characters"))
+    text.map(|text| Some(text.to_owned()))
+        .ok_or_else(|| Problem::bad_request("an Idempotency-Key is 1 to 255 ASCII characters"))
 }
 
 /// Only the format check: stores nothing and costs nothing.
@@ -250,7 +251,8 @@ pub async fn log(
         if stream != "scorer" {
             return Err(Refusal::Unknown("log").into());
         }
-        let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        let headers =
+            [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
         Ok((headers, api.app.log(&seen)?).into_response())
     })
     .await

@@ -75,7 +75,8 @@ pub async fn submission(api: &Api, request: Request, query: RawQuery) -> Result<
         }
         return arrived(&name, blob, about);
     }
-    let mut form = Multipart::from_request(request, api).await.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let mut form =
+        Multipart::from_request(request, api).await.map_err(|error| Problem::bad_request(error.body_text()))?;
     let (mut file, mut about) = (None, About::default());
     let deadline = Instant::now() + api.limits.total;
     while let Some(field) = next_field(&mut form, deadline, api).await? {
@@ -85,7 +86,8 @@ pub async fn submission(api: &Api, request: Request, query: RawQuery) -> Result<
                 return Err(Problem::bad_request("there are two fields `file`; send one file, or one archive"));
             }
             let given = field.file_name().map(ToOwned::to_owned);
-            let given = given.ok_or_else(|| Problem::bad_request("the field `file` has no file name; send it as a file"))?;
+            let given =
+                given.ok_or_else(|| Problem::bad_request("the field `file` has no file name; send it as a file"))?;
             file = Some((given, receive(api, parts(field), cap).await?));
         } else {
             set(&mut about, &name, text(field, deadline, api).await?)?;
@@ -189,7 +191,8 @@ fn malformed(error: &MultipartError) -> Problem {
 
 async fn next_field<'a>(form: &'a mut Multipart, deadline: Instant, api: &Api) -> Result<Option<Field<'a>>, Problem> {
     let idle = Instant::now() + api.limits.idle;
-    let next = timeout_at(idle.min(deadline), form.next_field()).await.map_err(|_| too_slow("the body came too slowly"))?;
+    let next =
+        timeout_at(idle.min(deadline), form.next_field()).await.map_err(|_| too_slow("the body came too slowly"))?;
     next.map_err(|error| malformed(&error))
 }
 
@@ -199,7 +202,8 @@ async fn text(field: Field<'_>, deadline: Instant, api: &Api) -> Result<String, 
     let mut bytes = Vec::new();
     loop {
         let idle = (Instant::now() + api.limits.idle).min(deadline);
-        let Some(chunk) = timeout_at(idle, chunks.next()).await.map_err(|_| too_slow("the body came too slowly"))? else {
+        let Some(chunk) = timeout_at(idle, chunks.next()).await.map_err(|_| too_slow("the body came too slowly"))?
+        else {
             break;
         };
         bytes.extend_from_slice(&chunk?);

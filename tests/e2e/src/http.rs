@@ -50,7 +50,8 @@ impl Answer {
 impl Api {
     /// The API at `base`.
     pub fn new(base: &str, token: Option<&str>) -> Self {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
         Self { base: base.to_owned(), token: token.map(ToOwned::to_owned), agent: config.build().into() }
     }
 

@@ -78,7 +78,8 @@ impl Server {
     /// Publishes a folder with the command line, as an organizer would.
     pub fn publish(&self, folder: &Path) {
         let token = self.data.join("operator.token");
-        let environment = [("GRADUS_SERVER", self.base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))];
+        let environment =
+            [("GRADUS_SERVER", self.base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))];
         let ran = run(&["challenge", "publish", "--no-check", folder.to_str().expect("UTF-8")], &environment);
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     }
@@ -122,7 +123,12 @@ fn launch(data: &Path, options: &Options) -> (Child, String) {
     let mut words = options.under.clone();
     words.push(gradus().to_str().expect("UTF-8").to_owned());
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).arg("--config").arg(&config);
+    command
+        .args(&words[1..])
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data)
+        .arg("--config")
+        .arg(&config);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("GRADUS_") {
             command.env_remove(name);

@@ -61,7 +61,9 @@ fn the_core_is_pure() {
     }
     for (path, text) in files("host/core/src", &[".rs"]) {
         let code = code(&text);
-        for forbidden in ["Timestamp::now", "SystemTime", "Instant::now", "std::fs", "std::env", "std::net", "std::process"] {
+        for forbidden in
+            ["Timestamp::now", "SystemTime", "Instant::now", "std::fs", "std::env", "std::net", "std::process"]
+        {
             assert!(!code.contains(forbidden), "{path} uses {forbidden}");
         }
     }
@@ -99,7 +101,15 @@ fn arrows_point_inwards() {
 
 #[test]
 fn tokio_stays_where_the_outside_is() {
-    let places = ["host/src/http", "host/src/serve.rs", "host/src/live.rs", "host/src/wiring.rs", "host/src/main.rs", "host/src/cli", "host/src/adapters/scorer_wasm"];
+    let places = [
+        "host/src/http",
+        "host/src/serve.rs",
+        "host/src/live.rs",
+        "host/src/wiring.rs",
+        "host/src/main.rs",
+        "host/src/cli",
+        "host/src/adapters/scorer_wasm",
+    ];
     assert_eq!(offenders("host", "tokio", &places), [""; 0]);
 }
 
@@ -139,7 +149,19 @@ fn unsafe_is_in_one_place_with_its_reason() {
 
 #[test]
 fn nothing_is_added_at_the_top() {
-    let known = ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "host", "scorers", "wit", "sdk", "examples", "tests", "target"];
+    let known = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "host",
+        "scorers",
+        "wit",
+        "sdk",
+        "examples",
+        "tests",
+        "target",
+    ];
     let extra: Vec<PathBuf> = std::fs::read_dir(root())
         .expect("the root is there")
         .flatten()

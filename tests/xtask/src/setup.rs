@@ -48,7 +48,9 @@ pub fn strace() {
 /// Licences, sources and bans need no network; advisories do, and are left out where there is none.
 pub fn deny() -> Result<(), Failure> {
     if !answers("cargo", &["deny", "--version"]) {
-        eprintln!("xtask: cargo-deny is not there: `cargo install --locked cargo-deny` to check licences and advisories");
+        eprintln!(
+            "xtask: cargo-deny is not there: `cargo install --locked cargo-deny` to check licences and advisories"
+        );
         return Ok(());
     }
     let config = ["deny", "--config", ".cargo/deny.toml", "check", "bans", "licenses", "sources"];
