@@ -88,8 +88,9 @@ pub(super) fn read<'a>(
         let len = block.size().ok_or(blocks.corrupt("a size is no number"))?;
         match block.kind() {
             kind @ (Type::Pax | Type::PaxGlobal | Type::LongName | Type::LongLink) => {
+                // A long name and a long target at most, and the archive's own.
                 extensions += 1;
-                if extensions > 4 * meter.limits.entries + 4 {
+                if extensions > meter.limits.entries.saturating_mul(2).saturating_add(2) {
                     return Err(Refused::TooManyEntries { most: meter.limits.entries });
                 }
                 let body = blocks.extension(len)?;
