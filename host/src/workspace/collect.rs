@@ -155,11 +155,12 @@ impl<'c> Collector<'c> {
     /// Writes all of `body`, and says how many bytes that were. What is dropped is read all the same.
     pub(super) fn file(&mut self, path: TreePath, body: &mut dyn Read, format: &'static str) -> Result<u64, Refused> {
         if is_junk(&path) {
-            return self.drain(body, None, format).map(|(len, _)| len);
+            return self.drain(body, format, |_| Ok(()));
         }
         if self.files.len() < OWN {
             let mut own = self.blobs.create().map_err(Refused::Disk)?;
-            let (len, digest) = self.drain(body, Some(&mut *own), format)?;
+            let len = self.drain(body, format, |bytes| own.write_all(bytes))?;
+            let digest = own.digest();
             self.files.push((TreeFile { path, len, digest }, Body::Own(own)));
             return Ok(len);
         }
@@ -167,32 +168,32 @@ impl<'c> Collector<'c> {
             Some(shared) => shared,
             None => self.blobs.create().map_err(Refused::Disk)?,
         };
-        let at = shared.len();
-        let (len, digest) = self.drain(body, Some(&mut *shared), format)?;
+        let (at, mut hasher) = (shared.len(), Hasher::default());
+        let len = self.drain(body, format, |bytes| {
+            hasher.update(bytes);
+            shared.write_all(bytes)
+        })?;
         self.shared = Some(shared);
-        self.files.push((TreeFile { path, len, digest }, Body::Shared { at }));
+        self.files.push((TreeFile { path, len, digest: hasher.finish() }, Body::Shared { at }));
         Ok(len)
     }
 
     fn drain(
         &mut self,
         body: &mut dyn Read,
-        mut to: Option<&mut dyn PendingBlob>,
         format: &'static str,
-    ) -> Result<(u64, Digest), Refused> {
-        let (mut len, mut hasher) = (0, Hasher::default());
+        mut to: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<u64, Refused> {
+        let mut len = 0;
         loop {
-            let count = match body.read(&mut self.buffer) {
-                Ok(0) => return Ok((len, hasher.finish())),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            match body.read(&mut self.buffer) {
+                Ok(0) => return Ok(len),
+                Ok(count) => {
+                    len += count as u64;
+                    to(&self.buffer[..count]).map_err(|error| Refused::Disk(BlobError::Write(error)))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Refused::from_read(error, format)),
-            };
-            len += count as u64;
-            if let Some(to) = &mut to {
-                let bytes = &self.buffer[..count];
-                hasher.update(bytes);
-                to.write_all(bytes).map_err(|error| Refused::Disk(BlobError::Write(error)))?;
             }
         }
     }

@@ -67,7 +67,10 @@ pub(super) type Part<'a> = BufReader<Source<'a>>;
 
 /// The bytes from `at` to `end` of the upload, as a stream that stops when the time is up.
 pub(super) fn part<'a>(upload: &'a dyn ReadAt, meter: &'a Meter<'a>, at: u64, end: u64) -> Part<'a> {
-    BufReader::with_capacity(BUFFER, Source { upload, meter, at, end })
+    // What a header points at may lie behind the end: that is a short read of theirs, not a failed one of ours.
+    let end = end.min(upload.len());
+    let len = usize::try_from(end.saturating_sub(at)).unwrap_or(BUFFER).clamp(1, BUFFER);
+    BufReader::with_capacity(len, Source { upload, meter, at, end })
 }
 
 pub(super) struct Source<'a> {

@@ -32,7 +32,7 @@ pub(super) fn read(upload: &dyn ReadAt, meter: &Meter<'_>, collector: &mut Colle
     // All headers first: of an archive with overlapping entries nothing is unpacked.
     let mut starts = Vec::with_capacity(listed.len());
     for (step, at) in order.iter().enumerate() {
-        let end = order.get(step + 1).map_or(directory, |next| listed[*next].offset);
+        let end = order.get(step + 1).map_or(directory, |next| listed[*next].offset.min(directory));
         starts.push(directory::local(upload, meter, &listed[*at], end)?);
     }
     for (at, start) in order.into_iter().zip(starts) {
@@ -63,11 +63,12 @@ fn file(
     let (taken, unread) = if entry.deflated {
         let mut inflate = flate2::bufread::DeflateDecoder::new(packed);
         let metered = Metered { inner: &mut inflate, meter };
-        let mut body = Summed { inner: metered.take(entry.size + 1), crc: &mut crc };
+        let mut body = Summed { inner: metered.take(entry.size.saturating_add(1)), crc: &mut crc };
         let taken = collector.file(path, &mut body, "zip")?;
         (taken, inflate.total_in() != entry.packed)
     } else {
-        let mut body = Summed { inner: Metered { inner: packed, meter }.take(entry.size + 1), crc: &mut crc };
+        let mut body =
+            Summed { inner: Metered { inner: packed, meter }.take(entry.size.saturating_add(1)), crc: &mut crc };
         (collector.file(path, &mut body, "zip")?, entry.packed != entry.size)
     };
     if taken != entry.size || unread {

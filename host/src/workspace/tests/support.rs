@@ -340,7 +340,7 @@ pub fn end(entries: u16, size: u32, at: u32) -> Vec<u8> {
 
 /// The zip64 end record and its locator.
 pub fn end64(entries: u64, size: u64, at: u64) -> Vec<u8> {
-    let here = at + size;
+    let here = at.wrapping_add(size);
     let mut bytes = b"PK\x06\x06".to_vec();
     bytes.extend(44u64.to_le_bytes());
     bytes.extend([45, 3, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

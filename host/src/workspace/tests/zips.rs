@@ -100,7 +100,7 @@ fn headers_that_disagree_are_refused() {
         assert!(matches!(refused.code(), "archive-mismatch" | "corrupt-archive"), "{refused}");
     }
     let beyond = one(|item| item.offset = Some(u32::MAX - 1));
-    assert_eq!(code("p.zip", &beyond), "corrupt-archive");
+    assert_eq!(code("p.zip", &beyond), "archive-mismatch");
 }
 
 #[test]
@@ -109,6 +109,10 @@ fn entries_that_share_their_data_are_refused() {
     let first = Item::deflated("a", &body);
     let same = zip(&[first.clone(), Item { offset: Some(0), data: Vec::new(), ..first.clone() }]);
     assert_eq!(code("p.zip", &same), "archive-mismatch");
+    // The first file's data reach to where the second one is said to be, behind the end of the archive.
+    let beyond = Item { packed: 5000, ..Item::stored("a", b"1") };
+    let beyond = zip(&[beyond, Item { offset: Some(9000), ..Item::stored("b", b"1") }]);
+    assert_eq!(code("p.zip", &beyond), "archive-mismatch");
     // The second file's header lies in the first one's data.
     let inner = zip(&[Item::stored("b", b"1")]);
     let outer = Item::stored("a", &inner);
@@ -140,23 +144,26 @@ fn the_end_must_be_the_end() {
     assert_eq!(code("p.zip", &volume), "corrupt-archive");
 }
 
+/// A zip64 archive of one stored file; `fields` are its size, the size of its data, and its place.
+fn build64(entries: u64, size_off: u64, fields: [u64; 3]) -> Vec<u8> {
+    let item = Item::stored("x.csv", b"1");
+    // The size of the file, the size of its data and its place are all in the extra field.
+    let mut extra = vec![1, 0, 24, 0];
+    extra.extend(fields.map(u64::to_le_bytes).concat());
+    let wide = Item { size: u32::MAX, packed: u32::MAX, offset: Some(u32::MAX), extra, ..item.clone() };
+    let mut bytes = zip(std::slice::from_ref(&item));
+    let at = bytes.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
+    bytes.truncate(at);
+    let central = wide.central(0);
+    bytes.extend(&central);
+    bytes.extend(end64(entries, (central.len() as u64).wrapping_add(size_off), at as u64));
+    bytes.extend(end(u16::MAX, u32::MAX, u32::MAX));
+    bytes
+}
+
 #[test]
 fn zip64_is_read_and_its_lies_are_not() {
-    let build = |entries: u64, size_off: u64, lie: u64| {
-        let item = Item::stored("x.csv", b"1");
-        // The size of the file, the size of its data and its place are all in the extra field.
-        let mut extra = vec![1, 0, 24, 0];
-        extra.extend([1 + lie, 1, 0].map(u64::to_le_bytes).concat());
-        let wide = Item { size: u32::MAX, packed: u32::MAX, offset: Some(u32::MAX), extra, ..item.clone() };
-        let mut bytes = zip(std::slice::from_ref(&item));
-        let at = bytes.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
-        bytes.truncate(at);
-        let central = wide.central(0);
-        bytes.extend(&central);
-        bytes.extend(end64(entries, central.len() as u64 + size_off, at as u64));
-        bytes.extend(end(u16::MAX, u32::MAX, u32::MAX));
-        bytes
-    };
+    let build = |entries: u64, size_off: u64, lie: u64| build64(entries, size_off, [1 + lie, 1, 0]);
     assert_eq!(paths(&take("p.zip", &build(1, 0, 0)).unwrap()), ["x.csv"]);
     assert_eq!(code("p.zip", &build(2, 0, 0)), "corrupt-archive");
     assert_eq!(code("p.zip", &build(u64::MAX, 0, 0)), "corrupt-archive");
@@ -164,6 +171,10 @@ fn zip64_is_read_and_its_lies_are_not() {
     assert_eq!(code("p.zip", &build(1, u64::MAX - 200, 0)), "corrupt-archive");
     assert_eq!(code("p.zip", &build(1, 0, 5)), "archive-mismatch");
     assert_eq!(code("p.zip", &build(1, 0, u64::MAX - 1)), "file-too-big");
+    for lie in [2, u64::MAX - 40, u64::MAX - 1, u64::MAX] {
+        assert_eq!(code("p.zip", &build64(1, 0, [1, lie, 0])), "archive-mismatch", "{lie}");
+        assert!(matches!(code("p.zip", &build64(1, 0, [1, 1, lie])), "archive-mismatch" | "corrupt-archive"), "{lie}");
+    }
 }
 
 #[test]

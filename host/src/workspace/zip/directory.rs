@@ -210,15 +210,17 @@ impl Listed {
 
 /// Compares a file's own header with the directory, and says where its data begin. `end` is where they must end.
 pub(super) fn local(upload: &dyn ReadAt, meter: &Meter<'_>, listed: &Listed, end: u64) -> Result<u64, Refused> {
-    let mut from = part(upload, meter, listed.offset, upload.len());
+    let after = listed.offset.checked_add(LOCAL as u64).filter(|after| *after <= end);
+    let after = after.ok_or_else(|| listed.mismatch("it overlaps what follows it"))?;
     let mut fixed = [0; LOCAL];
-    fill(&mut from, &mut fixed)?;
+    fill(&mut part(upload, meter, listed.offset, after), &mut fixed)?;
     if !fixed.starts_with(b"PK\x03\x04") {
         return Err(listed.mismatch("its header is not where the directory says"));
     }
     let [name_len, extra_len] = [26, 28].map(|at| usize::from(u16_at(&fixed, at)));
     let mut rest = vec![0; name_len + extra_len];
-    fill(&mut from, &mut rest)?;
+    let start = after + rest.len() as u64;
+    fill(&mut part(upload, meter, after, start.min(end)), &mut rest)?;
     let (name, extra) = rest.split_at(name_len);
     if name != listed.name {
         return Err(listed.mismatch("its name"));
@@ -238,9 +240,8 @@ pub(super) fn local(upload: &dyn ReadAt, meter: &Meter<'_>, listed: &Listed, end
     if !agrees(u64::from(u32_at(&fixed, 14)), u64::from(listed.crc)) {
         return Err(listed.mismatch("its checksum"));
     }
-    let start = listed.offset + (LOCAL + rest.len()) as u64;
-    if start + listed.packed > end {
-        return Err(listed.mismatch("it overlaps what follows it"));
+    match start.checked_add(listed.packed) {
+        Some(data) if data <= end => Ok(start),
+        _ => Err(listed.mismatch("it overlaps what follows it")),
     }
-    Ok(start)
 }
