@@ -1,6 +1,6 @@
 //! The use cases over in-memory ports: a submission's whole way, and each way it can end.
 
-use gradus_core::app::check::{Part, Pending};
+use gradus_core::app::check::Pending;
 use gradus_core::app::read::ReadReport;
 use gradus_core::app::submit::Offer;
 use gradus_core::app::work::{LEASE, Worked};
@@ -10,7 +10,7 @@ use gradus_core::domain::job::{Job, State};
 use gradus_core::domain::operation::OperationState;
 use gradus_core::domain::submission::{About, Upload};
 use gradus_core::domain::token::{Role, Token};
-use gradus_core::ports::blobs::Blobs as _;
+use gradus_core::ports::blobs::{Blobs as _, Part};
 use gradus_core::testing::fake_clock::{FakeClock, Silence};
 use gradus_core::testing::fake_scorer::FakeScorer;
 use gradus_core::testing::memory_blobs::MemoryBlobs;

@@ -118,13 +118,11 @@ impl From<Refusal> for Problem {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Blob(error) => Refusal::from(error).into(),
-            refused => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, refused.code(), format!("{refused}; nothing was stored, your quota is untouched"))
-            }
+        if refused.is_ours() {
+            return if disk_full(&refused) { no_space() } else { Self::internal(&refused) };
         }
+        let detail = format!("{refused}; nothing was stored, your quota is untouched");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.code(), detail)
     }
 }
 

@@ -8,17 +8,9 @@ use crate::domain::digest::Digest;
 use crate::domain::id::TaskId;
 use crate::domain::manifest::Located;
 use crate::domain::tree::{Tree, TreeFile, TreePath};
-use crate::ports::blobs::{BlobError, PendingBlob, ReadAt};
+use crate::ports::blobs::{BlobError, Part, PendingBlob, ReadAt};
 use crate::ports::scorer::Ended;
 use std::sync::Arc;
-
-/// A file on its way in.
-pub enum Part {
-    /// It has a blob of its own.
-    Own(TreePath, Box<dyn PendingBlob>),
-    /// It lies in something bigger, from where it is copied when it is kept.
-    Inside(TreeFile, Arc<dyn ReadAt>),
-}
 
 /// Files on their way in: they can be read now and kept later. Dropped, they are gone.
 pub struct Pending {
