@@ -146,3 +146,6 @@ impl Scorer for WasmScorer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

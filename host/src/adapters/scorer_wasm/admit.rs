@@ -33,7 +33,9 @@ pub(super) fn screen(bytes: &[u8]) -> Result<(), NotAdmitted> {
         ));
     }
     if Engine::detect_precompiled(bytes).is_some() {
-        return no("this is precompiled code, which is never taken; hand in the WebAssembly component that it was made from");
+        return no(
+            "this is precompiled code, which is never taken; hand in the WebAssembly component that it was made from",
+        );
     }
     match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
@@ -64,9 +66,13 @@ fn import(name: &str) -> Result<(), NotAdmitted> {
     let (package, interface) = path.split_once('/').unwrap_or((path, ""));
     if package == "gradus:scoring" {
         return if !version.starts_with("0.1.") {
-            no(format!("the component imports `{name}`, and this Gradus has `gradus:scoring` 0.1; build it with an SDK of that version"))
+            no(format!(
+                "the component imports `{name}`, and this Gradus has `gradus:scoring` 0.1; build it with an SDK of that version"
+            ))
         } else if !SCORING.contains(&interface) {
-            no(format!("the component imports `{name}`, which is no interface of `gradus:scoring` 0.1: those are types, data and feedback"))
+            no(format!(
+                "the component imports `{name}`, which is no interface of `gradus:scoring` 0.1: those are types, data and feedback"
+            ))
         } else {
             Ok(())
         };
@@ -119,7 +125,9 @@ pub(super) fn link(
              `gradus:scoring`: make it a library with the SDK's `export!`"
                 .to_owned()
         } else {
-            format!("the component does not export `{missing}`; a scorer exports `describe`, `validate` and `score`, as the SDK's `export!` does")
+            format!(
+                "the component does not export `{missing}`; a scorer exports `describe`, `validate` and `score`, as the SDK's `export!` does"
+            )
         });
     }
     let linked = linker.instantiate_pre(component).and_then(ScorerPre::new);
@@ -166,7 +174,9 @@ mod tests {
 
     #[test]
     fn imports_are_taken_by_name() {
-        for name in ["gradus:scoring/data@0.1.0", "gradus:scoring/types@0.1.9", "wasi:sockets/tcp@0.2.6", "wasi:io/poll@0.2.0"] {
+        for name in
+            ["gradus:scoring/data@0.1.0", "gradus:scoring/types@0.1.9", "wasi:sockets/tcp@0.2.6", "wasi:io/poll@0.2.0"]
+        {
             assert_eq!(import(name), Ok(()));
         }
         for (name, says) in [

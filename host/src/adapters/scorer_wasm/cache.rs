@@ -134,7 +134,9 @@ mod tests {
         assert!(Cache::open(&path, "b2".into()).unwrap().get(digest).is_none(), "another build");
         let file = path.join(cache.name(digest));
         let whole = fs::read(&file).unwrap();
-        for torn in [&whole[..whole.len() - 1], &whole[..20], b"", b"not ours at all, and long enough to have a head and more"] {
+        for torn in
+            [&whole[..whole.len() - 1], &whole[..20], b"", b"not ours at all, and long enough to have a head and more"]
+        {
             fs::write(&file, torn).unwrap();
             assert!(cache.get(digest).is_none());
         }

@@ -78,7 +78,9 @@ pub(super) fn compile(
     component: &[u8],
 ) -> Result<Compiled, CompileError> {
     match compiler {
-        Compiler::InProcess => engine.precompile_component(component).map(Compiled::ours).map_err(|error| wrong(&error)),
+        Compiler::InProcess => {
+            engine.precompile_component(component).map(Compiled::ours).map_err(|error| wrong(&error))
+        }
         Compiler::Child(program) => in_child(program, allocation, component, DEADLINE),
     }
 }
@@ -121,7 +123,8 @@ fn in_child(
             Err(CompileError::Component(format!("the component compiles to more than {} MiB of code", MAX_CODE >> 20)))
         }
         _ if signal(Signal::XCPU) => {
-            let text = format!("the component takes more than {CPU_SECONDS} s of processor time to compile; make it smaller");
+            let text =
+                format!("the component takes more than {CPU_SECONDS} s of processor time to compile; make it smaller");
             Err(CompileError::Component(text))
         }
         _ => Err(CompileError::Ended(status, cut(said()))),
@@ -165,7 +168,11 @@ fn wait(mut child: Child, deadline: Duration) -> io::Result<Option<ExitStatus>> 
 
 /// The child's side; returns its exit code. The command line calls it for [`SUBCOMMAND`], before anything else.
 pub fn compile_child() -> i32 {
-    match child(io::stdin().lock(), io::stdout().lock()) {
+    child_between(io::stdin().lock(), io::stdout().lock())
+}
+
+pub(super) fn child_between(input: impl Read, output: impl Write) -> i32 {
+    match child(input, output) {
         Ok(()) => 0,
         Err(error @ CompileError::Component(_)) => {
             eprintln!("{error}");
