@@ -94,7 +94,8 @@ pub(super) fn config(allocation: Allocation) -> Config {
                 .max_memory_size(usize::try_from(Limits::MOST.memory.0).unwrap_or(usize::MAX))
                 .table_elements(TABLE_ELEMENTS)
                 // What a small run touches stays mapped, and is zeroed instead of given back.
-                .linear_memory_keep_resident(128 << 10)
+                .linear_memory_keep_resident(4 << 20)
+                .pagemap_scan(wasmtime::Enabled::Auto)
                 .table_keep_resident(16 << 10)
                 .async_stack_keep_resident(32 << 10);
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

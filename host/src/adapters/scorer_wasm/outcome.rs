@@ -62,10 +62,12 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
 
 fn trapped(trap: &Trap, error: &Error) -> String {
     let deep = error.downcast_ref::<WasmBacktrace>().is_some_and(|trace| trace.frames().len() > FRAMES);
-    let hint = match trap {
-        Trap::UnreachableCodeReached => "\nA panic ends like this; its message is in the scorer's log.",
-        Trap::MemoryOutOfBounds if deep => "\nPossible stack overflow: the calls are nested deeply.",
-        _ => "",
+    let hint = if *trap == Trap::UnreachableCodeReached {
+        "\nA panic ends like this; its message is in the scorer's log."
+    } else if *trap == Trap::MemoryOutOfBounds && deep {
+        "\nPossible stack overflow: the calls are nested deeply."
+    } else {
+        ""
     };
     cut(format!("the scorer trapped: {trap}{hint}{}", frames(error)))
 }
