@@ -148,3 +148,36 @@ fn ticker(engine: &Engine) -> Result<()> {
     thread::Builder::new().name("scorer-ticks".into()).spawn(run)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_names_the_engine_that_is_linked() {
+        let lock = include_str!("../../../../Cargo.lock");
+        let (_, rest) = lock.split_once("name = \"wasmtime\"\nversion = \"").unwrap();
+        let (version, _) = rest.split_once('"').unwrap();
+        assert!(SEMANTICS.starts_with(&format!("wasmtime {version} ")), "{version}");
+        assert!(SEMANTICS.contains(&format!("stack={}KiB", STACK >> 10)) && !SEMANTICS.contains("  "));
+    }
+
+    #[test]
+    fn the_build_is_the_same_wherever_memories_lie_and_frugal_is_another() {
+        let build_of = |allocation| build(&Engine::new(&config(allocation)).unwrap());
+        assert_eq!(build_of(Allocation::Pooling(1)), build_of(Allocation::OnDemand), "a child compiles for the pool");
+        assert_ne!(build_of(Allocation::OnDemand), build_of(Allocation::Frugal));
+    }
+
+    #[test]
+    fn the_ticker_ends_with_its_engine() {
+        let (engine, _) = start(1).unwrap();
+        let weak = engine.weak();
+        drop(engine);
+        let gone = (0..500).any(|_| {
+            thread::sleep(TICK);
+            weak.upgrade().is_none()
+        });
+        assert!(gone);
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::engine::{INSTANCES, STACK};
 use super::limiter::Halt;
-use super::run::failed;
+use super::run::{HANDLES, failed};
 use gradus_core::domain::limits::Limits;
 use gradus_core::domain::report::LimitKind;
 use gradus_core::ports::scorer::{Ended, ScorerError};
@@ -38,7 +38,7 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
         return Err(failed("running it", error));
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
-        return limit(LimitKind::Handles, 16 << 10);
+        return limit(LimitKind::Handles, HANDLES as u64);
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => return limit(LimitKind::Fuel, limits.fuel.0),
@@ -52,7 +52,7 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
         return limit(LimitKind::Output, hostcall_bytes);
     }
     if text.contains("store handle limit exceeded") {
-        return limit(LimitKind::Handles, 16 << 10);
+        return limit(LimitKind::Handles, HANDLES as u64);
     }
     if text.contains("resource limit exceeded") {
         return limit(LimitKind::Handles, INSTANCES as u64);
