@@ -20,7 +20,8 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
     let limit = |limit, allowed| Ok(Ended::Limit { limit, used: allowed, allowed });
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return Ok(Ended::Failed(format!(
-            "the scorer ended its process (exit code {code}) instead of returning; a scorer returns a report or a failure"
+            "the scorer ended its process (exit code {code}) instead of returning; a scorer returns a report or a \
+            failure"
         )));
     }
     if error.is::<Halt>() {
