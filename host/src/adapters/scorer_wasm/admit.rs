@@ -67,11 +67,13 @@ fn import(name: &str) -> Result<(), NotAdmitted> {
     if package == "gradus:scoring" {
         return if !version.starts_with("0.1.") {
             no(format!(
-                "the component imports `{name}`, and this Gradus has `gradus:scoring` 0.1; build it with an SDK of that version"
+                "the component imports `{name}`, and this Gradus has `gradus:scoring` 0.1; build it with an SDK of \
+                that version"
             ))
         } else if !SCORING.contains(&interface) {
             no(format!(
-                "the component imports `{name}`, which is no interface of `gradus:scoring` 0.1: those are types, data and feedback"
+                "the component imports `{name}`, which is no interface of `gradus:scoring` 0.1: those are types, \
+                data and feedback"
             ))
         } else {
             Ok(())
@@ -79,14 +81,17 @@ fn import(name: &str) -> Result<(), NotAdmitted> {
     }
     match package.strip_prefix("wasi:") {
         Some("http") => no(format!(
-            "the component imports `{name}`: a scorer has no network; put what it would fetch into the reference data, and build it without `wasi:http`"
+            "the component imports `{name}`: a scorer has no network; put what it would fetch into the reference \
+            data, and build it without `wasi:http`"
         )),
         Some(known) if WASI.contains(&known) && version.starts_with("0.2.") => Ok(()),
         Some(known) if WASI.contains(&known) => no(format!(
-            "the component imports `{name}`, and this Gradus has WASI 0.2; build it for that: with Rust, `--target wasm32-wasip2`"
+            "the component imports `{name}`, and this Gradus has WASI 0.2; build it for that: with Rust, `--target \
+            wasm32-wasip2`"
         )),
         _ => no(format!(
-            "the component imports `{name}`, which a scorer is not given; it may import gradus:scoring and, of WASI 0.2, \
+            "the component imports `{name}`, which a scorer is not given; it may import gradus:scoring and, of \
+            WASI 0.2, \
              io, cli, clocks, filesystem, random and sockets (linked, and denied)"
         )),
     }
@@ -104,7 +109,8 @@ pub(super) fn memory(component: &Component, limits: &Limits) -> Result<(), NotAd
     let least = Bytes(needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64 << 10));
     if least > limits.memory {
         return no(format!(
-            "the component starts with {least} of memory, and the task's limit is {}; raise `limits.memory` of the task",
+            "the component starts with {least} of memory, and the task's limit is {}; raise `limits.memory` of the \
+            task",
             limits.memory
         ));
     }
@@ -126,7 +132,8 @@ pub(super) fn link(
                 .to_owned()
         } else {
             format!(
-                "the component does not export `{missing}`; a scorer exports `describe`, `validate` and `score`, as the SDK's `export!` does"
+                "the component does not export `{missing}`; a scorer exports `describe`, `validate` and `score`, \
+                as the SDK's `export!` does"
             )
         });
     }
@@ -145,7 +152,8 @@ pub(super) fn described(ran: Ran<Description>) -> Result<Description, NotAdmitte
         },
         Ended::InvalidChallenge(text) => no(format!("the scorer does not take these parameters: {}", cut(text))),
         Ended::Limit { limit, used, allowed } => no(format!(
-            "`describe` reached a limit ({limit:?}: {used} of {allowed}); it may read the parameters and should do little else"
+            "`describe` reached a limit ({limit:?}: {used} of {allowed}); it may read the parameters and should do \
+            little else"
         )),
         Ended::Failed(text) => no(format!("`describe` did not return: {text}{log}")),
         Ended::InvalidSubmission(_) | Ended::Stopped => no("`describe` did not return a description"),

@@ -28,7 +28,8 @@ pub(super) enum CacheError {
     Open(PathBuf, #[source] io::Error),
     /// Others could write to it.
     #[error(
-        "{0} is not safe for compiled scorers: it must belong to the user that runs Gradus and be closed to all others; \
+        "{0} is not safe for compiled scorers: it must belong to the user that runs Gradus and be closed to all \
+        others; \
          run `chmod 700` on it, or name another folder"
     )]
     Unsafe(PathBuf),
@@ -109,7 +110,7 @@ pub(super) fn load(engine: &Engine, code: &Compiled) -> wasmtime::Result<Compone
     // SAFETY: the bytes must be what this library's compiler produced. `Compiled` is made in two places: from the
     // compiler (in this process, or in a child that runs this very program), and in `Cache::get` from a file that bears
     // its own SHA-256 and lies in a folder that no other user can write to. It is never made from bytes of a request.
-    // The bytes are in memory and cannot change meanwhile; another version's or configuration's code is refused cleanly.
+    // The bytes are in memory and cannot change meanwhile; code of another version or configuration is refused cleanly.
     unsafe {
         Component::deserialize(engine, code.bytes())
     }

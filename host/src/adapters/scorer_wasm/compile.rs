@@ -200,7 +200,8 @@ fn child(mut input: impl Read, mut output: impl Write) -> Result<(), CompileErro
         for (resource, most) in
             [(Resource::Cpu, CPU_SECONDS), (Resource::Data, MEMORY), (Resource::Fsize, MAX_CODE), (Resource::Core, 0)]
         {
-            setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+            // Reached softly, a limit ends the child with a signal that says which.
+            setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most + 5) })?;
         }
         input.read_exact(&mut frugal)?;
         input.read_to_end(&mut component)?;
@@ -211,4 +212,22 @@ fn child(mut input: impl Read, mut output: impl Write) -> Result<(), CompileErro
     let engine = Engine::new(&config(allocation)).map_err(|error| CompileError::Child(io::Error::other(error)))?;
     let code = engine.precompile_component(&component).map_err(|error| wrong(&error))?;
     output.write_all(&code).and_then(|()| output.flush()).map_err(CompileError::Child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_child_that_takes_too_long_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("slow");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let start = Instant::now();
+        let ended = in_child(&program, Allocation::OnDemand, b"x", Duration::from_millis(50));
+        assert!(matches!(ended, Err(CompileError::Slow(_))));
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
 }

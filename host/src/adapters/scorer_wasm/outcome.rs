@@ -2,7 +2,7 @@
 
 use super::engine::{INSTANCES, STACK};
 use super::limiter::Halt;
-use super::run::failed;
+use super::run::{HANDLES, failed};
 use gradus_core::domain::limits::Limits;
 use gradus_core::domain::report::LimitKind;
 use gradus_core::ports::scorer::{Ended, ScorerError};
@@ -20,7 +20,8 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
     let limit = |limit, allowed| Ok(Ended::Limit { limit, used: allowed, allowed });
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return Ok(Ended::Failed(format!(
-            "the scorer ended its process (exit code {code}) instead of returning; a scorer returns a report or a failure"
+            "the scorer ended its process (exit code {code}) instead of returning; a scorer returns a report or a \
+            failure"
         )));
     }
     if error.is::<Halt>() {
@@ -38,7 +39,7 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
         return Err(failed("running it", error));
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
-        return limit(LimitKind::Handles, 16 << 10);
+        return limit(LimitKind::Handles, HANDLES as u64);
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => return limit(LimitKind::Fuel, limits.fuel.0),
@@ -52,7 +53,7 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
         return limit(LimitKind::Output, hostcall_bytes);
     }
     if text.contains("store handle limit exceeded") {
-        return limit(LimitKind::Handles, 16 << 10);
+        return limit(LimitKind::Handles, HANDLES as u64);
     }
     if text.contains("resource limit exceeded") {
         return limit(LimitKind::Handles, INSTANCES as u64);
@@ -62,10 +63,12 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
 
 fn trapped(trap: &Trap, error: &Error) -> String {
     let deep = error.downcast_ref::<WasmBacktrace>().is_some_and(|trace| trace.frames().len() > FRAMES);
-    let hint = match trap {
-        Trap::UnreachableCodeReached => "\nA panic ends like this; its message is in the scorer's log.",
-        Trap::MemoryOutOfBounds if deep => "\nPossible stack overflow: the calls are nested deeply.",
-        _ => "",
+    let hint = if *trap == Trap::UnreachableCodeReached {
+        "\nA panic ends like this; its message is in the scorer's log."
+    } else if *trap == Trap::MemoryOutOfBounds && deep {
+        "\nPossible stack overflow: the calls are nested deeply."
+    } else {
+        ""
     };
     cut(format!("the scorer trapped: {trap}{hint}{}", frames(error)))
 }

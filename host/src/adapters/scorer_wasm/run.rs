@@ -25,7 +25,7 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 /// Handles that a guest may hold, beside two for each file.
-const HANDLES: usize = 16 << 10;
+pub(super) const HANDLES: usize = 16 << 10;
 
 /// All that a store holds.
 pub(super) struct State {

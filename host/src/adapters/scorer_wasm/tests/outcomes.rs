@@ -6,17 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 fn failed(run: &Run) -> String {
-    match score(run).ended {
-        Ended::Failed(text) => text,
-        other => panic!("{other:?}"),
-    }
+    let ended = score(run).ended;
+    let Ended::Failed(text) = ended else { panic!("{ended:?}") };
+    text
 }
 
 fn limit<T: std::fmt::Debug>(ended: Ended<T>) -> (LimitKind, u64, u64) {
-    match ended {
-        Ended::Limit { limit, used, allowed } => (limit, used, allowed),
-        other => panic!("{other:?}"),
-    }
+    let Ended::Limit { limit, used, allowed } = ended else { panic!("{ended:?}") };
+    (limit, used, allowed)
 }
 
 #[test]
