@@ -25,7 +25,7 @@ mod source;
 
 use crate::data::File;
 use crate::problem::{Problem, Problems};
-use crate::text::{listed, nearest, quoted};
+use crate::text::{counted, listed, nearest, quoted};
 
 pub use join::{Index, join, join_by_position};
 
@@ -44,6 +44,10 @@ pub struct Options {
     pub most_cells: usize,
     /// After this many bytes the rest is left unread, and [`Table::is_whole`] is false.
     pub enough_bytes: u64,
+    /// The same after this many cells that are kept.
+    pub enough_cells: usize,
+    /// The same after this many rows.
+    pub enough_rows: usize,
 }
 
 impl Default for Options {
@@ -56,15 +60,18 @@ impl Default for Options {
             most_bytes: 128 << 20,
             most_cells: 16_000_000,
             enough_bytes: u64::MAX,
+            enough_cells: usize::MAX,
+            enough_rows: usize::MAX,
         }
     }
 }
 
 impl Options {
-    /// Bounds for the format check at the door, which has little fuel: the first 8 MiB are looked at, the rest when the
-    /// submission is scored.
+    /// Bounds for the format check at the door, which has little fuel: the first 4 MiB, 110 000 rows and 600 000 cells
+    /// are looked at, the rest when the submission is scored. Reading two such tables and joining them stays below 1 G
+    /// fuel whatever is in them.
     pub fn at_the_door() -> Self {
-        Self { enough_bytes: 8 << 20, ..Self::default() }
+        Self { enough_bytes: 4 << 20, enough_cells: 600_000, enough_rows: 110_000, ..Self::default() }
     }
 
     /// Names the columns of a file without a header.
@@ -94,13 +101,35 @@ pub fn only(files: &[File]) -> Result<&File, Problem> {
 pub struct TableReader<'a> {
     file: &'a File,
     header: Vec<String>,
-    most_cells: usize,
+    options: Options,
     rows: Rows<'a>,
 }
 
 enum Rows<'a> {
     Csv(Box<csv::Records<'a>>),
     Json(json::Lines<'a>),
+}
+
+/// Rows that were read, good or bad, against their bounds.
+struct RowCount {
+    seen: usize,
+    most: usize,
+    enough: usize,
+}
+
+impl RowCount {
+    /// Counts a row that begins on `line`.
+    fn add(&mut self, line: u64) -> Result<(), Stop> {
+        if self.seen >= self.enough {
+            return Err(Stop::Enough);
+        }
+        if self.seen >= self.most {
+            let message = format!("more than {} cannot be scored", counted(self.most, "row"));
+            return Err(Stop::Problem(Problem::new(message).line(line)));
+        }
+        self.seen += 1;
+        Ok(())
+    }
 }
 
 /// Why reading stops before the end.
@@ -133,7 +162,7 @@ impl<'a> TableReader<'a> {
             let (header, records) = csv::Records::open(source, file.path(), options)?;
             (header, Rows::Csv(Box::new(records)))
         };
-        Ok(Self { file, header, most_cells: options.most_cells, rows })
+        Ok(Self { file, header, options: options.clone(), rows })
     }
 
     /// The names of the columns, in order.
@@ -171,14 +200,16 @@ impl<'a> TableReader<'a> {
             path: self.file.path().to_owned(),
             names: places.iter().map(|&place| self.header.get(place).cloned().unwrap_or_default()).collect(),
             text: String::new(),
-            ends: Vec::new(),
+            bounds: vec![0],
             lines: Vec::new(),
             whole: true,
         };
-        let most_rows = self.most_cells / places.len().max(1);
+        let (columns, bounds) = (places.len().max(1), &self.options);
+        let enough = bounds.enough_rows.min(bounds.enough_cells / columns);
+        let rows = RowCount { seen: 0, most: bounds.most_cells / columns, enough };
         let end = match self.rows {
-            Rows::Csv(records) => records.read(places, most_rows, &mut table, problems),
-            Rows::Json(lines) => lines.read(places, &self.header, most_rows, &mut table, problems),
+            Rows::Csv(records) => records.read(places, rows, &mut table, problems),
+            Rows::Json(lines) => lines.read(places, &self.header, rows, &mut table, problems),
         };
         match end {
             Ok(()) => {}
@@ -199,8 +230,8 @@ pub struct Table {
     names: Vec<String>,
     /// All cells, row by row, without anything between them.
     text: String,
-    /// Where each cell ends in `text`.
-    ends: Vec<u32>,
+    /// Where each cell begins in `text`, and where the last one ends.
+    bounds: Vec<u32>,
     /// The line on which each row begins.
     lines: Vec<u32>,
     whole: bool,
@@ -237,11 +268,10 @@ impl Table {
         if column >= self.names.len() {
             return "";
         }
-        let at = row.saturating_mul(self.names.len()).saturating_add(column);
-        let start = at.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
-        match (start, self.ends.get(at)) {
-            (Some(start), Some(&end)) => self.text.get(start as usize..end as usize).unwrap_or_default(),
-            (_, _) => "",
+        let at = row.wrapping_mul(self.names.len()).wrapping_add(column);
+        match self.bounds.get(at..).and_then(<[u32]>::first_chunk) {
+            Some(&[start, end]) if row < self.len() => self.text.get(start as usize..end as usize).unwrap_or_default(),
+            Some(_) | None => "",
         }
     }
 
@@ -271,13 +301,13 @@ impl Table {
 
     fn push_cell(&mut self, text: &str) {
         self.text.push_str(text);
-        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        self.bounds.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
     }
 
     /// Takes back the cells of a row that was not ended.
     fn drop_row(&mut self) {
-        self.ends.truncate(self.lines.len().saturating_mul(self.names.len()));
-        self.text.truncate(self.ends.last().map_or(0, |&end| end as usize));
+        self.bounds.truncate(self.lines.len().saturating_mul(self.names.len()).saturating_add(1));
+        self.text.truncate(self.bounds.last().map_or(0, |&end| end as usize));
         self.whole = false;
     }
 }

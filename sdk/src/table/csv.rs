@@ -1,22 +1,32 @@
 //! Comma- or tab-separated records, by `csv-core`, the parser of the `csv` crate.
 //!
-//! The crate's reader would hold a record of any length; here the buffers are ours, and so are their bounds.
+//! The crate's reader would hold a record of any length; here the buffers are ours, and so are their bounds. A line
+//! without a quote needs no parser: it is split at its delimiters, which takes a tenth of the fuel.
+
+use std::ops::Range;
 
 use csv_core::ReadRecordResult;
 
 use super::source::Source;
-use super::{Options, Stop, Table};
+use super::{Options, RowCount, Stop, Table};
 use crate::problem::{Problem, Problems};
 use crate::text::counted;
 
 /// Records of a file.
 pub(super) struct Records<'a> {
     source: Source<'a>,
-    parser: csv_core::Reader,
-    /// The fields of the current record, without anything between them.
+    /// Made when it is needed: its tables cost as much as a few hundred rows.
+    parser: Option<Box<csv_core::Reader>>,
+    /// The line that comes next.
+    line: u64,
+    delimiter: u8,
+    /// The fields of the current record, with `gap` bytes between them.
     fields: Vec<u8>,
+    /// How many bytes of it the record at hand takes up.
+    length: usize,
     /// Where each of them ends.
     ends: Vec<usize>,
+    gap: usize,
     count: usize,
     /// How many fields each record must have.
     width: usize,
@@ -28,14 +38,26 @@ pub(super) struct Records<'a> {
     pending: bool,
 }
 
+/// What [`Records::split`] found.
+enum Split {
+    Record,
+    End,
+    /// Something for the parser.
+    Other,
+}
+
 impl<'a> Records<'a> {
     /// Reads the header, or takes the names from the options.
     pub(super) fn open(mut source: Source<'a>, path: &str, options: &Options) -> Result<(Vec<String>, Self), Stop> {
         let delimiter = delimiter(path, source.peek()?);
         let mut records = Self {
             source,
-            parser: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            parser: None,
+            line: 1,
+            delimiter,
             fields: vec![0; 1 << 12],
+            length: 0,
+            gap: 0,
             ends: vec![0; 1 << 6],
             count: 0,
             width: options.columns.len(),
@@ -54,7 +76,7 @@ impl<'a> Records<'a> {
         records.width = records.count;
         let mut header = Vec::with_capacity(records.count);
         for place in 0..records.count {
-            let name = str::from_utf8(records.field(place))
+            let name = str::from_utf8(records.fields.get(records.span(place)).unwrap_or_default())
                 .map_err(|_| Stop::Problem(Problem::new("the header is not UTF-8; save the file as UTF-8").line(1)))?;
             header.push(name.trim_ascii().to_owned());
         }
@@ -65,15 +87,12 @@ impl<'a> Records<'a> {
     pub(super) fn read(
         mut self,
         places: &[usize],
-        most_rows: usize,
+        mut rows: RowCount,
         table: &mut Table,
         problems: &mut Problems,
     ) -> Result<(), Stop> {
         while self.advance()? {
-            if table.len() >= most_rows {
-                let message = format!("more than {} cannot be scored", counted(most_rows, "row"));
-                return Err(Stop::Problem(Problem::new(message).line(self.lines.0)));
-            }
+            rows.add(self.lines.0)?;
             match self.keep(places, table) {
                 Ok(()) => table.end_row(self.lines.0),
                 Err(what) => {
@@ -89,17 +108,8 @@ impl<'a> Records<'a> {
     /// Keeps the fields of the current record, or says what is wrong with it, when asked.
     fn keep(&self, places: &[usize], table: &mut Table) -> Result<(), impl FnOnce() -> String + use<>> {
         let (count, width, spans) = (self.count, self.width, self.lines.1 - self.lines.0);
-        if count == width {
-            let bad = places.iter().find(|&&place| match str::from_utf8(self.field(place)) {
-                Ok(text) => {
-                    table.push_cell(text);
-                    false
-                }
-                Err(_) => true,
-            });
-            if bad.is_none() {
-                return Ok(());
-            }
+        if count == width && self.push(places, table).is_some() {
+            return Ok(());
         }
         Err(move || match (count == width, spans) {
             (true, _) => "not UTF-8; save the file as UTF-8".to_owned(),
@@ -116,11 +126,23 @@ impl<'a> Records<'a> {
         })
     }
 
-    fn field(&self, place: usize) -> &[u8] {
-        let start = place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
-        match (start, self.ends.get(place)) {
-            (Some(start), Some(&end)) if place < self.count => self.fields.get(start..end).unwrap_or_default(),
-            (_, _) => &[],
+    /// Pushes the fields at `places`; nothing if the record is not UTF-8.
+    fn push(&self, places: &[usize], table: &mut Table) -> Option<()> {
+        let record = str::from_utf8(self.fields.get(..self.length)?).ok()?;
+        for &place in places {
+            // Inside a character there is no field's end, unless the bytes around it were none.
+            table.push_cell(record.get(self.span(place))?);
+        }
+        Some(())
+    }
+
+    /// Where a field is in `fields`; empty past the last.
+    fn span(&self, place: usize) -> Range<usize> {
+        let ends = self.ends.get(..self.count).unwrap_or_default();
+        let start = place.checked_sub(1).map_or(Some(0), |before| ends.get(before).map(|end| end + self.gap));
+        match (start, ends.get(place)) {
+            (Some(start), Some(&end)) => start..end,
+            (_, _) => 0..0,
         }
     }
 
@@ -129,24 +151,62 @@ impl<'a> Records<'a> {
         if std::mem::take(&mut self.pending) {
             return Ok(true);
         }
-        let (mut length, mut count, before) = (0, 0, self.parser.line());
+        match self.split()? {
+            Split::Record => Ok(true),
+            Split::End => Ok(false),
+            Split::Other => self.parse(),
+        }
+    }
+
+    /// Reads the next record if that is a line without quotes, wholly in the buffer.
+    fn split(&mut self) -> Result<Split, Stop> {
+        self.line += self.source.skip_blank()?;
+        let input = self.source.peek()?;
+        if input.is_empty() {
+            return Ok(Split::End);
+        }
+        let Some((delimiters, end)) = scan(input, self.delimiter, &mut self.ends) else { return Ok(Split::Other) };
+        let line = input.get(..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let (Some(fields), Some(last)) = (self.fields.get_mut(..line.len()), self.ends.get_mut(delimiters)) else {
+            return Ok(Split::Other);
+        };
+        fields.copy_from_slice(line);
+        *last = line.len();
+        (self.length, self.count, self.gap, self.lines) = (line.len(), delimiters + 1, 1, (self.line, self.line));
+        self.source.consume(end + 1);
+        self.line += 1;
+        Ok(Split::Record)
+    }
+
+    /// Reads the next record, whatever it is; false at the end.
+    fn parse(&mut self) -> Result<bool, Stop> {
+        let before = self.line;
+        let parser = self.parser.get_or_insert_with(|| {
+            let mut parser = Box::new(csv_core::ReaderBuilder::new().delimiter(self.delimiter).build());
+            // It takes a byte order mark at its start for one of the file; this is past the start.
+            parser.read_record(b"\n", &mut [], &mut []);
+            parser
+        });
+        parser.set_line(before);
+        let (mut length, mut count) = (0, 0);
         loop {
             let input = self.source.peek()?;
             let (fields, ends) = (self.fields.get_mut(length..), self.ends.get_mut(count..));
             let (result, taken, written, ended) =
-                self.parser.read_record(input, fields.unwrap_or_default(), ends.unwrap_or_default());
+                parser.read_record(input, fields.unwrap_or_default(), ends.unwrap_or_default());
             let newline = taken.checked_sub(1).and_then(|last| input.get(last)) == Some(&b'\n');
             self.source.consume(taken);
             length += written;
             count += ended;
             match result {
                 ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => self.grow_fields(before)?,
-                ReadRecordResult::OutputEndsFull => self.grow_ends(before)?,
+                ReadRecordResult::OutputFull => grow_fields(&mut self.fields, self.longest, before)?,
+                ReadRecordResult::OutputEndsFull => grow_ends(&mut self.ends, self.most_columns, before)?,
                 ReadRecordResult::End => return Ok(false),
                 ReadRecordResult::Record => {
-                    self.count = count;
-                    let last = self.parser.line() - u64::from(newline);
+                    (self.length, self.count, self.gap, self.line) = (length, count, 0, parser.line());
+                    let last = parser.line() - u64::from(newline);
                     // Blank lines before it were skipped, so the record's own line breaks say where it began.
                     let fields = self.fields.get(..length).unwrap_or_default();
                     let breaks = if last > before { fields.iter().filter(|&&byte| byte == b'\n').count() } else { 0 };
@@ -156,24 +216,57 @@ impl<'a> Records<'a> {
             }
         }
     }
+}
 
-    fn grow_fields(&mut self, line: u64) -> Result<(), Stop> {
-        if self.fields.len() >= self.longest {
-            let message = format!("the record is longer than {} KiB (is a quote not closed?)", self.longest >> 10);
-            return Err(Stop::Problem(Problem::new(message).line(line)));
-        }
-        self.fields.resize((self.fields.len() * 2).min(self.longest), 0);
-        Ok(())
+fn grow_fields(fields: &mut Vec<u8>, longest: usize, line: u64) -> Result<(), Stop> {
+    if fields.len() >= longest {
+        let message = format!("the record is longer than {} KiB (is a quote not closed?)", longest >> 10);
+        return Err(Stop::Problem(Problem::new(message).line(line)));
     }
+    fields.resize((fields.len() * 2).min(longest), 0);
+    Ok(())
+}
 
-    fn grow_ends(&mut self, line: u64) -> Result<(), Stop> {
-        if self.ends.len() >= self.most_columns {
-            let message = format!("more than {} columns", self.most_columns);
-            return Err(Stop::Problem(Problem::new(message).line(line)));
-        }
-        self.ends.resize((self.ends.len() * 2).min(self.most_columns), 0);
-        Ok(())
+fn grow_ends(ends: &mut Vec<usize>, most: usize, line: u64) -> Result<(), Stop> {
+    if ends.len() >= most {
+        return Err(Stop::Problem(Problem::new(format!("more than {most} columns")).line(line)));
     }
+    ends.resize((ends.len() * 2).min(most), 0);
+    Ok(())
+}
+
+/// Finds the delimiters of a line, written to `ends`, and its end: how many, and where. Nothing when the line needs the
+/// parser: for a quote or a lone carriage return, because its end is not in `input`, or for too many delimiters.
+fn scan(input: &[u8], delimiter: u8, ends: &mut [usize]) -> Option<(usize, usize)> {
+    let (words, rest) = input.as_chunks::<8>();
+    let mut last = [0xff; 8];
+    last.get_mut(..rest.len())?.copy_from_slice(rest);
+    let mut count = 0;
+    for (word, bytes) in words.iter().chain([&last]).enumerate() {
+        let mut low = low_bytes(u64::from_le_bytes(*bytes));
+        while low != 0 {
+            let at = word * 8 + (low.trailing_zeros() / 8) as usize;
+            low &= low - 1;
+            match input.get(at)? {
+                b'\n' => return Some((count, at)),
+                b'"' => return None,
+                b'\r' if input.get(at + 1) != Some(&b'\n') => return None,
+                byte if *byte == delimiter => {
+                    *ends.get_mut(count)? = at;
+                    count += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// The top bit of each byte that is no greater than a comma: all that can matter to a line are among those.
+fn low_bytes(word: u64) -> u64 {
+    const SEVEN_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    const UP_TO_TOP: u64 = 0x0101_0101_0101_0101 * (0x7f - b',' as u64);
+    !(((word & SEVEN_BITS) + UP_TO_TOP) | word) & !SEVEN_BITS
 }
 
 /// Comma or tab: by the file's name, else by what the first line holds more of.

@@ -17,15 +17,16 @@ pub struct Index<'t> {
     table: &'t Table,
     column: usize,
     /// Rows by id, then by place. Shorter ids come first, as then 1, 2, … 10 are in order already.
-    order: Vec<u32>,
+    order: Vec<(Key, u32)>,
 }
 
 impl<'t> Index<'t> {
     /// Indexes a table by the column that was the `column`th asked for.
     pub fn new(table: &'t Table, column: usize) -> Self {
-        let mut order: Vec<u32> = (0..u32::try_from(table.len()).unwrap_or(NONE)).collect();
         let id = |row: u32| table.cell(row as usize, column);
-        order.sort_unstable_by(|&a, &b| compare(id(a), id(b)).then(a.cmp(&b)));
+        let rows = 0..u32::try_from(table.len()).unwrap_or(NONE);
+        let mut order: Vec<(Key, u32)> = rows.map(|row| (key(id(row)), row)).collect();
+        order.sort_unstable_by(|a, b| compare(a.0, || id(a.1), b.0, || id(b.1)).then(a.1.cmp(&b.1)));
         Self { table, column, order }
     }
 
@@ -35,16 +36,21 @@ impl<'t> Index<'t> {
 
     /// The first row with that id.
     pub fn find(&self, id: &str) -> Option<usize> {
-        let at = self.order.partition_point(|&row| compare(self.id(row), id) == Ordering::Less);
-        self.order.get(at).copied().filter(|&row| self.id(row) == id).map(|row| row as usize)
+        let wanted = key(id);
+        let before = |&(key, row): &(Key, u32)| compare(key, || self.id(row), wanted, || id) == Ordering::Less;
+        let found = self.order.get(self.order.partition_point(before));
+        found.filter(|(_, row)| self.id(*row) == id).map(|(_, row)| *row as usize)
     }
 
     /// Tells the rows whose id an earlier row has, by line.
     pub fn duplicates(&self, problems: &mut Problems) {
         let mut pairs = Vec::new();
-        let mut first = NONE;
-        for &row in &self.order {
-            if first != NONE && self.id(first) == self.id(row) { pairs.push((row, first)) } else { first = row }
+        let mut first = None;
+        for &(key, row) in &self.order {
+            match first {
+                Some((same, first)) if same == key && self.id(first) == self.id(row) => pairs.push((row, first)),
+                Some(_) | None => first = Some((key, row)),
+            }
         }
         pairs.sort_unstable();
         for (row, first) in pairs {
@@ -53,8 +59,28 @@ impl<'t> Index<'t> {
     }
 }
 
-fn compare(a: &str, b: &str) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
+/// The length of an id, to 255, and its first 15 bytes: most comparisons need no more.
+type Key = (u64, u64);
+
+fn key(id: &str) -> Key {
+    let mut key = [0; 16];
+    for (place, byte) in key.iter_mut().skip(1).zip(id.bytes()) {
+        *place = byte;
+    }
+    let key = u128::from_be_bytes(key) | u128::from(u8::try_from(id.len()).unwrap_or(u8::MAX)) << 120;
+    ((key >> 64) as u64, key as u64)
+}
+
+/// Compares ids by length, then by bytes; `key_a` and `key_b` are their keys.
+fn compare<'t>(key_a: Key, a: impl Fn() -> &'t str, key_b: Key, b: impl Fn() -> &'t str) -> Ordering {
+    key_a.cmp(&key_b).then_with(|| {
+        // Ids of up to 15 bytes are their keys.
+        if key_a.0 >> 56 <= 15 {
+            return Ordering::Equal;
+        }
+        let (a, b) = (a(), b());
+        a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
+    })
 }
 
 fn duplicate(table: &Table, row: usize, first: usize, id: &str, problems: &mut Problems) {

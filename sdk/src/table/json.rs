@@ -11,9 +11,9 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::source::Source;
-use super::{Options, Stop, Table};
+use super::{Options, RowCount, Stop, Table};
 use crate::problem::{Problem, Problems};
-use crate::text::{counted, quoted};
+use crate::text::quoted;
 
 /// Lines of a file.
 pub(super) struct Lines<'a> {
@@ -48,17 +48,14 @@ impl<'a> Lines<'a> {
         mut self,
         places: &[usize],
         header: &[String],
-        most_rows: usize,
+        mut rows: RowCount,
         table: &mut Table,
         problems: &mut Problems,
     ) -> Result<(), Stop> {
         let names: Vec<&str> = places.iter().map(|&place| header.get(place).map_or("", String::as_str)).collect();
         let mut row = Row { names: &names, text: String::new(), values: vec![None; names.len()], next: 0 };
         while self.advance()? {
-            if table.len() >= most_rows {
-                let message = format!("more than {} cannot be scored", counted(most_rows, "row"));
-                return Err(Stop::Problem(Problem::new(message).line(self.number)));
-            }
+            rows.add(self.number)?;
             match row.read(&self.line, table) {
                 Ok(()) => table.end_row(self.number),
                 Err(what) => {
@@ -77,7 +74,7 @@ impl<'a> Lines<'a> {
         }
         loop {
             self.line.clear();
-            self.number += 1;
+            self.number += 1 + self.source.skip_blank()?;
             let more = self.fill()?;
             if !self.line.trim_ascii().is_empty() {
                 return Ok(true);

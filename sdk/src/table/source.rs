@@ -78,6 +78,25 @@ impl Source<'_> {
             .map_err(|error| Stop::Problem(Problem::new(format!("the gzip data are damaged: {error}"))))
     }
 
+    /// Skips line breaks, and says how many lines that were: a file of nothing else is read fast.
+    pub(super) fn skip_blank(&mut self) -> Result<u64, Stop> {
+        let mut lines = 0;
+        loop {
+            let input = self.peek()?;
+            let blank = |byte: &&u8| matches!(**byte, b'\n' | b'\r');
+            let mut skipped = 0;
+            for byte in input.iter().take_while(blank) {
+                skipped += 1;
+                lines += u64::from(*byte == b'\n');
+            }
+            let more = skipped > 0 && skipped == input.len();
+            self.consume(skipped);
+            if !more {
+                return Ok(lines);
+            }
+        }
+    }
+
     pub(super) fn consume(&mut self, amount: usize) {
         self.input.consume(amount);
         self.read = self.read.saturating_add(amount as u64);

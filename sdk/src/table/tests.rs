@@ -146,11 +146,16 @@ fn bounds_are_answered_with_a_sentence() {
 
 #[test]
 fn the_door_looks_at_the_start_only() {
-    let text = format!("id\n{}bad,row\n", "1\n".repeat(5 << 20));
-    let file = File::memory("a.csv", text);
-    let mut problems = Problems::new();
-    let table = TableReader::open(&file, &Options::at_the_door()).unwrap().read(&[0], &mut problems);
-    assert!(problems.is_empty() && !table.is_whole() && table.len() > 1 << 20);
+    for (text, rows) in [
+        (format!("id\n{}bad,row\n", "1\n".repeat(1 << 20)), 110_000..110_001),
+        (format!("id,x\n{}1\n", format!("1,{}\n", "x".repeat(997)).repeat(8000)), 4000..4500),
+    ] {
+        let file = File::memory("a.csv", text);
+        let mut problems = Problems::new();
+        let table = TableReader::open(&file, &Options::at_the_door()).unwrap().read(&[0], &mut problems);
+        assert!(problems.is_empty() && !table.is_whole(), "{problems}");
+        assert!(rows.contains(&table.len()), "{}", table.len());
+    }
 }
 
 #[test]
@@ -205,6 +210,22 @@ fn a_join_finds_each_row_once() {
 }
 
 #[test]
+fn long_ids_are_told_apart() {
+    let long = ["sample_0000001", "sample_0000002", "sample_000001"];
+    let text = |ids: &[&str]| format!("id\n{}\n", ids.join("\n"));
+    let (wanted, given) = (ids(&text(&long)), ids(&text(&[long[2], long[0], long[1]])));
+    let mut problems = Problems::new();
+    assert_eq!(join(&Index::new(&wanted, 0), &given, 0, &mut problems), [1, 2, 0]);
+    let other = ["sample_0000003", "x".repeat(300).leak(), "x".repeat(301).leak()];
+    let all = ids(&text(&[&long[..], &other[..]].concat()));
+    let index = Index::new(&all, 0);
+    assert_eq!(index.find(other[2]), Some(5));
+    assert_eq!(index.find("sample_0000004"), None);
+    index.duplicates(&mut problems);
+    assert!(problems.is_empty());
+}
+
+#[test]
 fn by_position_the_counts_agree() {
     let mut problems = Problems::new();
     assert_eq!(join_by_position(&ids("id\na\nb\n"), &ids("id\nx\ny\n"), &mut problems), [0, 1]);
@@ -256,6 +277,35 @@ proptest! {
         let (read, _) = read("a.csv", &text, &["z", "x"]).unwrap();
         let expected: Vec<_> = rows.iter().map(|row| vec![row[2].clone(), row[0].clone()]).collect();
         prop_assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn lines_without_quotes_read_as_the_parser_reads_them(text in "([a1,\t ]|\n|\r\n|\r|\"a,\n\"|é){0,60}") {
+        let text = "h,i\n".to_owned() + &text;
+        let mut parser = csv_core::ReaderBuilder::new().build();
+        let (mut input, mut expected) = (text.as_bytes(), Vec::new());
+        loop {
+            let (mut fields, mut ends) = ([0; 400], [0; 100]);
+            let (mut length, mut count) = (0, 0);
+            let result = loop {
+                let (result, taken, written, ended) =
+                    parser.read_record(input, &mut fields[length..], &mut ends[count..]);
+                (input, length, count) = (&input[taken..], length + written, count + ended);
+                if result != csv_core::ReadRecordResult::InputEmpty {
+                    break result;
+                }
+            };
+            if result == csv_core::ReadRecordResult::End {
+                break;
+            }
+            if count == 2 {
+                expected.push(String::from_utf8(fields[..length].to_vec()).unwrap());
+            }
+        }
+        let file = File::memory("a.csv", text.as_str());
+        let table = TableReader::open(&file, &Options::default()).unwrap().read(&[0, 1], &mut Problems::new());
+        let read = (0..table.len()).map(|row| table.cell(row, 0).to_owned() + table.cell(row, 1));
+        prop_assert_eq!(read.collect::<Vec<_>>(), expected[1..].to_vec());
     }
 
     #[test]
