@@ -17,6 +17,8 @@ use crate::domain::token::Token;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub mod decide;
+
 /// We could not do our part.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -60,6 +62,17 @@ pub struct LedgerKey {
     pub phase: PhaseId,
     /// The entrant.
     pub entrant: EntrantId,
+}
+
+impl LedgerKey {
+    /// The ledger that `submission` is charged to.
+    pub fn of(submission: &Submission) -> Self {
+        Self {
+            challenge: submission.challenge.clone(),
+            phase: submission.phase.clone(),
+            entrant: submission.entrant.clone(),
+        }
+    }
 }
 
 /// A client's promise that the same key means the same request.
@@ -154,7 +167,7 @@ pub enum Advanced {
     Stored {
         /// The events, as logged.
         events: Vec<Event>,
-        /// Whether the charge was given back.
+        /// Whether this change gave the charge back.
         refunded: bool,
     },
     /// The job, or the live version, has changed since it was read: read and decide again.
@@ -201,8 +214,9 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn stage_version(&self, version: &Version, operation: &Operation) -> Result<u32>;
-    /// Ends an operation. When it is done its version is live, and the challenge exists with `by` as its owner if it did
-    /// not before.
+    /// Ends an operation that runs; one that has ended stays as it is. When it is done its version is live, unless a later
+    /// one is already, and the challenge exists with `by` as its owner if it did not before. Done becomes failed if the
+    /// challenge was new when it was staged and belongs to somebody else by now: read the operation back.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -234,12 +248,13 @@ pub trait Store: Send + Sync {
     fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Version>>;
 
     /// Takes a submission in, or says why not: idempotency key, then open submissions, then quota, all in the
-    /// transaction that stores submission, job, ledger and first event.
+    /// transaction that stores submission, job, ledger and first event. All of it happens at the submission's
+    /// `submitted_at`.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of it is acknowledged.
     fn admit(&self, admission: Admission) -> Result<Admitted>;
-    /// Changes a job and all that goes with it.
+    /// Changes a job and all that goes with it. A submission that is not there is a conflict.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,1 +1,294 @@
-//! memory_store
+//! The rows in memory: for tests. It keeps nothing after its end, and never fails unless it is closed.
+
+use crate::domain::board::{BoardKey, Entry, Placement, replaces};
+use crate::domain::challenge::{ChallengeRow, Version};
+use crate::domain::digest::Digest;
+use crate::domain::event::Event;
+use crate::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
+use crate::domain::operation::{Operation, OperationState};
+use crate::domain::quota::Ledger;
+use crate::domain::submission::{Body, Submission};
+use crate::domain::token::Token;
+use crate::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
+use crate::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Store, StoreError, Tracked};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard};
+
+/// The rows, behind one lock.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    rows: Mutex<Rows>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    closed: bool,
+    tokens: BTreeMap<TokenId, Token>,
+    operations: BTreeMap<OperationId, OperationRow>,
+    challenges: BTreeMap<ChallengeId, ChallengeRow>,
+    versions: BTreeMap<(ChallengeId, u32), Version>,
+    submissions: BTreeMap<SubmissionId, (Submission, JobRow)>,
+    events: BTreeMap<(SubmissionId, u64), Event>,
+    reports: BTreeMap<SubmissionId, Body>,
+    logs: BTreeMap<SubmissionId, Body>,
+    ledgers: BTreeMap<LedgerKey, Ledger>,
+    boards: BTreeMap<BoardKey, Board>,
+    keys: BTreeMap<(TokenId, String), KeyRow>,
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    of: BTreeMap<EntrantId, Entry>,
+    order: BTreeMap<String, Entry>,
+}
+
+impl MemoryStore {
+    /// Takes no more changes from now on, as a store does after a failed write.
+    pub fn close(&self) {
+        self.read().closed = true;
+    }
+
+    fn read(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().expect("nothing panics while it holds the rows")
+    }
+
+    fn write(&self) -> Result<MutexGuard<'_, Rows>> {
+        let rows = self.read();
+        if rows.closed { Err(StoreError::Closed) } else { Ok(rows) }
+    }
+}
+
+impl Rows {
+    fn place(&mut self, placement: Placement) {
+        let Placement { board, rule, entry } = placement;
+        let board = self.boards.entry(board).or_default();
+        let current = board.of.get(&entry.entrant);
+        if !replaces(rule, current, &entry) {
+            return;
+        }
+        if let Some(current) = current {
+            board.order.remove(&current.key);
+        }
+        board.order.insert(entry.key.clone(), entry.clone());
+        board.of.insert(entry.entrant.clone(), entry);
+    }
+
+    fn tracked(&self, id: SubmissionId) -> Option<Tracked> {
+        self.submissions.get(&id).map(|(submission, row)| row.clone().of(submission.clone()))
+    }
+}
+
+/// From just after `after`, or from the beginning.
+fn following<T>(after: Option<T>) -> (Bound<T>, Bound<T>) {
+    (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+}
+
+impl Store for MemoryStore {
+    fn put_token(&self, token: &Token) -> Result<()> {
+        self.write()?.tokens.insert(token.id, token.clone());
+        Ok(())
+    }
+
+    fn token(&self, id: TokenId) -> Result<Option<Token>> {
+        Ok(self.read().tokens.get(&id).cloned())
+    }
+
+    fn tokens(&self, after: Option<TokenId>, limit: usize) -> Result<Vec<Token>> {
+        let rows = self.read();
+        Ok(rows.tokens.range(following(after)).take(limit).map(|(_, token)| token.clone()).collect())
+    }
+
+    fn revoke_token(&self, id: TokenId, at: Timestamp) -> Result<bool> {
+        let mut rows = self.write()?;
+        let Some(token) = rows.tokens.get_mut(&id).filter(|token| token.revoked_at.is_none()) else {
+            return Ok(false);
+        };
+        token.revoked_at = Some(at);
+        Ok(true)
+    }
+
+    fn stage_version(&self, version: &Version, operation: &Operation) -> Result<u32> {
+        let mut rows = self.write()?;
+        let id = &version.challenge.id;
+        let all = rows.versions.range((id.clone(), 0)..=(id.clone(), u32::MAX));
+        let number = all.last().map_or(0, |((_, number), _)| *number) + 1;
+        let unowned = !rows.challenges.contains_key(id);
+        rows.versions.insert((id.clone(), number), Version { version: number, ..version.clone() });
+        let row = OperationRow { operation: Operation { version: number, ..operation.clone() }, unowned };
+        rows.operations.insert(operation.id, row);
+        Ok(number)
+    }
+
+    fn end_operation(&self, id: OperationId, state: OperationState) -> Result<()> {
+        let mut rows = self.write()?;
+        let Some(row) = rows.operations.get(&id).cloned() else { return Ok(()) };
+        let challenge = rows.challenges.get(&row.operation.challenge).cloned();
+        if let Some(ending) = decide::end(row, state, challenge) {
+            rows.operations.insert(id, ending.operation);
+            rows.challenges.extend(ending.challenge.map(|row| (row.id.clone(), row)));
+        }
+        Ok(())
+    }
+
+    fn operation(&self, id: OperationId) -> Result<Option<Operation>> {
+        Ok(self.read().operations.get(&id).map(|row| row.operation.clone()))
+    }
+
+    fn running_operations(&self) -> Result<Vec<Operation>> {
+        let rows = self.read();
+        let all = rows.operations.values().map(|row| &row.operation);
+        Ok(all.filter(|operation| operation.state == OperationState::Running).cloned().collect())
+    }
+
+    fn challenge(&self, id: &ChallengeId) -> Result<Option<ChallengeRow>> {
+        Ok(self.read().challenges.get(id).cloned())
+    }
+
+    fn challenges(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeRow>> {
+        let rows = self.read();
+        Ok(rows.challenges.range(following(after.cloned())).take(limit).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Version>> {
+        Ok(self.read().versions.get(&(id.clone(), version)).cloned())
+    }
+
+    fn admit(&self, admission: Admission) -> Result<Admitted> {
+        let mut rows = self.write()?;
+        let key = admission.idempotency.as_ref().map(|asked| (asked.token, asked.key.clone()));
+        let used = key.as_ref().and_then(|key| rows.keys.get(key));
+        let ledger = LedgerKey::of(&admission.submission);
+        let before = rows.ledgers.get(&ledger).cloned().unwrap_or_default();
+        let intake = match decide::admit(&admission, used, before) {
+            Ok(intake) => intake,
+            Err(refused) => return Ok(refused),
+        };
+        let submission = admission.submission;
+        rows.ledgers.insert(ledger, intake.ledger);
+        rows.keys.extend(key.zip(intake.key));
+        rows.events.insert((submission.id, intake.event.seq), intake.event.clone());
+        rows.submissions.insert(submission.id, (submission, intake.job));
+        Ok(Admitted::Accepted { event: intake.event })
+    }
+
+    fn advance(&self, advance: Advance) -> Result<Advanced> {
+        let mut rows = self.write()?;
+        let Some((submission, row)) = rows.submissions.get(&advance.id) else { return Ok(Advanced::Conflict) };
+        let live = rows.challenges.get(&submission.challenge).map(|row| row.live);
+        let settled = advance.settle.as_ref().map(|settle| settle.ledger.clone());
+        let ledger = settled.as_ref().and_then(|key| rows.ledgers.get(key)).cloned().unwrap_or_default();
+        let Some(change) = decide::advance(&advance, Some(row), live, ledger) else { return Ok(Advanced::Conflict) };
+        let submission = submission.clone();
+        rows.submissions.insert(advance.id, (submission, change.job));
+        rows.ledgers.extend(settled.zip(change.ledger));
+        rows.events.extend(change.events.iter().map(|event| ((advance.id, event.seq), event.clone())));
+        rows.reports.extend(advance.report.map(|report| (advance.id, report)));
+        rows.logs.extend(advance.log.map(|log| (advance.id, log)));
+        advance.placements.into_iter().for_each(|placement| rows.place(placement));
+        Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
+    }
+
+    fn place(&self, placements: Vec<Placement>) -> Result<()> {
+        let mut rows = self.write()?;
+        placements.into_iter().for_each(|placement| rows.place(placement));
+        Ok(())
+    }
+
+    fn idempotent(&self, token: TokenId, key: &str, now: Timestamp) -> Result<Option<(Digest, SubmissionId)>> {
+        let rows = self.read();
+        let row = rows.keys.get(&(token, key.to_owned())).filter(|row| row.holds(now));
+        Ok(row.map(|row| (row.request, row.submission)))
+    }
+
+    fn forget_idempotency(&self, now: Timestamp) -> Result<usize> {
+        let mut rows = self.write()?;
+        let before = rows.keys.len();
+        rows.keys.retain(|_, row| row.holds(now));
+        Ok(before - rows.keys.len())
+    }
+
+    fn submission(&self, id: SubmissionId) -> Result<Option<Tracked>> {
+        Ok(self.read().tracked(id))
+    }
+
+    fn submissions(
+        &self,
+        challenge: &ChallengeId,
+        entrant: Option<&EntrantId>,
+        before: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Tracked>> {
+        let rows = self.read();
+        let below = (Bound::Unbounded, before.map_or(Bound::Unbounded, Bound::Excluded));
+        let newest = rows.submissions.range(below).rev().filter(|(_, (submission, _))| {
+            submission.challenge == *challenge && entrant.is_none_or(|entrant| submission.entrant == *entrant)
+        });
+        Ok(newest.take(limit).filter_map(|(id, _)| rows.tracked(*id)).collect())
+    }
+
+    fn open_jobs(&self) -> Result<Vec<Tracked>> {
+        let rows = self.read();
+        let open = rows.submissions.iter().filter(|(_, (_, row))| !row.job.state.is_terminal());
+        Ok(open.filter_map(|(id, _)| rows.tracked(*id)).collect())
+    }
+
+    fn events(&self, id: SubmissionId, after: u64, limit: usize) -> Result<Vec<Event>> {
+        let rows = self.read();
+        let range = (Bound::Excluded((id, after)), Bound::Included((id, u64::MAX)));
+        if after == u64::MAX {
+            return Ok(Vec::new());
+        }
+        Ok(rows.events.range(range).take(limit).map(|(_, event)| event.clone()).collect())
+    }
+
+    fn report(&self, id: SubmissionId) -> Result<Option<Body>> {
+        Ok(self.read().reports.get(&id).cloned())
+    }
+
+    fn log(&self, id: SubmissionId) -> Result<Option<Body>> {
+        Ok(self.read().logs.get(&id).cloned())
+    }
+
+    fn ledger(&self, key: &LedgerKey) -> Result<Ledger> {
+        Ok(self.read().ledgers.get(key).cloned().unwrap_or_default())
+    }
+
+    fn entries(&self, board: &BoardKey, after: Option<&str>, limit: usize) -> Result<Vec<Entry>> {
+        let rows = self.read();
+        let board = rows.boards.get(board);
+        let entries = board.into_iter().flat_map(|board| board.order.range(following(after.map(str::to_owned))));
+        Ok(entries.take(limit).map(|(_, entry)| entry.clone()).collect())
+    }
+
+    fn entry(&self, board: &BoardKey, entrant: &EntrantId) -> Result<Option<Entry>> {
+        Ok(self.read().boards.get(board).and_then(|board| board.of.get(entrant)).cloned())
+    }
+
+    fn probe(&self) -> Result<()> {
+        self.write().map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::store_contract;
+
+    #[test]
+    fn it_keeps_the_contract() {
+        store_contract::all(&|| Box::new(MemoryStore::default()));
+    }
+
+    #[test]
+    fn once_closed_it_is_still_read_but_takes_nothing() {
+        let store = MemoryStore::default();
+        let token = store_contract::rows::token(1);
+        store.put_token(&token).unwrap();
+        store.close();
+        assert!(matches!(store.put_token(&store_contract::rows::token(2)), Err(StoreError::Closed)));
+        assert!(matches!(store.probe(), Err(StoreError::Closed)));
+        assert_eq!(store.token(token.id).unwrap(), Some(token));
+    }
+}

@@ -1,0 +1,176 @@
+//! What a store decides inside a transaction, from the rows that it read there. Pure, so that all stores decide alike.
+//!
+//! How rows are kept and found is each store's own matter.
+
+use super::{Admission, Admitted, Advance, Idempotency, Tracked};
+use crate::domain::challenge::ChallengeRow;
+use crate::domain::digest::Digest;
+use crate::domain::event::{Event, EventKind};
+use crate::domain::id::SubmissionId;
+use crate::domain::job::Job;
+use crate::domain::operation::{Operation, OperationState};
+use crate::domain::quota::Ledger;
+use crate::domain::submission::Submission;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How a submission goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// The job.
+    pub job: Job,
+    /// Whether its charge was given back.
+    pub refunded: bool,
+    /// Number of its last event.
+    pub last_event: u64,
+}
+
+/// What an idempotency key was used for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyRow {
+    /// Digest of what was asked.
+    pub request: Digest,
+    /// What was accepted.
+    pub submission: SubmissionId,
+    /// Forgotten from then on.
+    pub until: Timestamp,
+}
+
+/// An operation, and what was seen when it began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperationRow {
+    /// The operation.
+    pub operation: Operation,
+    /// There was no such challenge then: whoever is done first owns it.
+    pub unowned: bool,
+}
+
+/// A submission that is taken in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intake {
+    /// How it begins.
+    pub job: JobRow,
+    /// The ledger with the reservation.
+    pub ledger: Ledger,
+    /// The first event.
+    pub event: Event,
+    /// What the client's key stands for from now on.
+    pub key: Option<KeyRow>,
+}
+
+/// A change of a job that applies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// How it goes now.
+    pub job: JobRow,
+    /// The settled ledger.
+    pub ledger: Option<Ledger>,
+    /// The events, numbered.
+    pub events: Vec<Event>,
+    /// Whether this change gave the charge back.
+    pub refunded: bool,
+}
+
+/// The end of an operation that applies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// The operation, ended.
+    pub operation: OperationRow,
+    /// The challenge, if something changes for it.
+    pub challenge: Option<ChallengeRow>,
+}
+
+impl KeyRow {
+    /// Whether the key still stands for its request at `now`.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        now < self.until
+    }
+}
+
+impl JobRow {
+    /// The row beside its submission, as callers see it.
+    pub fn of(self, submission: Submission) -> Tracked {
+        Tracked { submission, job: self.job, refunded: self.refunded }
+    }
+}
+
+/// Decides on a submission at the door, given what its key was used for and how the ledger stands.
+///
+/// # Errors
+/// Why it stays outside; never [`Admitted::Accepted`].
+pub fn admit(admission: &Admission, key: Option<&KeyRow>, mut ledger: Ledger) -> Result<Intake, Admitted> {
+    let Admission { submission, job, rules, max_open, idempotency } = admission;
+    let now = submission.submitted_at;
+    if let (Some(asked), Some(used)) = (idempotency, key)
+        && used.holds(now)
+    {
+        return Err(if used.request == asked.request {
+            Admitted::Before(used.submission)
+        } else {
+            Admitted::OtherRequest
+        });
+    }
+    if ledger.open >= *max_open {
+        return Err(Admitted::TooManyOpen { open: ledger.open });
+    }
+    ledger.reserve(rules, now).map_err(Admitted::OverQuota)?;
+    let kind = EventKind::State { state: job.state, reason: job.reason.clone() };
+    let event = Event { seq: 1, at: now, submission: submission.id, kind };
+    let row = |asked: &Idempotency| KeyRow { request: asked.request, submission: submission.id, until: asked.until };
+    let job = JobRow { job: job.clone(), refunded: false, last_event: 1 };
+    Ok(Intake { job, ledger, event, key: idempotency.as_ref().map(row) })
+}
+
+/// Decides on a change of a job, given its row, the live version of its challenge and the ledger that is to be settled.
+/// `None` is a conflict.
+pub fn advance(advance: &Advance, row: Option<&JobRow>, live: Option<u32>, ledger: Ledger) -> Option<Change> {
+    let row = row.filter(|row| row.job.generation == advance.seen)?;
+    if advance.live.is_some() && advance.live != live {
+        return None;
+    }
+    let number =
+        |(kind, seq): (&EventKind, u64)| Event { seq, at: advance.at, submission: advance.id, kind: kind.clone() };
+    let events: Vec<_> = advance.events.iter().zip(row.last_event + 1..).map(number).collect();
+    let settled = advance.settle.as_ref().map(|settle| {
+        let mut ledger = ledger;
+        let refunded = ledger.settle(settle.reserved_at, settle.settlement, advance.at);
+        (ledger, refunded)
+    });
+    let (ledger, refunded) = settled.map_or((None, None), |(ledger, refunded)| (Some(ledger), Some(refunded)));
+    let job = JobRow {
+        job: advance.job.clone(),
+        refunded: refunded.unwrap_or(row.refunded),
+        last_event: row.last_event + events.len() as u64,
+    };
+    Some(Change { job, ledger, events, refunded: refunded == Some(true) })
+}
+
+/// Decides on the end of an operation, given the challenge as it is now. `None` if there is nothing to end.
+///
+/// A version never takes the place of a later one. Of two who publish the same new challenge at once, the one whose
+/// operation is done first owns it, and the other's fails.
+pub fn end(row: OperationRow, state: OperationState, challenge: Option<ChallengeRow>) -> Option<Ending> {
+    let OperationRow { operation, unowned } = row;
+    if operation.state != OperationState::Running || state == OperationState::Running {
+        return None;
+    }
+    let ended = |state| OperationRow { operation: Operation { state, ..operation.clone() }, unowned };
+    if state != OperationState::Done {
+        return Some(Ending { operation: ended(state), challenge: None });
+    }
+    let challenge = match challenge {
+        None => {
+            Some(ChallengeRow { id: operation.challenge.clone(), owner: operation.by.clone(), live: operation.version })
+        }
+        Some(there) if unowned && there.owner != operation.by => {
+            let id = &operation.challenge;
+            let problem =
+                format!("challenge.toml: id: `{id}` was published by somebody else meanwhile; choose another");
+            let state = OperationState::Failed { problems: vec![problem] };
+            return Some(Ending { operation: ended(state), challenge: None });
+        }
+        Some(there) if there.live < operation.version => Some(ChallengeRow { live: operation.version, ..there }),
+        Some(_) => None,
+    };
+    Some(Ending { operation: ended(state), challenge })
+}

@@ -1,0 +1,93 @@
+//! What a guest's end means: the table "Limits, each with its own outcome" of the design, and nothing else.
+
+use super::engine::{INSTANCES, STACK};
+use super::limiter::Halt;
+use super::run::failed;
+use gradus_core::domain::limits::Limits;
+use gradus_core::domain::report::LimitKind;
+use gradus_core::ports::scorer::{Ended, ScorerError};
+use std::fmt::Write as _;
+use wasmtime::{Error, PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime_wasi::{I32Exit, ResourceTableError};
+
+/// Frames of the guest that a text shows.
+const FRAMES: usize = 12;
+/// Bytes of a text about a failure.
+const MAX_TEXT: usize = 4 << 10;
+
+/// What `error`, from instantiating or calling a guest, means.
+pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Result<Ended<T>, ScorerError> {
+    let limit = |limit, allowed| Ok(Ended::Limit { limit, used: allowed, allowed });
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return Ok(Ended::Failed(format!(
+            "the scorer ended its process (exit code {code}) instead of returning; a scorer returns a report or a failure"
+        )));
+    }
+    if error.is::<Halt>() {
+        return match error.downcast::<Halt>() {
+            Ok(Halt::Limit { limit, used, allowed }) => Ok(Ended::Limit { limit, used, allowed }),
+            Ok(Halt::Stopped) => Ok(Ended::Stopped),
+            Ok(Halt::Platform(what, source)) => Err(ScorerError { what: what.into(), source }),
+            Err(error) => Err(failed("running it", error)),
+        };
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Err(failed("all slots are in use", error));
+    }
+    if error.is::<std::io::Error>() {
+        return Err(failed("running it", error));
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return limit(LimitKind::Handles, 16 << 10);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return limit(LimitKind::Fuel, limits.fuel.0),
+        Some(Trap::StackOverflow) => return limit(LimitKind::Stack, STACK as u64),
+        Some(trap) => return Ok(Ended::Failed(trapped(trap, &error))),
+        None => {}
+    }
+    // These three have no type of their own to tell them by; tests hold on to the words.
+    let text = format!("{}", error.root_cause());
+    if text.contains("fuel allocated for hostcalls has been exhausted") {
+        return limit(LimitKind::Output, hostcall_bytes);
+    }
+    if text.contains("store handle limit exceeded") {
+        return limit(LimitKind::Handles, 16 << 10);
+    }
+    if text.contains("resource limit exceeded") {
+        return limit(LimitKind::Handles, INSTANCES as u64);
+    }
+    Ok(Ended::Failed(cut(format!("the scorer broke the rules of its interface: {text}{}", frames(&error)))))
+}
+
+fn trapped(trap: &Trap, error: &Error) -> String {
+    let deep = error.downcast_ref::<WasmBacktrace>().is_some_and(|trace| trace.frames().len() > FRAMES);
+    let hint = match trap {
+        Trap::UnreachableCodeReached => "\nA panic ends like this; its message is in the scorer's log.",
+        Trap::MemoryOutOfBounds if deep => "\nPossible stack overflow: the calls are nested deeply.",
+        _ => "",
+    };
+    cut(format!("the scorer trapped: {trap}{hint}{}", frames(error)))
+}
+
+/// The innermost frames, by their names in the guest. There is no path of this host in them.
+fn frames(error: &Error) -> String {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    // The trace's own text demangles names: `    0:    0x1f3 - gradus_scorer.wasm!name`.
+    let text = trace.to_string();
+    let named = text.lines().filter_map(|line| line.split_once(" - ").map(|(_, name)| name));
+    named.take(FRAMES).fold(String::new(), |mut all, name| {
+        let function = name.split_once('!').map_or(name, |(_, function)| function);
+        let _ = write!(all, "\n  at {}", function.chars().take(160).collect::<String>());
+        all
+    })
+}
+
+/// At most `MAX_TEXT` bytes of `text`.
+pub(super) fn cut(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push('…');
+    }
+    text
+}
