@@ -28,7 +28,7 @@ mod tests;
 mod zip;
 
 pub use collect::Unpacked;
-pub use local::{LocalFile, folder, single};
+pub use local::{Listed, LocalFile, folder, single};
 pub use pack::pack;
 pub use refused::{Entry, Refused};
 
