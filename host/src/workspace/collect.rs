@@ -1,0 +1,260 @@
+//! The files of an archive on their way to the blobs: what is dropped, what clashes, which folder is stripped.
+//!
+//! A pending blob may hold a file open, so only the first few files get one of their own. All others share one,
+//! and are copied out of it when the archive is kept.
+
+use super::refused::{Entry, Refused};
+use super::source::{BUFFER, Meter};
+use gradus_core::domain::digest::{Digest, Hasher};
+use gradus_core::domain::tree::{Tree, TreeFile, TreePath};
+use gradus_core::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt};
+use std::io::{self, Read, Write};
+
+/// Files of an archive that get a pending blob of their own.
+const OWN: usize = 32;
+
+/// Where the body of a file is.
+enum Body {
+    Own(Box<dyn PendingBlob>),
+    /// From `at` in the shared blob.
+    Shared {
+        at: u64,
+    },
+}
+
+/// The files of an upload, not kept yet: dropped, they are gone.
+pub struct Unpacked {
+    tree: Tree,
+    /// One for each file of the tree.
+    bodies: Vec<Body>,
+    shared: Option<Box<dyn PendingBlob>>,
+}
+
+impl std::fmt::Debug for Unpacked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unpacked").field("tree", &self.tree).finish_non_exhaustive()
+    }
+}
+
+/// The bytes of one file inside a shared blob.
+struct Slice<'a> {
+    shared: &'a dyn ReadAt,
+    at: u64,
+    len: u64,
+}
+
+impl ReadAt for Slice<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let most = rest.min(buffer.len());
+        if most == 0 { Ok(0) } else { self.shared.read_at(self.at + offset, &mut buffer[..most]) }
+    }
+}
+
+impl Unpacked {
+    /// An upload that is no archive.
+    pub(super) fn bare(path: TreePath, upload: Box<dyn PendingBlob>) -> Self {
+        let file = TreeFile { path, len: upload.len(), digest: upload.digest() };
+        let tree = Tree::new(vec![file]).expect("one file does not clash with itself");
+        Self { tree, bodies: vec![Body::Own(upload)], shared: None }
+    }
+
+    /// The files: paths, lengths and digests.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The bytes of the file at `path`, to look into before anything is kept.
+    pub fn body(&self, path: &str) -> Option<Box<dyn ReadAt + '_>> {
+        let at = self.tree.files().binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
+        let len = self.tree.files()[at].len;
+        self.read(&self.bodies[at], len)
+    }
+
+    fn read<'a>(&'a self, body: &'a Body, len: u64) -> Option<Box<dyn ReadAt + 'a>> {
+        match body {
+            Body::Own(own) => Some(Box::new(Slice { shared: &**own, at: 0, len })),
+            Body::Shared { at } => Some(Box::new(Slice { shared: &**self.shared.as_ref()?, at: *at, len })),
+        }
+    }
+
+    /// Keeps every file. When this returns, all of them survive a power cut; when it fails, some may have been kept,
+    /// which is the same as blobs that no row names.
+    ///
+    /// # Errors
+    /// [`BlobError::Write`], [`BlobError::Read`].
+    pub fn keep(mut self, blobs: &dyn Blobs) -> Result<Tree, BlobError> {
+        for (file, body) in self.tree.files().iter().zip(std::mem::take(&mut self.bodies)) {
+            let pending = match body {
+                Body::Own(own) => own,
+                Body::Shared { .. } => self.copy(file, &body, blobs)?,
+            };
+            if pending.keep()? != file.digest {
+                return Err(changed(file.digest));
+            }
+        }
+        Ok(self.tree)
+    }
+
+    fn copy(&self, file: &TreeFile, body: &Body, blobs: &dyn Blobs) -> Result<Box<dyn PendingBlob>, BlobError> {
+        let mut pending = blobs.create()?;
+        let source = self.read(body, file.len).ok_or_else(|| changed(file.digest))?;
+        let mut buffer = vec![0; BUFFER.min(usize::try_from(file.len).unwrap_or(BUFFER))];
+        let mut at = 0;
+        while at < file.len {
+            let read = |source| BlobError::Read { digest: file.digest, source };
+            match source.read_at(at, &mut buffer).map_err(read)? {
+                0 => return Err(changed(file.digest)),
+                count => {
+                    pending.write_all(&buffer[..count]).map_err(BlobError::Write)?;
+                    at += count as u64;
+                }
+            }
+        }
+        Ok(pending)
+    }
+}
+
+/// The disk gave back other bytes than it took.
+fn changed(digest: Digest) -> BlobError {
+    BlobError::Read { digest, source: io::ErrorKind::InvalidData.into() }
+}
+
+/// Takes the entries of one archive.
+pub(super) struct Collector<'c> {
+    blobs: &'c dyn Blobs,
+    meter: &'c Meter<'c>,
+    files: Vec<(TreeFile, Body)>,
+    folders: Vec<TreePath>,
+    shared: Option<Box<dyn PendingBlob>>,
+    entries: usize,
+    buffer: Vec<u8>,
+}
+
+impl<'c> Collector<'c> {
+    pub(super) fn new(blobs: &'c dyn Blobs, meter: &'c Meter<'c>) -> Self {
+        let (files, folders) = (Vec::new(), Vec::new());
+        Self { blobs, meter, files, folders, shared: None, entries: 0, buffer: vec![0; BUFFER] }
+    }
+
+    /// Counts an entry of whatever kind.
+    pub(super) fn entry(&mut self) -> Result<(), Refused> {
+        self.entries += 1;
+        let most = self.meter.limits.entries;
+        if self.entries > most { Err(Refused::TooManyEntries { most }) } else { Ok(()) }
+    }
+
+    pub(super) fn folder(&mut self, path: TreePath) {
+        self.folders.push(path);
+    }
+
+    /// Writes all of `body`, and says how many bytes that were. What is dropped is read all the same.
+    pub(super) fn file(&mut self, path: TreePath, body: &mut dyn Read, format: &'static str) -> Result<u64, Refused> {
+        if is_junk(&path) {
+            return self.drain(body, format, |_| Ok(()));
+        }
+        if self.files.len() < OWN {
+            let mut own = self.blobs.create().map_err(Refused::Disk)?;
+            let len = self.drain(body, format, |bytes| own.write_all(bytes))?;
+            let digest = own.digest();
+            self.files.push((TreeFile { path, len, digest }, Body::Own(own)));
+            return Ok(len);
+        }
+        let mut shared = match self.shared.take() {
+            Some(shared) => shared,
+            None => self.blobs.create().map_err(Refused::Disk)?,
+        };
+        let (at, mut hasher) = (shared.len(), Hasher::default());
+        let len = self.drain(body, format, |bytes| {
+            hasher.update(bytes);
+            shared.write_all(bytes)
+        })?;
+        self.shared = Some(shared);
+        self.files.push((TreeFile { path, len, digest: hasher.finish() }, Body::Shared { at }));
+        Ok(len)
+    }
+
+    fn drain(
+        &mut self,
+        body: &mut dyn Read,
+        format: &'static str,
+        mut to: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<u64, Refused> {
+        let mut len = 0;
+        loop {
+            match body.read(&mut self.buffer) {
+                Ok(0) => return Ok(len),
+                Ok(count) => {
+                    len += count as u64;
+                    to(&self.buffer[..count]).map_err(|error| Refused::Disk(BlobError::Write(error)))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Refused::from_read(error, format)),
+            }
+        }
+    }
+
+    /// All entries were taken: sorts them, refuses clashes, strips the outer folder.
+    pub(super) fn finish(mut self) -> Result<Unpacked, Refused> {
+        let paths = self.files.iter().map(|(file, _)| (&file.path, false));
+        no_clash(paths.chain(self.folders.iter().map(|path| (path, true))).collect())?;
+        let strip = outer(self.files.iter().map(|(file, _)| &file.path));
+        for (file, _) in &mut self.files {
+            file.path = stripped(&file.path, strip.as_deref());
+        }
+        self.files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        let (files, bodies): (Vec<_>, Vec<_>) = self.files.into_iter().unzip();
+        if files.is_empty() {
+            return Err(Refused::Empty);
+        }
+        let clash = |path: TreePath| Refused::Duplicate { entry: Entry::new(path.as_str().as_bytes()) };
+        Ok(Unpacked { tree: Tree::new(files).map_err(clash)?, bodies, shared: self.shared })
+    }
+}
+
+/// Refuses a file that is there twice, or that is also a folder; `true` marks folders, which may be there twice.
+fn no_clash(mut paths: Vec<(&TreePath, bool)>) -> Result<(), Refused> {
+    // Compared name by name, what lies below a path follows it at once, so that looking at neighbours is enough.
+    paths.sort_by(|(a, a_folder), (b, b_folder)| {
+        a.as_str().split('/').cmp(b.as_str().split('/')).then(a_folder.cmp(b_folder))
+    });
+    for pair in paths.windows(2) {
+        let [(a, a_folder), (b, b_folder)] = [pair[0], pair[1]];
+        let entry = || Entry::new(a.as_str().as_bytes());
+        if a == b && !a_folder && !b_folder {
+            return Err(Refused::Duplicate { entry: entry() });
+        }
+        if !a_folder && b.is_under(a.as_str()) {
+            return Err(Refused::FileAndFolder { entry: entry() });
+        }
+    }
+    Ok(())
+}
+
+/// What operating systems add on their own.
+pub(super) fn is_junk(path: &TreePath) -> bool {
+    let file = path.file_name();
+    matches!(file, ".DS_Store" | "Thumbs.db")
+        || file.starts_with("._")
+        || path.as_str().split('/').any(|n| n == "__MACOSX")
+}
+
+/// The folder to strip: the one around all files, or around a single file the whole way to it.
+pub(super) fn outer<'p>(mut paths: impl Iterator<Item = &'p TreePath>) -> Option<String> {
+    let first = paths.next()?;
+    let mut rest = paths.peekable();
+    if rest.peek().is_none() {
+        return first.as_str().rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    }
+    let (folder, _) = first.as_str().split_once('/')?;
+    rest.all(|path| path.below(folder).is_some()).then(|| folder.to_owned())
+}
+
+/// `path` without the folder that [`outer`] found.
+pub(super) fn stripped(path: &TreePath, outer: Option<&str>) -> TreePath {
+    outer.and_then(|folder| path.below(folder)).unwrap_or_else(|| path.clone())
+}
