@@ -232,7 +232,7 @@ pub fn run(host: &dyn Host, arguments: impl IntoIterator<Item = OsString>) -> Ex
 fn run_with(
     host: &dyn Host,
     arguments: impl IntoIterator<Item = OsString>,
-    mut out: Output,
+    out: Output,
     environment: Environment,
 ) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {

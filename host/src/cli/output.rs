@@ -39,6 +39,12 @@ impl Output {
     /// Into memory.
     #[cfg(test)]
     pub fn memory(out: Arc<Mutex<Vec<u8>>>, err: Arc<Mutex<Vec<u8>>>) -> Self {
+        Self::sinks(out, err)
+    }
+
+    /// To wherever a test says.
+    #[cfg(test)]
+    pub fn sinks(out: Sink, err: Sink) -> Self {
         Self { out, err, shown: false, watched: false, colours: false }
     }
 

@@ -57,9 +57,9 @@ impl New {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
         let dir = &self.dir;
         let occupied = || format!("{} is not empty; name a new folder", dir.display());
-        match fs::read_dir(dir) {
-            Ok(mut entries) if entries.next().is_some() => return Err(usage(occupied())),
-            Ok(_) => {}
+        match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
+            Ok(true) => return Err(usage(occupied())),
+            Ok(false) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(usage(format!("{} cannot be used: {error}", dir.display()))),
         }
