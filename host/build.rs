@@ -45,7 +45,8 @@ fn build() -> Result<(), String> {
     let target = out.join("guests");
     compile(&root, sysroot, &target, &packages)?;
 
-    let mut constants = String::from("/// Name and component of each stock scorer.\npub const STOCK: &[(&str, &[u8])] = &[\n");
+    let mut constants =
+        String::from("/// Name and component of each stock scorer.\npub const STOCK: &[(&str, &[u8])] = &[\n");
     for package in &packages {
         let file = target.join(TARGET).join("guest").join(format!("{}.wasm", package.replace('-', "_")));
         let name = package.strip_prefix(PREFIX).unwrap_or(package);

@@ -1,1 +1,211 @@
-//! config
+//! The operator's configuration: a file and the environment, parsed once at the start and passed down. Nobody else reads
+//! the environment. Unknown keys are refused.
+
+use crate::http::state::DoorLimits;
+use crate::workspace::limits::ArchiveLimits;
+use anyhow::{Context as _, bail};
+use gradus_core::domain::manifest::nearest;
+use gradus_core::domain::units::{Bytes, Millis};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where the server listens unless told otherwise: this machine alone.
+pub const LISTEN: &str = "127.0.0.1:8400";
+/// The data folder unless told otherwise.
+pub const DATA: &str = "gradus-data";
+
+/// All of it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the server is and keeps its data.
+    pub server: Server,
+    /// What runs at once.
+    pub workers: Workers,
+    /// What is taken in.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Where the server is and keeps its data.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port.
+    pub listen: Option<SocketAddr>,
+    /// Address and port for `/metrics` without a token; none unless set.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The data folder.
+    pub data: Option<PathBuf>,
+}
+
+/// What runs at once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Workers {
+    /// Submissions graded at once; as many as there are processors unless set.
+    pub graders: Option<usize>,
+    /// Format checks at once.
+    pub checks: usize,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { graders: None, checks: 4 }
+    }
+}
+
+/// What is taken in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// A submission's body.
+    pub submission: Bytes,
+    /// A submission's files, unpacked.
+    pub submission_unpacked: Bytes,
+    /// Files of a submission.
+    pub submission_files: usize,
+    /// A challenge's body.
+    pub challenge: Bytes,
+    /// A body may pause for so long.
+    pub body_idle: Millis,
+    /// A body may take so long in all.
+    pub body_total: Millis,
+    /// Free disk space below which nothing is taken in.
+    pub free_disk: Bytes,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let archive = ArchiveLimits::submission();
+        Self {
+            submission: Bytes(128 << 20),
+            submission_unpacked: archive.bytes,
+            submission_files: archive.entries,
+            challenge: Bytes(1 << 30),
+            body_idle: Millis(20_000),
+            body_total: Millis(3_600_000),
+            free_disk: Bytes(256 << 20),
+        }
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `json` for one object a line; readable text unless set.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `gradus=debug`.
+    pub level: Option<String>,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads the file, then what the environment says: `GRADUS_LISTEN`, `GRADUS_DATA`, `GRADUS_LOG`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in it is wrong: with its line.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut config = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
+                Self::parse(&text, &path.display().to_string())?
+            }
+            None => Self::default(),
+        };
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(listen) = variable("GRADUS_LISTEN") {
+            let listen =
+                listen.parse().with_context(|| format!("GRADUS_LISTEN: `{listen}` is no address like {LISTEN}"))?;
+            config.server.listen = Some(listen);
+        }
+        if let Some(data) = variable("GRADUS_DATA") {
+            config.server.data = Some(data.into());
+        }
+        if let Some(level) = variable("GRADUS_LOG") {
+            config.log.level = Some(level);
+        }
+        Ok(config)
+    }
+
+    fn parse(text: &str, name: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+            let hint = match quoted.split_first() {
+                Some((unknown, known)) if error.message().starts_with("unknown field") => {
+                    let near = nearest(unknown, known.iter().copied());
+                    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+                }
+                _ => String::new(),
+            };
+            anyhow::anyhow!("{name}:{line}: {}{hint}", error.message())
+        })?;
+        if config.workers.graders == Some(0) || config.workers.checks == 0 {
+            bail!("{name}: workers: `graders` and `checks` are at least 1");
+        }
+        if config.limits.body_idle.0 == 0 || config.limits.submission.0 == 0 || config.limits.challenge.0 == 0 {
+            bail!("{name}: limits: sizes and times are more than 0");
+        }
+        Ok(config)
+    }
+
+    /// Submissions graded at once.
+    pub fn graders(&self) -> usize {
+        self.workers.graders.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
+    }
+
+    /// The limits of the door.
+    pub fn door(&self) -> DoorLimits {
+        let limits = &self.limits;
+        DoorLimits {
+            submission: limits.submission,
+            challenge: limits.challenge,
+            idle: limits.body_idle.duration(),
+            total: limits.body_total.duration(),
+            submission_archive: ArchiveLimits {
+                bytes: limits.submission_unpacked,
+                file: limits.submission_unpacked,
+                entries: limits.submission_files,
+                ..ArchiveLimits::submission()
+            },
+            challenge_archive: ArchiveLimits::challenge(),
+            free: limits.free_disk,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_read_and_mistakes_are_told_with_their_line() {
+        let good = "[server]\nlisten = \"0.0.0.0:80\"\n[limits]\nsubmission = \"1MiB\"\nbody_idle = \"5s\"\n";
+        let config = Config::parse(good, "g.toml").unwrap();
+        assert_eq!((config.limits.submission, config.limits.body_idle), (Bytes(1 << 20), Millis(5_000)));
+        for (text, expected) in [
+            (
+                "[server]\nlistn = \"x\"\n",
+                "g.toml:2: unknown field `listn`, expected one of `listen`, `metrics_listen`, `data`; did you mean `listen`?",
+            ),
+            ("[workers]\ngraders = 0\n", "g.toml: workers: `graders` and `checks` are at least 1"),
+        ] {
+            assert_eq!(Config::parse(text, "g.toml").unwrap_err().to_string(), expected);
+        }
+    }
+}

@@ -27,14 +27,13 @@ mod tar;
 mod tests;
 mod zip;
 
-pub use collect::Unpacked;
 pub use local::{Listed, LocalFile, folder, single};
 pub use pack::pack;
 pub use refused::{Entry, Refused};
 
 use collect::Collector;
 use detect::Kind;
-use gradus_core::ports::blobs::{Blobs, PendingBlob};
+use gradus_core::ports::blobs::{Blobs, Part, PendingBlob};
 use limits::ArchiveLimits;
 use source::Meter;
 
@@ -53,14 +52,14 @@ pub fn unpack(
     upload: Box<dyn PendingBlob>,
     blobs: &dyn Blobs,
     limits: &ArchiveLimits,
-) -> Result<Unpacked, Refused> {
+) -> Result<Vec<Part>, Refused> {
     let meter = Meter::new(limits, upload.len());
     let kind = detect::kind(name, &*upload, &meter)?;
     let mut collector = Collector::new(blobs, &meter);
     match kind {
         Kind::Bare(path) => {
             meter.announce(path.as_str(), upload.len())?;
-            return Ok(Unpacked::bare(path, upload));
+            return Ok(vec![Part::Own(path, upload)]);
         }
         Kind::Zip => zip::read(&*upload, &meter, &mut collector)?,
         Kind::Tar(packing) => tar::read(&*upload, packing, &meter, &mut collector)?,

@@ -63,6 +63,7 @@ pub mod guest;
 pub mod params;
 pub mod problem;
 pub mod sum;
+pub mod table;
 pub mod text;
 pub mod types;
 

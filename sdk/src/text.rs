@@ -27,7 +27,8 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     }
     let distance = |name: &str| strsim::osa_distance(&word.to_lowercase(), &name.to_lowercase());
     let best = names.into_iter().filter(|name| !long(name)).map(|name| (distance(name), name)).min()?;
-    (best.0 <= (word.chars().count() / 3).max(1)).then_some(best.1)
+    let length = word.chars().count();
+    (best.0 <= (length / 3).max(1) && best.0 < length).then_some(best.1)
 }
 
 /// Names for a message: quoted, with commas, the first ten.
@@ -39,6 +40,11 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         more => shown.push(format!("and {more} more")),
     }
     shown.join(", ")
+}
+
+/// A number of things: `1 row`, `2 rows`.
+pub fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -55,6 +61,7 @@ mod tests {
     fn only_a_like_name_is_near() {
         assert_eq!(nearest("lable", ["id", "label"]), Some("label"));
         assert_eq!(nearest("ID", ["id", "label"]), Some("id"));
+        assert_eq!(nearest("y", ["z"]), None);
         assert_eq!(nearest("colour", ["id", "label"]), None);
         assert_eq!(nearest(&"x".repeat(1 << 20), ["id"]), None);
     }

@@ -36,7 +36,7 @@ use std::sync::Arc;
 /// How the engine is set up. No result depends on any of it.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Folder for compiled components, of which nobody else may be able to write to; none: they are compiled at each start.
+    /// Folder for compiled components, closed to all other users; without one they are compiled at each start.
     pub cache: Option<PathBuf>,
     /// Where components are compiled.
     pub compiler: Compiler,
@@ -146,3 +146,6 @@ impl Scorer for WasmScorer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

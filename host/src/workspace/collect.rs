@@ -5,10 +5,11 @@
 
 use super::refused::{Entry, Refused};
 use super::source::{BUFFER, Meter};
-use gradus_core::domain::digest::{Digest, Hasher};
-use gradus_core::domain::tree::{Tree, TreeFile, TreePath};
-use gradus_core::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt};
+use gradus_core::domain::digest::Hasher;
+use gradus_core::domain::tree::{TreeFile, TreePath};
+use gradus_core::ports::blobs::{BlobError, Blobs, Part, PendingBlob, ReadAt};
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 /// Files of an archive that get a pending blob of their own.
 const OWN: usize = 32;
@@ -22,28 +23,14 @@ enum Body {
     },
 }
 
-/// The files of an upload, not kept yet: dropped, they are gone.
-pub struct Unpacked {
-    tree: Tree,
-    /// One for each file of the tree.
-    bodies: Vec<Body>,
-    shared: Option<Box<dyn PendingBlob>>,
-}
-
-impl std::fmt::Debug for Unpacked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Unpacked").field("tree", &self.tree).finish_non_exhaustive()
-    }
-}
-
 /// The bytes of one file inside a shared blob.
-struct Slice<'a> {
-    shared: &'a dyn ReadAt,
+struct Slice {
+    shared: Arc<Box<dyn PendingBlob>>,
     at: u64,
     len: u64,
 }
 
-impl ReadAt for Slice<'_> {
+impl ReadAt for Slice {
     fn len(&self) -> u64 {
         self.len
     }
@@ -53,75 +40,6 @@ impl ReadAt for Slice<'_> {
         let most = rest.min(buffer.len());
         if most == 0 { Ok(0) } else { self.shared.read_at(self.at + offset, &mut buffer[..most]) }
     }
-}
-
-impl Unpacked {
-    /// An upload that is no archive.
-    pub(super) fn bare(path: TreePath, upload: Box<dyn PendingBlob>) -> Self {
-        let file = TreeFile { path, len: upload.len(), digest: upload.digest() };
-        let tree = Tree::new(vec![file]).expect("one file does not clash with itself");
-        Self { tree, bodies: vec![Body::Own(upload)], shared: None }
-    }
-
-    /// The files: paths, lengths and digests.
-    pub fn tree(&self) -> &Tree {
-        &self.tree
-    }
-
-    /// The bytes of the file at `path`, to look into before anything is kept.
-    pub fn body(&self, path: &str) -> Option<Box<dyn ReadAt + '_>> {
-        let at = self.tree.files().binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
-        let len = self.tree.files()[at].len;
-        self.read(&self.bodies[at], len)
-    }
-
-    fn read<'a>(&'a self, body: &'a Body, len: u64) -> Option<Box<dyn ReadAt + 'a>> {
-        match body {
-            Body::Own(own) => Some(Box::new(Slice { shared: &**own, at: 0, len })),
-            Body::Shared { at } => Some(Box::new(Slice { shared: &**self.shared.as_ref()?, at: *at, len })),
-        }
-    }
-
-    /// Keeps every file. When this returns, all of them survive a power cut; when it fails, some may have been kept,
-    /// which is the same as blobs that no row names.
-    ///
-    /// # Errors
-    /// [`BlobError::Write`], [`BlobError::Read`].
-    pub fn keep(mut self, blobs: &dyn Blobs) -> Result<Tree, BlobError> {
-        for (file, body) in self.tree.files().iter().zip(std::mem::take(&mut self.bodies)) {
-            let pending = match body {
-                Body::Own(own) => own,
-                Body::Shared { .. } => self.copy(file, &body, blobs)?,
-            };
-            if pending.keep()? != file.digest {
-                return Err(changed(file.digest));
-            }
-        }
-        Ok(self.tree)
-    }
-
-    fn copy(&self, file: &TreeFile, body: &Body, blobs: &dyn Blobs) -> Result<Box<dyn PendingBlob>, BlobError> {
-        let mut pending = blobs.create()?;
-        let source = self.read(body, file.len).ok_or_else(|| changed(file.digest))?;
-        let mut buffer = vec![0; BUFFER.min(usize::try_from(file.len).unwrap_or(BUFFER))];
-        let mut at = 0;
-        while at < file.len {
-            let read = |source| BlobError::Read { digest: file.digest, source };
-            match source.read_at(at, &mut buffer).map_err(read)? {
-                0 => return Err(changed(file.digest)),
-                count => {
-                    pending.write_all(&buffer[..count]).map_err(BlobError::Write)?;
-                    at += count as u64;
-                }
-            }
-        }
-        Ok(pending)
-    }
-}
-
-/// The disk gave back other bytes than it took.
-fn changed(digest: Digest) -> BlobError {
-    BlobError::Read { digest, source: io::ErrorKind::InvalidData.into() }
 }
 
 /// Takes the entries of one archive.
@@ -199,7 +117,7 @@ impl<'c> Collector<'c> {
     }
 
     /// All entries were taken: sorts them, refuses clashes, strips the outer folder.
-    pub(super) fn finish(mut self) -> Result<Unpacked, Refused> {
+    pub(super) fn finish(mut self) -> Result<Vec<Part>, Refused> {
         let paths = self.files.iter().map(|(file, _)| (&file.path, false));
         no_clash(paths.chain(self.folders.iter().map(|path| (path, true))).collect())?;
         let strip = outer(self.files.iter().map(|(file, _)| &file.path));
@@ -207,12 +125,22 @@ impl<'c> Collector<'c> {
             file.path = stripped(&file.path, strip.as_deref());
         }
         self.files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
-        let (files, bodies): (Vec<_>, Vec<_>) = self.files.into_iter().unzip();
-        if files.is_empty() {
+        if self.files.is_empty() {
             return Err(Refused::Empty);
         }
-        let clash = |path: TreePath| Refused::Duplicate { entry: Entry::new(path.as_str().as_bytes()) };
-        Ok(Unpacked { tree: Tree::new(files).map_err(clash)?, bodies, shared: self.shared })
+        let shared = self.shared.map(Arc::new);
+        let mut parts = Vec::with_capacity(self.files.len());
+        for (file, body) in self.files {
+            match (body, &shared) {
+                (Body::Own(own), _) => parts.push(Part::Own(file.path, own)),
+                (Body::Shared { at }, Some(shared)) => {
+                    let slice = Slice { shared: Arc::clone(shared), at, len: file.len };
+                    parts.push(Part::Inside(file, Arc::new(slice)));
+                }
+                (Body::Shared { .. }, None) => unreachable!("a file that is shared was written to the shared blob"),
+            }
+        }
+        Ok(parts)
     }
 }
 

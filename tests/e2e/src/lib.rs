@@ -1,1 +1,11 @@
-//! x
+//! What end-to-end tests stand on: the real binary, a server of its own for each test, and plain HTTP.
+//!
+//! Uses nothing of the host's crates: what a test sees is what a user sees.
+
+mod gradus;
+mod http;
+mod server;
+
+pub use gradus::{Ran, example, gradus, root, run};
+pub use http::{Answer, Api};
+pub use server::{Options, Server};

@@ -1,2 +1,120 @@
-//! x
-fn main() {}
+//! Build chores, as `cargo xtask <chore>`. Each does its own set-up, and says what is missing when it cannot.
+//!
+//! Has no dependencies, so that the first word of a fresh clone's user is answered in a second.
+
+mod bench;
+mod setup;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+Usage: cargo xtask <chore>
+
+  demo [--keep]   build Gradus and show the main job: a server on a fresh store grades a real example
+  test            build everything and run every test
+  ci              what a change must pass: format, lints, documentation, licences, every test
+  bench           measure: a release build, figures and ratios, nothing asserted
+";
+
+/// Why a chore ended early: a line for the user.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let mut words = env::args().skip(1);
+    let chore = words.next().unwrap_or_default();
+    let rest: Vec<String> = words.collect();
+    let done = match chore.as_str() {
+        "demo" => demo(&rest),
+        "test" => test(),
+        "ci" => ci(),
+        "bench" => bench::run(&rest),
+        "" | "help" | "-h" | "--help" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprint!("xtask: there is no chore `{other}`\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    // xtask lives two folders below it.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// The cargo that runs this.
+fn cargo(words: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(words).current_dir(root());
+    command
+}
+
+/// Runs `command` to its end, with its words on the terminal.
+fn run(command: &mut Command) -> Result<(), Failure> {
+    eprintln!("xtask: {}", shown(command));
+    let status = command.status().map_err(|error| format!("{} cannot be started: {error}", shown(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("{} failed ({status})", shown(command))) }
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+fn demo(words: &[String]) -> Result<(), Failure> {
+    setup::wasm_target()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    run(cargo(&["run", "--package", "gradus", "--", "demo"]).args(words))
+}
+
+fn test() -> Result<(), Failure> {
+    setup::wasm_target()?;
+    setup::strace();
+    run(&mut cargo(&["test", "--workspace"]))?;
+    for scorer in own_scorers()? {
+        let manifest = scorer.join("Cargo.toml");
+        let mut command = cargo(&["test", "--locked", "--manifest-path"]);
+        run(command.arg(manifest).env("CARGO_TARGET_DIR", target().join("examples")))?;
+    }
+    Ok(())
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The scorers that examples bring along: crates of their own, as an organizer's would be.
+fn own_scorers() -> Result<Vec<PathBuf>, Failure> {
+    let examples = root().join("examples");
+    let entries = std::fs::read_dir(&examples).map_err(|error| format!("{}: {error}", examples.display()))?;
+    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path().join("scorer")).collect();
+    found.retain(|scorer| scorer.join("Cargo.toml").is_file());
+    found.sort();
+    Ok(found)
+}
+
+fn ci() -> Result<(), Failure> {
+    setup::wasm_target()?;
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    for scorer in own_scorers()? {
+        run(cargo(&["fmt", "--check", "--manifest-path"]).arg(scorer.join("Cargo.toml")))?;
+    }
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    setup::deny()?;
+    test()
+}

@@ -8,14 +8,15 @@ use crate::domain::digest::Digest;
 use crate::domain::id::TaskId;
 use crate::domain::manifest::Located;
 use crate::domain::tree::{Tree, TreeFile, TreePath};
-use crate::ports::blobs::{PendingBlob, ReadAt};
+use crate::ports::blobs::{BlobError, Part, PendingBlob, ReadAt};
 use crate::ports::scorer::Ended;
 use std::sync::Arc;
 
-/// Files on their way in: they can be read now and kept later.
+/// Files on their way in: they can be read now and kept later. Dropped, they are gone.
 pub struct Pending {
     folder: Folder,
-    blobs: Vec<Arc<Box<dyn PendingBlob>>>,
+    own: Vec<Arc<Box<dyn PendingBlob>>>,
+    inside: Vec<File>,
 }
 
 impl Pending {
@@ -23,16 +24,24 @@ impl Pending {
     ///
     /// # Errors
     /// A path that is there twice.
-    pub fn new(files: Vec<(TreePath, Box<dyn PendingBlob>)>) -> Result<Self, TreePath> {
-        let mut blobs = Vec::with_capacity(files.len());
-        let mut opened = Vec::with_capacity(files.len());
-        for (path, blob) in files {
-            let about = TreeFile { path, len: blob.len(), digest: blob.digest() };
-            let blob = Arc::new(blob);
-            opened.push(File { about, bytes: Arc::clone(&blob) as Arc<dyn ReadAt> });
-            blobs.push(blob);
+    pub fn new(parts: Vec<Part>) -> Result<Self, TreePath> {
+        let (mut own, mut inside, mut files) = (Vec::new(), Vec::new(), Vec::with_capacity(parts.len()));
+        for part in parts {
+            match part {
+                Part::Own(path, blob) => {
+                    let about = TreeFile { path, len: blob.len(), digest: blob.digest() };
+                    let blob = Arc::new(blob);
+                    files.push(File { about, bytes: Arc::clone(&blob) as Arc<dyn ReadAt> });
+                    own.push(blob);
+                }
+                Part::Inside(about, bytes) => {
+                    let file = File { about, bytes };
+                    files.push(file.clone());
+                    inside.push(file);
+                }
+            }
         }
-        Ok(Self { folder: Folder::new(opened)?, blobs })
+        Ok(Self { folder: Folder::new(files)?, own, inside })
     }
 
     /// The files, to be read.
@@ -44,31 +53,39 @@ impl Pending {
     pub(super) fn keep(self, app: &App) -> Result<Tree, Refusal> {
         let tree = self.folder.tree().clone();
         drop(self.folder);
-        for blob in self.blobs {
+        for blob in self.own {
             match Arc::try_unwrap(blob) {
                 Ok(blob) => drop(blob.keep()?),
                 // Whoever still reads it keeps the file open; the bytes go in as a copy.
-                Err(shared) => drop(app.copy(&*shared)?),
+                Err(shared) => app.copy(shared.digest(), &*shared)?,
             }
+        }
+        for file in self.inside {
+            app.copy(file.about.digest, &*file.bytes)?;
         }
         Ok(tree)
     }
 }
 
 impl App {
-    /// Keeps a copy of what `source` holds.
-    fn copy(&self, source: &dyn ReadAt) -> Result<Digest, Refusal> {
+    /// Keeps a copy of what `source` holds, which has to have that digest still.
+    fn copy(&self, digest: Digest, source: &dyn ReadAt) -> Result<(), Refusal> {
         let mut blob = self.blobs.create()?;
         let mut buffer = vec![0; 64 << 10];
         let mut at = 0;
         loop {
-            let count = source.read_at(at, &mut buffer).map_err(crate::ports::blobs::BlobError::Write)?;
+            let count = source.read_at(at, &mut buffer).map_err(|source| BlobError::Read { digest, source })?;
             if count == 0 {
-                return Ok(blob.keep()?);
+                break;
             }
-            blob.write_all(&buffer[..count]).map_err(crate::ports::blobs::BlobError::Write)?;
+            blob.write_all(&buffer[..count]).map_err(BlobError::Write)?;
             at += count as u64;
         }
+        if blob.keep()? == digest {
+            return Ok(());
+        }
+        let source = std::io::ErrorKind::InvalidData.into();
+        Err(BlobError::Read { digest, source }.into())
     }
 
     /// What grades `task` of `version`.

@@ -1,6 +1,7 @@
 //! Bodies that are too big for a row: content-addressed, durable before the row that names them.
 
 use crate::domain::digest::Digest;
+use crate::domain::tree::{TreeFile, TreePath};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -74,6 +75,32 @@ impl ReadAt for Box<dyn PendingBlob> {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         (**self).read_at(offset, buffer)
+    }
+}
+
+/// A file on its way in.
+pub enum Part {
+    /// It has a blob of its own.
+    Own(TreePath, Box<dyn PendingBlob>),
+    /// It lies in something bigger, from where it is copied when it is kept.
+    Inside(TreeFile, Arc<dyn ReadAt>),
+}
+
+impl Part {
+    /// Where it lies in its tree.
+    pub fn path(&self) -> &TreePath {
+        match self {
+            Self::Own(path, _) => path,
+            Self::Inside(file, _) => &file.path,
+        }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &dyn ReadAt {
+        match self {
+            Self::Own(_, blob) => blob,
+            Self::Inside(_, bytes) => &**bytes,
+        }
     }
 }
 

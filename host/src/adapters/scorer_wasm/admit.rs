@@ -33,7 +33,9 @@ pub(super) fn screen(bytes: &[u8]) -> Result<(), NotAdmitted> {
         ));
     }
     if Engine::detect_precompiled(bytes).is_some() {
-        return no("this is precompiled code, which is never taken; hand in the WebAssembly component that it was made from");
+        return no(
+            "this is precompiled code, which is never taken; hand in the WebAssembly component that it was made from",
+        );
     }
     match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
@@ -64,23 +66,32 @@ fn import(name: &str) -> Result<(), NotAdmitted> {
     let (package, interface) = path.split_once('/').unwrap_or((path, ""));
     if package == "gradus:scoring" {
         return if !version.starts_with("0.1.") {
-            no(format!("the component imports `{name}`, and this Gradus has `gradus:scoring` 0.1; build it with an SDK of that version"))
+            no(format!(
+                "the component imports `{name}`, and this Gradus has `gradus:scoring` 0.1; build it with an SDK of \
+                that version"
+            ))
         } else if !SCORING.contains(&interface) {
-            no(format!("the component imports `{name}`, which is no interface of `gradus:scoring` 0.1: those are types, data and feedback"))
+            no(format!(
+                "the component imports `{name}`, which is no interface of `gradus:scoring` 0.1: those are types, \
+                data and feedback"
+            ))
         } else {
             Ok(())
         };
     }
     match package.strip_prefix("wasi:") {
         Some("http") => no(format!(
-            "the component imports `{name}`: a scorer has no network; put what it would fetch into the reference data, and build it without `wasi:http`"
+            "the component imports `{name}`: a scorer has no network; put what it would fetch into the reference \
+            data, and build it without `wasi:http`"
         )),
         Some(known) if WASI.contains(&known) && version.starts_with("0.2.") => Ok(()),
         Some(known) if WASI.contains(&known) => no(format!(
-            "the component imports `{name}`, and this Gradus has WASI 0.2; build it for that: with Rust, `--target wasm32-wasip2`"
+            "the component imports `{name}`, and this Gradus has WASI 0.2; build it for that: with Rust, `--target \
+            wasm32-wasip2`"
         )),
         _ => no(format!(
-            "the component imports `{name}`, which a scorer is not given; it may import gradus:scoring and, of WASI 0.2, \
+            "the component imports `{name}`, which a scorer is not given; it may import gradus:scoring and, of \
+            WASI 0.2, \
              io, cli, clocks, filesystem, random and sockets (linked, and denied)"
         )),
     }
@@ -98,7 +109,8 @@ pub(super) fn memory(component: &Component, limits: &Limits) -> Result<(), NotAd
     let least = Bytes(needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64 << 10));
     if least > limits.memory {
         return no(format!(
-            "the component starts with {least} of memory, and the task's limit is {}; raise `limits.memory` of the task",
+            "the component starts with {least} of memory, and the task's limit is {}; raise `limits.memory` of the \
+            task",
             limits.memory
         ));
     }
@@ -119,7 +131,10 @@ pub(super) fn link(
              `gradus:scoring`: make it a library with the SDK's `export!`"
                 .to_owned()
         } else {
-            format!("the component does not export `{missing}`; a scorer exports `describe`, `validate` and `score`, as the SDK's `export!` does")
+            format!(
+                "the component does not export `{missing}`; a scorer exports `describe`, `validate` and `score`, \
+                as the SDK's `export!` does"
+            )
         });
     }
     let linked = linker.instantiate_pre(component).and_then(ScorerPre::new);
@@ -137,7 +152,8 @@ pub(super) fn described(ran: Ran<Description>) -> Result<Description, NotAdmitte
         },
         Ended::InvalidChallenge(text) => no(format!("the scorer does not take these parameters: {}", cut(text))),
         Ended::Limit { limit, used, allowed } => no(format!(
-            "`describe` reached a limit ({limit:?}: {used} of {allowed}); it may read the parameters and should do little else"
+            "`describe` reached a limit ({limit:?}: {used} of {allowed}); it may read the parameters and should do \
+            little else"
         )),
         Ended::Failed(text) => no(format!("`describe` did not return: {text}{log}")),
         Ended::InvalidSubmission(_) | Ended::Stopped => no("`describe` did not return a description"),
@@ -166,7 +182,9 @@ mod tests {
 
     #[test]
     fn imports_are_taken_by_name() {
-        for name in ["gradus:scoring/data@0.1.0", "gradus:scoring/types@0.1.9", "wasi:sockets/tcp@0.2.6", "wasi:io/poll@0.2.0"] {
+        for name in
+            ["gradus:scoring/data@0.1.0", "gradus:scoring/types@0.1.9", "wasi:sockets/tcp@0.2.6", "wasi:io/poll@0.2.0"]
+        {
             assert_eq!(import(name), Ok(()));
         }
         for (name, says) in [

@@ -28,7 +28,8 @@ pub(super) enum CacheError {
     Open(PathBuf, #[source] io::Error),
     /// Others could write to it.
     #[error(
-        "{0} is not safe for compiled scorers: it must belong to the user that runs Gradus and be closed to all others; \
+        "{0} is not safe for compiled scorers: it must belong to the user that runs Gradus and be closed to all \
+        others; \
          run `chmod 700` on it, or name another folder"
     )]
     Unsafe(PathBuf),
@@ -109,7 +110,7 @@ pub(super) fn load(engine: &Engine, code: &Compiled) -> wasmtime::Result<Compone
     // SAFETY: the bytes must be what this library's compiler produced. `Compiled` is made in two places: from the
     // compiler (in this process, or in a child that runs this very program), and in `Cache::get` from a file that bears
     // its own SHA-256 and lies in a folder that no other user can write to. It is never made from bytes of a request.
-    // The bytes are in memory and cannot change meanwhile; another version's or configuration's code is refused cleanly.
+    // The bytes are in memory and cannot change meanwhile; code of another version or configuration is refused cleanly.
     unsafe {
         Component::deserialize(engine, code.bytes())
     }
@@ -134,7 +135,9 @@ mod tests {
         assert!(Cache::open(&path, "b2".into()).unwrap().get(digest).is_none(), "another build");
         let file = path.join(cache.name(digest));
         let whole = fs::read(&file).unwrap();
-        for torn in [&whole[..whole.len() - 1], &whole[..20], b"", b"not ours at all, and long enough to have a head and more"] {
+        for torn in
+            [&whole[..whole.len() - 1], &whole[..20], b"", b"not ours at all, and long enough to have a head and more"]
+        {
             fs::write(&file, torn).unwrap();
             assert!(cache.get(digest).is_none());
         }

@@ -78,7 +78,9 @@ pub(super) fn compile(
     component: &[u8],
 ) -> Result<Compiled, CompileError> {
     match compiler {
-        Compiler::InProcess => engine.precompile_component(component).map(Compiled::ours).map_err(|error| wrong(&error)),
+        Compiler::InProcess => {
+            engine.precompile_component(component).map(Compiled::ours).map_err(|error| wrong(&error))
+        }
         Compiler::Child(program) => in_child(program, allocation, component, DEADLINE),
     }
 }
@@ -121,7 +123,8 @@ fn in_child(
             Err(CompileError::Component(format!("the component compiles to more than {} MiB of code", MAX_CODE >> 20)))
         }
         _ if signal(Signal::XCPU) => {
-            let text = format!("the component takes more than {CPU_SECONDS} s of processor time to compile; make it smaller");
+            let text =
+                format!("the component takes more than {CPU_SECONDS} s of processor time to compile; make it smaller");
             Err(CompileError::Component(text))
         }
         _ => Err(CompileError::Ended(status, cut(said()))),
@@ -165,7 +168,11 @@ fn wait(mut child: Child, deadline: Duration) -> io::Result<Option<ExitStatus>> 
 
 /// The child's side; returns its exit code. The command line calls it for [`SUBCOMMAND`], before anything else.
 pub fn compile_child() -> i32 {
-    match child(io::stdin().lock(), io::stdout().lock()) {
+    child_between(io::stdin().lock(), io::stdout().lock())
+}
+
+pub(super) fn child_between(input: impl Read, output: impl Write) -> i32 {
+    match child(input, output) {
         Ok(()) => 0,
         Err(error @ CompileError::Component(_)) => {
             eprintln!("{error}");
@@ -193,7 +200,8 @@ fn child(mut input: impl Read, mut output: impl Write) -> Result<(), CompileErro
         for (resource, most) in
             [(Resource::Cpu, CPU_SECONDS), (Resource::Data, MEMORY), (Resource::Fsize, MAX_CODE), (Resource::Core, 0)]
         {
-            setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+            // Reached softly, a limit ends the child with a signal that says which.
+            setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most + 5) })?;
         }
         input.read_exact(&mut frugal)?;
         input.read_to_end(&mut component)?;
@@ -204,4 +212,22 @@ fn child(mut input: impl Read, mut output: impl Write) -> Result<(), CompileErro
     let engine = Engine::new(&config(allocation)).map_err(|error| CompileError::Child(io::Error::other(error)))?;
     let code = engine.precompile_component(&component).map_err(|error| wrong(&error))?;
     output.write_all(&code).and_then(|()| output.flush()).map_err(CompileError::Child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_child_that_takes_too_long_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("slow");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let start = Instant::now();
+        let ended = in_child(&program, Allocation::OnDemand, b"x", Duration::from_millis(50));
+        assert!(matches!(ended, Err(CompileError::Slow(_))));
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
 }

@@ -94,7 +94,8 @@ pub(super) fn config(allocation: Allocation) -> Config {
                 .max_memory_size(usize::try_from(Limits::MOST.memory.0).unwrap_or(usize::MAX))
                 .table_elements(TABLE_ELEMENTS)
                 // What a small run touches stays mapped, and is zeroed instead of given back.
-                .linear_memory_keep_resident(128 << 10)
+                .linear_memory_keep_resident(4 << 20)
+                .pagemap_scan(wasmtime::Enabled::Auto)
                 .table_keep_resident(16 << 10)
                 .async_stack_keep_resident(32 << 10);
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
@@ -146,4 +147,37 @@ fn ticker(engine: &Engine) -> Result<()> {
     };
     thread::Builder::new().name("scorer-ticks".into()).spawn(run)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_names_the_engine_that_is_linked() {
+        let lock = include_str!("../../../../Cargo.lock");
+        let (_, rest) = lock.split_once("name = \"wasmtime\"\nversion = \"").unwrap();
+        let (version, _) = rest.split_once('"').unwrap();
+        assert!(SEMANTICS.starts_with(&format!("wasmtime {version} ")), "{version}");
+        assert!(SEMANTICS.contains(&format!("stack={}KiB", STACK >> 10)) && !SEMANTICS.contains("  "));
+    }
+
+    #[test]
+    fn the_build_is_the_same_wherever_memories_lie_and_frugal_is_another() {
+        let build_of = |allocation| build(&Engine::new(&config(allocation)).unwrap());
+        assert_eq!(build_of(Allocation::Pooling(1)), build_of(Allocation::OnDemand), "a child compiles for the pool");
+        assert_ne!(build_of(Allocation::OnDemand), build_of(Allocation::Frugal));
+    }
+
+    #[test]
+    fn the_ticker_ends_with_its_engine() {
+        let (engine, _) = start(1).unwrap();
+        let weak = engine.weak();
+        drop(engine);
+        let gone = (0..500).any(|_| {
+            thread::sleep(TICK);
+            weak.upgrade().is_none()
+        });
+        assert!(gone);
+    }
 }

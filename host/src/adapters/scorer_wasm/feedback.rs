@@ -83,13 +83,7 @@ impl Feedback {
         }
     }
 
-    fn attach(
-        &mut self,
-        audience: Audience,
-        name: String,
-        media_type: String,
-        bytes: Vec<u8>,
-    ) -> Result<(), String> {
+    fn attach(&mut self, audience: Audience, name: String, media_type: String, bytes: Vec<u8>) -> Result<(), String> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
         if !(1..=MAX_NAME).contains(&name.len()) || !name.bytes().all(plain) || name.starts_with('.') {
             return Err(format!(
@@ -169,9 +163,8 @@ mod tests {
     #[test]
     fn attachments_have_plain_unique_names_and_fit() {
         let mut feedback = feedback();
-        let mut attach = |name: &str, len| {
-            feedback.attach(Audience::Participant, name.into(), "text/plain".into(), vec![0; len])
-        };
+        let mut attach =
+            |name: &str, len| feedback.attach(Audience::Participant, name.into(), "text/plain".into(), vec![0; len]);
         assert_eq!(attach("plot.svg", 6), Ok(()));
         assert_eq!(attach("plot.svg", 1), Err("there is an attachment `plot.svg` already".into()));
         for bad in ["", ".x", "a/b", "..", "ü", &"x".repeat(101)] {

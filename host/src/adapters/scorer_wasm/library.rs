@@ -73,6 +73,11 @@ pub(super) struct Library {
 impl Library {
     pub(super) fn new(config: EngineConfig) -> Result<Self, ScorerError> {
         let (engine, allocation) = engine::start(config.slots).map_err(|error| failed("starting the engine", error))?;
+        Self::with(config, allocation, engine)
+    }
+
+    /// On an engine that runs.
+    pub(super) fn with(config: EngineConfig, allocation: Allocation, engine: Engine) -> Result<Self, ScorerError> {
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)
             .and_then(|()| bindings::Scorer::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state))

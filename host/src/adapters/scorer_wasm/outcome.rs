@@ -2,7 +2,7 @@
 
 use super::engine::{INSTANCES, STACK};
 use super::limiter::Halt;
-use super::run::failed;
+use super::run::{HANDLES, failed};
 use gradus_core::domain::limits::Limits;
 use gradus_core::domain::report::LimitKind;
 use gradus_core::ports::scorer::{Ended, ScorerError};
@@ -20,7 +20,8 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
     let limit = |limit, allowed| Ok(Ended::Limit { limit, used: allowed, allowed });
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return Ok(Ended::Failed(format!(
-            "the scorer ended its process (exit code {code}) instead of returning; a scorer returns a report or a failure"
+            "the scorer ended its process (exit code {code}) instead of returning; a scorer returns a report or a \
+            failure"
         )));
     }
     if error.is::<Halt>() {
@@ -38,7 +39,7 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
         return Err(failed("running it", error));
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
-        return limit(LimitKind::Handles, 16 << 10);
+        return limit(LimitKind::Handles, HANDLES as u64);
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => return limit(LimitKind::Fuel, limits.fuel.0),
@@ -52,7 +53,7 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
         return limit(LimitKind::Output, hostcall_bytes);
     }
     if text.contains("store handle limit exceeded") {
-        return limit(LimitKind::Handles, 16 << 10);
+        return limit(LimitKind::Handles, HANDLES as u64);
     }
     if text.contains("resource limit exceeded") {
         return limit(LimitKind::Handles, INSTANCES as u64);
@@ -62,10 +63,12 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
 
 fn trapped(trap: &Trap, error: &Error) -> String {
     let deep = error.downcast_ref::<WasmBacktrace>().is_some_and(|trace| trace.frames().len() > FRAMES);
-    let hint = match trap {
-        Trap::UnreachableCodeReached => "\nA panic ends like this; its message is in the scorer's log.",
-        Trap::MemoryOutOfBounds if deep => "\nPossible stack overflow: the calls are nested deeply.",
-        _ => "",
+    let hint = if *trap == Trap::UnreachableCodeReached {
+        "\nA panic ends like this; its message is in the scorer's log."
+    } else if *trap == Trap::MemoryOutOfBounds && deep {
+        "\nPossible stack overflow: the calls are nested deeply."
+    } else {
+        ""
     };
     cut(format!("the scorer trapped: {trap}{hint}{}", frames(error)))
 }
@@ -75,12 +78,31 @@ fn frames(error: &Error) -> String {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
     // The trace's own text demangles names: `    0:    0x1f3 - gradus_scorer.wasm!name`.
     let text = trace.to_string();
-    let named = text.lines().filter_map(|line| line.split_once(" - ").map(|(_, name)| name));
+    let names = text.lines().filter_map(|line| line.split_once(" - ")).map(|(_, name)| function(name));
+    // How a panic unwinds is of no interest; where it began is.
+    let named = names.skip_while(|name| ["abort", "std::", "core::", "__rust"].iter().any(|own| name.starts_with(own)));
     named.take(FRAMES).fold(String::new(), |mut all, name| {
-        let function = name.split_once('!').map_or(name, |(_, function)| function);
-        let _ = write!(all, "\n  at {}", function.chars().take(160).collect::<String>());
+        let _ = write!(all, "\n  at {name}");
         all
     })
+}
+
+/// The function's name, without the module's and without the hashes that compilers add.
+fn function(name: &str) -> String {
+    let name = name.split_once('!').map_or(name, |(_, function)| function);
+    let hex = |text: &str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let name = match name.rsplit_once("::h") {
+        Some((plain, hash)) if hex(hash) => plain,
+        _ => name,
+    };
+    let mut plain = String::new();
+    for part in name.split_inclusive(['[', ']']) {
+        match part.strip_suffix(']') {
+            Some(hash) if hex(hash) && plain.ends_with('[') => drop(plain.pop()),
+            _ => plain.push_str(part),
+        }
+    }
+    plain.chars().take(160).collect()
 }
 
 /// At most `MAX_TEXT` bytes of `text`.
@@ -90,4 +112,21 @@ pub(super) fn cut(mut text: String) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_for_people() {
+        for (name, plain) in [
+            ("x.wasm!std[d123b7a1a2ed1472]::process::abort", "std::process::abort"),
+            ("x.wasm!<a::B as c::D>::score::hc741880188fae375", "<a::B as c::D>::score"),
+            ("<unknown>!wasm-function[12]", "wasm-function[12]"),
+            ("x::h", "x::h"),
+        ] {
+            assert_eq!(function(name), plain);
+        }
+    }
 }

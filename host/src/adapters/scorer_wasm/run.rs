@@ -25,7 +25,7 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 /// Handles that a guest may hold, beside two for each file.
-const HANDLES: usize = 16 << 10;
+pub(super) const HANDLES: usize = 16 << 10;
 
 /// All that a store holds.
 pub(super) struct State {
@@ -110,11 +110,7 @@ pub(super) fn run<T>(
 }
 
 /// A store with every limit set, and how many bytes a call to the host may carry.
-fn store(
-    scorer: &ScorerPre<State>,
-    task: Task<'_>,
-    wall: Duration,
-) -> Result<(Store<State>, u64), ScorerError> {
+fn store(scorer: &ScorerPre<State>, task: Task<'_>, wall: Duration) -> Result<(Store<State>, u64), ScorerError> {
     let limits = task.limits;
     let log = LogSink::new(limits.log.0);
     let handles = HANDLES + 2 * task.input.len();

@@ -1,9 +1,10 @@
 //! Blobs that count what lives, and archives written byte by byte.
 
 use crate::workspace::limits::ArchiveLimits;
-use crate::workspace::{Refused, Unpacked, unpack};
+use crate::workspace::{Refused, unpack};
 use gradus_core::domain::digest::{Digest, Hasher};
-use gradus_core::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt, read_all};
+use gradus_core::domain::tree::{Tree, TreeFile};
+use gradus_core::ports::blobs::{BlobError, Blobs, Part, PendingBlob, ReadAt, read_all};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -144,7 +145,7 @@ pub fn cost(name: &str, upload: impl ReadAt + 'static, limits: &ArchiveLimits) -
 }
 
 /// Unpacks with the limits of submissions, and checks that a refusal leaves nothing behind.
-pub fn take(name: &str, bytes: &[u8]) -> Result<Unpacked, Refused> {
+pub fn take(name: &str, bytes: &[u8]) -> Result<Vec<Part>, Refused> {
     take_within(name, Upload(bytes.to_vec()), &ArchiveLimits::submission(), &CountingBlobs::default())
 }
 
@@ -153,7 +154,7 @@ pub fn take_within(
     upload: impl PendingBlob + 'static,
     limits: &ArchiveLimits,
     blobs: &CountingBlobs,
-) -> Result<Unpacked, Refused> {
+) -> Result<Vec<Part>, Refused> {
     let taken = unpack(name, Box::new(upload), blobs, limits);
     if taken.is_err() {
         assert_eq!(blobs.0.live.load(Ordering::SeqCst), 0, "a refused archive leaves nothing behind");
@@ -171,16 +172,22 @@ pub fn code(name: &str, bytes: &[u8]) -> &'static str {
 }
 
 /// Paths and bodies.
-pub fn files(unpacked: &Unpacked) -> Vec<(String, String)> {
-    let body = |path: &str| {
-        let bytes = read_all(&*unpacked.body(path).unwrap()).unwrap();
-        String::from_utf8(bytes).unwrap()
-    };
-    unpacked.tree().files().iter().map(|file| (file.path.to_string(), body(file.path.as_str()))).collect()
+pub fn files(unpacked: &[Part]) -> Vec<(String, String)> {
+    let body = |part: &Part| String::from_utf8(read_all(part.bytes()).unwrap()).unwrap();
+    unpacked.iter().map(|part| (part.path().to_string(), body(part))).collect()
 }
 
-pub fn paths(unpacked: &Unpacked) -> Vec<String> {
-    unpacked.tree().files().iter().map(|file| file.path.to_string()).collect()
+/// What the files are as a tree.
+pub fn tree(unpacked: &[Part]) -> Tree {
+    let file = |part: &Part| match part {
+        Part::Own(path, blob) => TreeFile { path: path.clone(), len: blob.len(), digest: blob.digest() },
+        Part::Inside(file, _) => file.clone(),
+    };
+    Tree::new(unpacked.iter().map(file).collect()).unwrap()
+}
+
+pub fn paths(unpacked: &[Part]) -> Vec<String> {
+    unpacked.iter().map(|part| part.path().to_string()).collect()
 }
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -1,0 +1,94 @@
+//! A scorer for tests of use cases: what it does is written in the predictions.
+//!
+//! `score 0.5` scores; `invalid`, `trap`, `fuel`, `wall`, `platform` and `wait` end in the other ways.
+
+use crate::domain::limits::Limits;
+use crate::domain::metric::{Description, Direction, Metric};
+use crate::domain::report::{Cost, LimitKind, Problems, Score};
+use crate::ports::blobs::read_all;
+use crate::ports::scorer::{Ended, Listener, NotAdmitted, Ran, Returned, Run, Scorer, ScorerError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// The scorer; it counts its runs.
+#[derive(Debug, Default)]
+pub struct FakeScorer {
+    /// Runs of `score`.
+    pub runs: AtomicUsize,
+}
+
+fn ran<T>(ended: Ended<T>) -> Ran<T> {
+    let log = b"a word for organizers".to_vec();
+    Ran { ended, cost: Cost { fuel: 1, peak_memory: 1 }, log, notes: Vec::new(), attachments: Vec::new() }
+}
+
+fn words(run: &Run) -> String {
+    let bytes = run.predictions.first().and_then(|file| read_all(&*file.bytes).ok());
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).trim().to_owned()
+}
+
+impl Scorer for FakeScorer {
+    fn engine(&self) -> String {
+        "fake 1".to_owned()
+    }
+
+    fn admit(
+        &self,
+        component: &[u8],
+        _params: &str,
+        _limits: &Limits,
+    ) -> Result<Result<Description, NotAdmitted>, ScorerError> {
+        if component == b"bad" {
+            return Ok(Err(NotAdmitted("it is bad".to_owned())));
+        }
+        let metric = Metric {
+            name: "accuracy".to_owned(),
+            title: "Accuracy".to_owned(),
+            direction: Direction::Higher,
+            unit: None,
+            precision: 2,
+        };
+        Ok(Ok(Description {
+            name: "fake".to_owned(),
+            version: "1".to_owned(),
+            summary: String::new(),
+            metrics: vec![metric],
+            params_schema: "{}".to_owned(),
+        }))
+    }
+
+    fn validate(&self, run: &Run) -> Result<Ran<()>, ScorerError> {
+        assert!(run.reference.is_empty(), "the format check never sees reference data");
+        Ok(ran(match words(run).as_str() {
+            "malformed" => Ended::InvalidSubmission(Problems::one("it is malformed")),
+            "check-trap" => Ended::Failed("a trap".to_owned()),
+            _ => Ended::Value(()),
+        }))
+    }
+
+    fn score(&self, run: &Run, _listener: &mut dyn Listener) -> Result<Ran<Returned>, ScorerError> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        assert!(!run.reference.is_empty(), "scoring sees the reference data");
+        let words = words(run);
+        let score = |value| Score { metric: "accuracy".to_owned(), split: None, value };
+        Ok(ran(match words.split_once(' ') {
+            Some(("score", value)) => {
+                Ended::Value(Returned { scores: vec![score(value.parse().unwrap_or(0.0))], cases: Vec::new() })
+            }
+            _ => match words.as_str() {
+                "invalid" => Ended::InvalidSubmission(Problems::one("a row is wrong")),
+                "fuel" => Ended::Limit { limit: LimitKind::Fuel, used: 2, allowed: 1 },
+                "wall" => Ended::Limit { limit: LimitKind::Wall, used: 2, allowed: 1 },
+                "platform" => return Err(ScorerError { what: "no slot".to_owned(), source: None }),
+                "wait" => {
+                    while !run.stop.load(Ordering::SeqCst) {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    Ended::Stopped
+                }
+                _ => Ended::Failed("a trap".to_owned()),
+            },
+        }))
+    }
+}

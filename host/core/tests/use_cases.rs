@@ -1,0 +1,361 @@
+//! The use cases over in-memory ports: a submission's whole way, and each way it can end.
+
+use gradus_core::app::check::Pending;
+use gradus_core::app::read::ReadReport;
+use gradus_core::app::submit::Offer;
+use gradus_core::app::work::{LEASE, Worked};
+use gradus_core::app::{App, Refusal};
+use gradus_core::domain::id::{ChallengeId, SubmissionId};
+use gradus_core::domain::job::{Job, State};
+use gradus_core::domain::operation::OperationState;
+use gradus_core::domain::submission::{About, Upload};
+use gradus_core::domain::token::{Role, Token};
+use gradus_core::ports::blobs::{Blobs as _, Part};
+use gradus_core::testing::fake_clock::{FakeClock, Silence};
+use gradus_core::testing::fake_scorer::FakeScorer;
+use gradus_core::testing::memory_blobs::MemoryBlobs;
+use gradus_core::testing::memory_store::MemoryStore;
+use jiff::SignedDuration;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const TOML: &str = r#"
+id = "c"
+title = "C"
+[[phases]]
+id = "dev"
+starts = 2026-01-01T00:00:00Z
+ends = 2026-03-01T00:00:00Z
+tasks = ["t"]
+quota = [{ limit = 3, per = "day" }]
+max_queued = 2
+concurrent = 1
+[[tasks]]
+id = "t"
+accepts = ["results"]
+reference = "ref.csv"
+scorer = { stock = "fake" }
+[[leaderboards]]
+id = "main"
+phases = ["dev"]
+rule = "best"
+columns = [{ metric = "accuracy" }]
+[[solutions]]
+path = "good.txt"
+scores = { accuracy = 0.75 }
+"#;
+
+struct World {
+    app: Arc<App>,
+    clock: Arc<FakeClock>,
+    scorer: Arc<FakeScorer>,
+    blobs: Arc<MemoryBlobs>,
+    operator: Token,
+}
+
+fn world() -> World {
+    let clock = Arc::new(FakeClock::at("2026-02-01T12:00:00Z".parse().unwrap()));
+    let (scorer, blobs) = (Arc::new(FakeScorer::default()), Arc::new(MemoryBlobs::default()));
+    let app = App::new(
+        Arc::new(MemoryStore::default()),
+        Arc::clone(&blobs) as _,
+        Arc::clone(&scorer) as _,
+        Arc::clone(&clock) as _,
+        Arc::new(Silence),
+        &[("fake", b"good"), ("bad", b"bad")],
+    );
+    let (operator, _) = app.grant(Role::Operator, "operator".parse().unwrap(), vec![]).unwrap();
+    World { app: Arc::new(app), clock, scorer, blobs, operator }
+}
+
+impl World {
+    fn pending(&self, files: &[(&str, &str)]) -> Pending {
+        let part = |(path, text): &(&str, &str)| {
+            let mut blob = self.blobs.create().unwrap();
+            blob.write_all(text.as_bytes()).unwrap();
+            Part::Own(path.parse().unwrap(), blob)
+        };
+        Pending::new(files.iter().map(part).collect()).unwrap()
+    }
+
+    fn publish(&self, toml: &str) -> Result<OperationState, Refusal> {
+        let files = [("challenge.toml", toml), ("ref.csv", "secret"), ("good.txt", "score 0.75"), ("page.md", "hello")];
+        let operation = self.app.publish(&self.operator, &challenge(), self.pending(&files))?;
+        self.app.run_operation(&operation)
+    }
+
+    fn entrant(&self, name: &str) -> Token {
+        self.app.grant(Role::Participant, name.parse().unwrap(), vec![]).unwrap().0
+    }
+
+    fn submit_with(&self, token: &Token, text: &str, key: Option<&str>) -> Result<(SubmissionId, bool), Refusal> {
+        let door = self.app.door(token, &challenge(), &"dev".parse().unwrap())?;
+        let files = self.pending(&[("p.txt", text)]);
+        let about = &files.folder().files()[0].about;
+        let upload = Upload { name: "p.txt".into(), len: about.len, digest: about.digest };
+        let arrived = self.app.clock.now();
+        let offer = Offer { upload, files, about: About::default(), key: key.map(Into::into), arrived };
+        self.app.submit(token, &door, offer).map(|submitted| (submitted.id, submitted.before))
+    }
+
+    fn submit(&self, token: &Token, text: &str) -> Result<SubmissionId, Refusal> {
+        self.submit_with(token, text, None).map(|(id, _)| id)
+    }
+
+    fn job(&self, id: SubmissionId) -> Job {
+        self.app.store.submission(id).unwrap().unwrap().job
+    }
+
+    /// Works until nothing is left to do now.
+    fn work(&self) {
+        while self.app.work("w").unwrap() != Worked::Idle {}
+    }
+
+    fn remaining(&self, token: &Token) -> u64 {
+        let seen = self.app.see(Some(token), &challenge()).unwrap();
+        self.app.standings(&seen, token).unwrap()[0].2[0].remaining
+    }
+
+    fn board(&self, token: Option<&Token>) -> Vec<(u64, String, f64)> {
+        let seen = self.app.see(token, &challenge()).unwrap();
+        let page = self.app.leaderboard(&seen, token, &"main".parse().unwrap(), None, 100).unwrap();
+        let row = |entry: &gradus_core::app::read::ShownEntry| {
+            (entry.rank, entry.entrant.to_string(), entry.values[0].unwrap())
+        };
+        page.entries.iter().map(row).collect()
+    }
+}
+
+fn challenge() -> ChallengeId {
+    "c".parse().unwrap()
+}
+
+#[test]
+fn a_submission_gets_its_score_and_its_place() {
+    let world = world();
+    assert_eq!(world.publish(TOML).unwrap(), OperationState::Done);
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    let first = world.submit(&anna, "score 0.5").unwrap();
+    let better = world.submit(&anna, "score 0.904").unwrap();
+    world.submit(&ben, "score 0.906").unwrap();
+    world.work();
+    assert_eq!(world.job(first).state, State::Scored);
+    assert_eq!(world.board(None), [(1, "ben".into(), 0.91), (2, "anna".into(), 0.9)], "rounded, best of each");
+    assert_eq!(world.remaining(&anna), 1);
+    let seen = world.app.see_submission(&anna, better).unwrap();
+    let ReadReport::Cut(report) = world.app.report(&seen).unwrap() else { panic!("a participant sees a cut report") };
+    assert_eq!((report.scores[0].value, report.cost), (0.9, None));
+    let seen = world.app.see_submission(&world.operator, better).unwrap();
+    let ReadReport::Whole(bytes) = world.app.report(&seen).unwrap() else { panic!("an operator sees all of it") };
+    assert!(String::from_utf8(bytes).unwrap().contains("0.904"));
+}
+
+#[test]
+fn each_end_settles_the_quota_as_the_table_says() {
+    for (words, state, outcome, remaining) in [
+        ("score 1", State::Scored, "scored", 2),
+        ("invalid", State::Failed, "invalid-submission", 2),
+        ("trap", State::Failed, "scorer-failed", 3),
+        ("fuel", State::Failed, "limit", 3),
+        ("wall", State::Failed, "limit", 3),
+    ] {
+        let world = world();
+        world.publish(TOML).unwrap();
+        let anna = world.entrant("anna");
+        let id = world.submit(&anna, words).unwrap();
+        assert_eq!(world.remaining(&anna), 2, "{words}: reserved");
+        world.work();
+        let job = world.job(id);
+        assert_eq!((job.state, job.outcome.unwrap().word()), (state, outcome), "{words}");
+        assert_eq!(world.remaining(&anna), remaining, "{words}");
+        let runs = if words == "wall" { 2 } else { 1 };
+        assert_eq!(world.scorer.runs.load(Ordering::SeqCst), 1 + runs, "{words}: the solution, and the submission");
+    }
+}
+
+#[test]
+fn a_fault_of_ours_is_retried_with_pauses_and_then_given_back() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "platform").unwrap();
+    for _ in 0..20 {
+        world.work();
+        world.clock.pass(SignedDuration::from_secs(20));
+    }
+    let job = world.job(id);
+    assert_eq!((job.state, job.attempts), (State::Failed, 5));
+    assert_eq!(world.remaining(&anna), 3);
+}
+
+#[test]
+fn what_is_refused_leaves_nothing_behind() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    assert!(matches!(world.submit(&anna, "malformed"), Err(Refusal::Format(problems)) if problems.total == 1));
+    assert!(matches!(world.submit(&anna, "check-trap"), Err(Refusal::CheckFailed(_))));
+    assert_eq!(world.remaining(&anna), 3);
+    for _ in 0..3 {
+        world.submit(&anna, "score 1").unwrap();
+    }
+    let refused = world.submit(&anna, "score 1").unwrap_err();
+    assert_eq!(refused.code(), "over-quota");
+    assert!(refused.to_string().contains("resets at 2026-02-02T00:00:00Z"), "{refused}");
+    world.clock.pass(SignedDuration::from_hours(12));
+    assert_eq!(world.submit(&anna, "score 1").unwrap_err().code(), "too-many-open", "one runs, two wait");
+    world.clock.pass(SignedDuration::from_hours(24 * 40));
+    assert_eq!(world.submit(&anna, "score 1").unwrap_err().code(), "phase-closed");
+    assert!(matches!(
+        world.app.door(&anna, &"d".parse().unwrap(), &"dev".parse().unwrap()),
+        Err(Refusal::UnknownChallenge(_))
+    ));
+    assert!(matches!(world.app.door(&anna, &challenge(), &"def".parse().unwrap()), Err(Refusal::UnknownPhase { .. })));
+}
+
+#[test]
+fn the_same_key_gives_the_same_submission() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    let (id, before) = world.submit_with(&anna, "score 1", Some("k")).unwrap();
+    assert!(!before);
+    assert_eq!(world.submit_with(&anna, "score 1", Some("k")).unwrap(), (id, true));
+    assert_eq!(world.submit_with(&anna, "score 0", Some("k")).unwrap_err().code(), "idempotency-mismatch");
+    assert_ne!(world.submit_with(&ben, "score 1", Some("k")).unwrap().0, id, "keys belong to a token");
+    assert_eq!(world.remaining(&anna), 2);
+}
+
+#[test]
+fn a_waiting_submission_is_cancelled_for_nothing_and_a_running_one_stops() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    let waiting = world.submit(&anna, "score 1").unwrap();
+    assert!(world.app.cancel(&ben, waiting).is_err(), "not his");
+    assert_eq!(world.app.cancel(&anna, waiting).unwrap().state, State::Cancelled);
+    assert_eq!(world.remaining(&anna), 3);
+    assert_eq!(world.app.cancel(&anna, waiting).unwrap_err().code(), "illegal-transition");
+    let running = world.submit(&anna, "wait").unwrap();
+    let app = Arc::clone(&world.app);
+    let worker = std::thread::spawn(move || app.work("w").unwrap());
+    while world.job(running).state != State::Scoring {
+        std::thread::yield_now();
+    }
+    assert_eq!(world.app.cancel(&anna, running).unwrap().state, State::Cancelled);
+    assert_eq!(worker.join().unwrap(), Worked::Did { id: running, job: None, trouble: None });
+    assert_eq!(world.remaining(&anna), 2, "it ran, so it counts");
+}
+
+#[test]
+fn a_host_that_died_leaves_nothing_stuck() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "wait").unwrap();
+    let app = Arc::clone(&world.app);
+    let dead = std::thread::spawn(move || app.work("dead").unwrap());
+    while world.job(id).state != State::Scoring {
+        std::thread::yield_now();
+    }
+    // Another host opens the same store.
+    let next = App::new(
+        Arc::clone(&world.app.store),
+        Arc::clone(&world.blobs) as _,
+        Arc::clone(&world.scorer) as _,
+        Arc::clone(&world.clock) as _,
+        Arc::new(Silence),
+        &[],
+    );
+    next.recover().unwrap();
+    assert_eq!(world.job(id).state, State::Queued);
+    next.cancel(&anna, id).unwrap();
+    // What the dead one still brings is dropped.
+    world.app.renew().unwrap();
+    assert_eq!(dead.join().unwrap(), Worked::Did { id, job: None, trouble: None });
+    assert_eq!(world.job(id).state, State::Cancelled);
+}
+
+#[test]
+fn a_claim_that_is_not_renewed_is_taken_back() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "wait").unwrap();
+    let app = Arc::clone(&world.app);
+    let worker = std::thread::spawn(move || app.work("w").unwrap());
+    while world.job(id).state != State::Scoring {
+        std::thread::yield_now();
+    }
+    world.clock.pass(LEASE - SignedDuration::from_secs(1));
+    world.app.renew().unwrap();
+    world.clock.pass(SignedDuration::from_secs(2));
+    assert_eq!(world.app.reap().unwrap(), 0, "it was renewed");
+    world.clock.pass(LEASE);
+    assert_eq!(world.app.reap().unwrap(), 1);
+    assert_eq!(world.job(id).state, State::Queued);
+    worker.join().unwrap();
+    assert_eq!((world.job(id).state, world.job(id).attempts), (State::Queued, 1));
+}
+
+#[test]
+fn a_version_goes_live_only_when_its_solutions_hold() {
+    let world = world();
+    let wrong = TOML.replace("0.75", "0.9");
+    let OperationState::Failed { problems } = world.publish(&wrong).unwrap() else { panic!("it must not go live") };
+    assert_eq!(problems, ["good.txt: accuracy is 0.75, expected 0.9 to 2 decimal places"]);
+    assert!(world.app.see(None, &challenge()).is_err());
+    let bad = TOML
+        .replace("stock = \"fake\"", "stock = \"bad\"")
+        .replace("ref.csv", "rev.csv")
+        .replace("accuracy\"", "acc\"");
+    let Err(Refusal::Challenge(problems)) = world.publish(&bad) else { panic!("it must be refused") };
+    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "challenge.toml:15: tasks.t.reference: there is no file or folder `rev.csv`",
+            "challenge.toml:16: tasks.t.scorer: it is bad"
+        ]
+    );
+}
+
+#[test]
+fn a_board_that_is_defined_anew_is_filled_from_the_reports() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    world.submit(&anna, "score 0.9").unwrap();
+    world.work();
+    world.clock.pass(SignedDuration::from_secs(1));
+    world.submit(&anna, "score 0.1").unwrap();
+    world.submit(&ben, "score 0.5").unwrap();
+    world.work();
+    assert_eq!(world.board(None), [(1, "anna".into(), 0.9), (2, "ben".into(), 0.5)]);
+    world.publish(&TOML.replace("rule = \"best\"", "rule = \"last\"")).unwrap();
+    assert_eq!(world.board(None), [(1, "ben".into(), 0.5), (2, "anna".into(), 0.1)]);
+}
+
+#[test]
+fn who_may_not_see_is_told_that_there_is_nothing() {
+    let world = world();
+    world.publish(&TOML.replace("title", "visibility = \"private\"\ntitle")).unwrap();
+    let (anna, organizer) = (world.entrant("anna"), world.app.grant(Role::Organizer, "olga".parse().unwrap(), vec![]));
+    assert!(matches!(world.app.see(None, &challenge()), Err(Refusal::UnknownChallenge(_))));
+    assert!(matches!(world.app.see(Some(&anna), &challenge()), Err(Refusal::UnknownChallenge(_))));
+    assert!(matches!(world.app.see(Some(&organizer.unwrap().0), &challenge()), Err(Refusal::UnknownChallenge(_))));
+    let (invited, _) = world.app.grant(Role::Participant, "ivan".parse().unwrap(), vec![challenge()]).unwrap();
+    let seen = world.app.see(Some(&invited), &challenge()).unwrap();
+    assert!(world.app.file(&seen, "page.md").is_ok());
+    for hidden in ["ref.csv", "good.txt", "challenge.toml", "../ref.csv", "/ref.csv", ""] {
+        assert!(world.app.file(&seen, hidden).is_err(), "{hidden}");
+    }
+    let id = world.submit(&invited, "score 1").unwrap();
+    assert!(matches!(world.app.see_submission(&anna, id), Err(Refusal::Unknown(_))));
+    world.work();
+    let seen = world.app.see_submission(&invited, id).unwrap();
+    assert!(world.app.log(&seen).is_err(), "the scorer's log is for organizers");
+    let seen = world.app.see_submission(&world.operator, id).unwrap();
+    assert_eq!(world.app.log(&seen).unwrap(), b"a word for organizers");
+}

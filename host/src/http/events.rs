@@ -1,0 +1,142 @@
+//! Events of a submission as they come (SSE), and again from any point of the log (`Last-Event-ID`).
+//!
+//! The log is the authority; a signal only says that it has grown.
+
+use super::auth::Bearer;
+use super::challenges::id;
+use super::dto::ProblemInfo;
+use super::problem::Problem;
+use super::state::{Api, blocking};
+use crate::live::Live;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event as Sent, KeepAlive, Sse};
+use futures_util::Stream;
+use gradus_core::app::Refusal;
+use gradus_core::domain::event::{Event, EventKind};
+use gradus_core::domain::id::SubmissionId;
+use serde::Deserialize;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::time::Instant;
+
+/// Events read at once.
+const PAGE: usize = 100;
+/// Between two lines that keep the connection open.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Progress is passed on this often at most.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+/// Where to begin.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// Only events after that `seq`; the header `Last-Event-ID` says the same.
+    after: Option<u64>,
+}
+
+/// The events of a submission, from the first, and then as they come; it ends with the submission. Each has its `seq` as
+/// its id, but for progress, which is not logged.
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}/events", tag = "submissions",
+    params(("submission" = String, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header)),
+    responses((status = 200, content_type = "text/event-stream"), (status = 404, body = ProblemInfo)),
+    security(("token" = [])))]
+pub async fn events(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path(submission): Path<String>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
+    let id: SubmissionId = id(&submission, "submission")?;
+    let last = headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
+    let last = match last {
+        Some(None) => return Err(Problem::bad_request("Last-Event-ID is the `seq` of an event")),
+        Some(Some(seq)) => Some(seq),
+        None => query.after,
+    };
+    // Before the first read, so that nothing falls between the read and the wait.
+    let live = api.hub.listen();
+    let shared = Arc::clone(&api);
+    blocking(move || Ok(shared.app.see_submission(&token, id).map(drop)?)).await?;
+    let reader = Reader { api, id, live, after: last.unwrap_or(0), ready: VecDeque::new(), over: false, quiet: None };
+    let stream =
+        futures_util::stream::unfold(reader, |mut reader| async { reader.next().await.map(|sent| (Ok(sent), reader)) });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+struct Reader {
+    api: Api,
+    id: SubmissionId,
+    live: Receiver<Live>,
+    after: u64,
+    ready: VecDeque<Event>,
+    /// The submission has ended: what is ready is all.
+    over: bool,
+    /// When progress was last passed on.
+    quiet: Option<Instant>,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Sent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(sent(&event));
+            }
+            if self.over {
+                return None;
+            }
+            self.read().await?;
+            if !self.ready.is_empty() {
+                continue;
+            }
+            if let Some(progress) = self.wait().await? {
+                return Some(progress);
+            }
+        }
+    }
+
+    /// Reads what the log has more. `None`: it cannot be read, and the client comes again.
+    async fn read(&mut self) -> Option<()> {
+        let (api, id, after) = (Arc::clone(&self.api), self.id, self.after);
+        let read = blocking(move || Ok(api.app.store.events(id, after, PAGE).map_err(Refusal::from)?));
+        let events = read.await.ok()?;
+        self.after = events.last().map_or(self.after, |event| event.seq);
+        let last = |event: &Event| matches!(&event.kind, EventKind::State { state, .. } if state.is_terminal());
+        self.over = events.iter().any(last);
+        self.ready.extend(events);
+        Some(())
+    }
+
+    /// Waits until the log may have grown. Progress is passed on right away.
+    async fn wait(&mut self) -> Option<Option<Sent>> {
+        loop {
+            match self.live.recv().await {
+                Ok(Live::Logged(id)) if id == self.id => return Some(None),
+                Ok(Live::Progress { id, done, total }) if id == self.id => {
+                    if self.quiet.is_none_or(|since| since.elapsed() >= PROGRESS) {
+                        self.quiet = Some(Instant::now());
+                        let data = serde_json::json!({ "kind": "progress", "done": done, "total": total });
+                        return Some(Some(Sent::default().event("progress").data(data.to_string())));
+                    }
+                }
+                Ok(Live::Logged(_) | Live::Progress { .. }) => {}
+                Ok(Live::Stopping) | Err(RecvError::Closed) => return None,
+                Err(RecvError::Lagged(_)) => return Some(None),
+            }
+        }
+    }
+}
+
+fn sent(event: &Event) -> Sent {
+    let kind = match event.kind {
+        EventKind::State { .. } => "state",
+        EventKind::Progress { .. } => "progress",
+        EventKind::Report { .. } => "report",
+    };
+    let data = serde_json::to_string(event).unwrap_or_default();
+    Sent::default().id(event.seq.to_string()).event(kind).data(data)
+}

@@ -1,0 +1,61 @@
+//! Health, readiness, version and metrics.
+
+use super::auth::{Bearer, operator};
+use super::dto::{ProblemInfo, ReadyInfo, VersionInfo};
+use super::problem::Problem;
+use super::state::{Api, blocking, free_space};
+use crate::worker::chain;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use gradus_core::domain::units::Bytes;
+use std::collections::BTreeMap;
+
+/// The process lives. Looks at nothing else.
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, content_type = "text/plain")))]
+pub async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Whether submissions can be taken in now: the store takes writes, and the disk has room.
+#[utoipa::path(get, path = "/readyz", tag = "health",
+    responses((status = 200, body = ReadyInfo), (status = 503, body = ReadyInfo)))]
+pub async fn ready(State(api): State<Api>) -> Result<(StatusCode, Json<ReadyInfo>), Problem> {
+    blocking(move || {
+        let mut checks = BTreeMap::new();
+        let store = api.app.store.probe().map_or_else(|error| chain(&error), |()| "ok".to_owned());
+        let disk = match free_space(&api.data) {
+            Ok(free) if free >= api.limits.free.0 => "ok".to_owned(),
+            Ok(free) => format!("{} left, {} needed", Bytes(free), api.limits.free),
+            Err(error) => error.to_string(),
+        };
+        let workers = if api.workers.broken() { "the store takes no more changes" } else { "ok" };
+        checks.insert("store".to_owned(), store);
+        checks.insert("disk".to_owned(), disk);
+        checks.insert("workers".to_owned(), workers.to_owned());
+        let ready = checks.values().all(|check| check == "ok");
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        Ok((status, Json(ReadyInfo { ready, checks })))
+    })
+    .await
+}
+
+/// The version of the server, and the engine that reports are comparable under.
+#[utoipa::path(get, path = "/version", tag = "health", responses((status = 200, body = VersionInfo)))]
+pub async fn version(State(api): State<Api>) -> Json<VersionInfo> {
+    Json(VersionInfo { version: env!("CARGO_PKG_VERSION").to_owned(), engine: api.app.scorer.engine() })
+}
+
+/// Prometheus metrics, for the operator.
+#[utoipa::path(get, path = "/metrics", tag = "health",
+    responses((status = 200, content_type = "text/plain"), (status = 403, body = ProblemInfo)), security(("token" = [])))]
+pub async fn metrics(State(api): State<Api>, Bearer(token): Bearer) -> Result<String, Problem> {
+    operator(&token)?;
+    let (waiting, running) = api.app.load();
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and a queue is short beside 2^53")]
+    {
+        metrics::gauge!("gradus_queue_depth").set(waiting as f64);
+        metrics::gauge!("gradus_jobs_running").set(running as f64);
+    }
+    Ok(api.metrics.render())
+}

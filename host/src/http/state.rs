@@ -1,0 +1,69 @@
+//! What the handlers share.
+
+use super::problem::Problem;
+use crate::live::Hub;
+use crate::worker::Workers;
+use crate::workspace::limits::ArchiveLimits;
+use gradus_core::app::App;
+use gradus_core::domain::units::Bytes;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Limits of the door.
+#[derive(Debug, Clone)]
+pub struct DoorLimits {
+    /// A submission's body, at most.
+    pub submission: Bytes,
+    /// A challenge's body, at most.
+    pub challenge: Bytes,
+    /// A body may pause for so long.
+    pub idle: Duration,
+    /// A body may take so long in all.
+    pub total: Duration,
+    /// What a submission's archive may hold.
+    pub submission_archive: ArchiveLimits,
+    /// What a challenge's archive may hold.
+    pub challenge_archive: ArchiveLimits,
+    /// Free space below which nothing is taken in.
+    pub free: Bytes,
+}
+
+/// What the handlers share.
+pub struct Shared {
+    /// The use cases.
+    pub app: Arc<App>,
+    /// Wake-ups.
+    pub hub: Arc<Hub>,
+    /// The workers: publications go to them.
+    pub workers: Arc<Workers>,
+    /// Limits of the door.
+    pub limits: DoorLimits,
+    /// Format checks and unpacking run at once, at most.
+    pub slots: Semaphore,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// The data folder, for the disk check.
+    pub data: PathBuf,
+}
+
+/// Cheap to clone.
+pub type Api = Arc<Shared>;
+
+/// Runs `work` on a thread that may block.
+///
+/// # Errors
+/// What `work` says; a panic in it is ours.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Problem::internal(&error)))
+}
+
+/// Free bytes on the file system of `path`.
+pub fn free_space(path: &std::path::Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

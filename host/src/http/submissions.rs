@@ -1,0 +1,278 @@
+//! Submissions: hand in, check, read, cancel; reports, logs and artifacts as the reader may see them.
+
+use super::auth::Bearer;
+use super::challenges::{PageQuery, download, file_info, id};
+use super::dto::{AboutInfo, CheckInfo, FileInfo, List, ProblemInfo, SubmissionInfo};
+use super::problem::Problem;
+use super::state::{Api, blocking};
+use super::upload::{self, Arrived, RawQuery};
+use crate::workspace::unpack;
+use axum::Json;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use gradus_core::app::Refusal;
+use gradus_core::app::check::Pending;
+use gradus_core::app::read::ReadReport;
+use gradus_core::app::submit::{Door, Offer, Submitted};
+use gradus_core::domain::id::{ChallengeId, PhaseId, SubmissionId};
+use gradus_core::domain::report::Outcome;
+use gradus_core::domain::submission::About;
+use gradus_core::domain::token::Token;
+use gradus_core::ports::store::Tracked;
+use std::sync::Arc;
+
+/// A submission, for the wire.
+pub(super) fn info(tracked: &Tracked) -> SubmissionInfo {
+    let Tracked { submission, job, refunded } = tracked;
+    let About { description, method_name, method_description, project_url, publication_url } = submission.about.clone();
+    let over = job.state.is_terminal();
+    let reported = matches!(
+        job.outcome,
+        Some(
+            Outcome::Scored
+                | Outcome::InvalidSubmission
+                | Outcome::InvalidChallenge
+                | Outcome::ScorerFailed
+                | Outcome::Limit { .. }
+        )
+    );
+    SubmissionInfo {
+        id: submission.id.to_string(),
+        challenge: submission.challenge.to_string(),
+        version: submission.version,
+        phase: submission.phase.to_string(),
+        entrant: submission.entrant.to_string(),
+        submitted_at: submission.submitted_at,
+        state: job.state.word().to_owned(),
+        reason: job.reason.clone(),
+        outcome: job.outcome.as_ref().map(|outcome| outcome.word().to_owned()),
+        fault: job.fault,
+        charged: over.then_some(!refunded),
+        file: FileInfo {
+            path: submission.upload.name.clone(),
+            len: submission.upload.len,
+            digest: submission.upload.digest.to_string(),
+        },
+        about: AboutInfo { description, method_name, method_description, project_url, publication_url },
+        report: reported.then(|| format!("/api/v1/submissions/{}/report", submission.id)),
+    }
+}
+
+/// What came in at the door of a phase: its files, ready to be checked.
+struct AtTheDoor {
+    door: Door,
+    arrived: Arrived,
+    at: jiff::Timestamp,
+}
+
+async fn take_in(
+    api: &Api,
+    token: &Token,
+    challenge: &str,
+    phase: &str,
+    query: RawQuery,
+    request: Request,
+) -> Result<AtTheDoor, Problem> {
+    let challenge: ChallengeId = id(challenge, "challenge")?;
+    let phase: PhaseId = id(phase, "phase")?;
+    let (shared, bearer) = (Arc::clone(api), token.clone());
+    let door = blocking(move || Ok(shared.app.door(&bearer, &challenge, &phase)?)).await?;
+    let arrived = upload::submission(api, request, query).await?;
+    // The submission's time: its last byte is here.
+    let at = api.app.clock.now();
+    Ok(AtTheDoor { door, arrived, at })
+}
+
+/// The files of what arrived: one, or those of an archive.
+fn files(api: &Api, arrived: Arrived) -> Result<(Pending, gradus_core::domain::submission::Upload, About), Problem> {
+    let Arrived { upload, blob, about } = arrived;
+    let unpacked = unpack(&upload.name, blob, &*api.app.blobs, &api.limits.submission_archive)?;
+    let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
+    Ok((files, upload, about))
+}
+
+/// Hands in. The format check, quota and limits come first; a 202 means that it is kept and will be graded.
+#[utoipa::path(post, path = "/api/v1/challenges/{challenge}/phases/{phase}/submissions", tag = "submissions",
+    params(("challenge" = String, Path), ("phase" = String, Path), RawQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and content give the same submission")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 202, body = SubmissionInfo), (status = 404, body = ProblemInfo), (status = 409, body = ProblemInfo),
+        (status = 413, body = ProblemInfo), (status = 422, body = ProblemInfo), (status = 429, body = ProblemInfo)),
+    security(("token" = [])))]
+pub async fn submit(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path((challenge, phase)): Path<(String, String)>,
+    Query(query): Query<RawQuery>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&request)?;
+    let AtTheDoor { door, arrived, at } = take_in(&api, &token, &challenge, &phase, query, request).await?;
+    let slot = api.slots.acquire().await.map_err(|error| Problem::internal(&error))?;
+    let shared = Arc::clone(&api);
+    let (submitted, tracked) = blocking(move || {
+        let (files, upload, about) = files(&shared, arrived)?;
+        let offer = Offer { upload, files, about, key, arrived: at };
+        let submitted = shared.app.submit(&token, &door, offer)?;
+        let found = shared.app.store.submission(submitted.id).map_err(Refusal::from)?;
+        Ok((submitted, found.ok_or(Refusal::Unknown("submission"))?))
+    })
+    .await?;
+    drop(slot);
+    let Submitted { id, before } = submitted;
+    let headers = [(header::LOCATION, format!("/api/v1/submissions/{id}"))];
+    let mut response = (StatusCode::ACCEPTED, headers, Json(info(&tracked))).into_response();
+    if before {
+        response.headers_mut().insert("idempotency-replayed", header::HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
+    text.map(|text| Some(text.to_owned()))
+        .ok_or_else(|| Problem::bad_request("an Idempotency-Key is 1 to 255 ASCII characters"))
+}
+
+/// Only the format check: stores nothing and costs nothing.
+#[utoipa::path(post, path = "/api/v1/challenges/{challenge}/phases/{phase}/check", tag = "submissions",
+    params(("challenge" = String, Path), ("phase" = String, Path), RawQuery),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = CheckInfo), (status = 422, body = ProblemInfo)), security(("token" = [])))]
+pub async fn check(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path((challenge, phase)): Path<(String, String)>,
+    Query(query): Query<RawQuery>,
+    request: Request,
+) -> Result<Json<CheckInfo>, Problem> {
+    let AtTheDoor { door, arrived, .. } = take_in(&api, &token, &challenge, &phase, query, request).await?;
+    let slot = api.slots.acquire().await.map_err(|error| Problem::internal(&error))?;
+    let shared = Arc::clone(&api);
+    let files = blocking(move || {
+        let (files, ..) = files(&shared, arrived)?;
+        shared.app.check_only(&door, &files)?;
+        Ok(files.folder().tree().files().iter().map(file_info).collect())
+    })
+    .await?;
+    drop(slot);
+    Ok(Json(CheckInfo { check: "valid".to_owned(), files }))
+}
+
+/// Submissions to a challenge, newest first: the bearer's own; all of them for its organizers.
+#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/submissions", tag = "submissions",
+    params(("challenge" = String, Path), PageQuery), responses((status = 200, body = List<SubmissionInfo>)),
+    security(("token" = [])))]
+pub async fn list(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path(challenge): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<List<SubmissionInfo>>, Problem> {
+    let challenge: ChallengeId = id(&challenge, "challenge")?;
+    let (limit, before) = (page.limit()?, page.cursor::<SubmissionId>()?);
+    blocking(move || {
+        let seen = api.app.see(Some(&token), &challenge)?;
+        let whose = (!seen.organizer).then_some(&token.subject);
+        let mut found = api.app.store.submissions(&challenge, whose, before, limit + 1).map_err(Refusal::from)?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found.last().filter(|_| more).map(|tracked| tracked.submission.id.to_string());
+        Ok(Json(List { items: found.iter().map(info).collect(), next_cursor }))
+    })
+    .await
+}
+
+/// How a submission stands.
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}", tag = "submissions", params(("submission" = String, Path)),
+    responses((status = 200, body = SubmissionInfo), (status = 404, body = ProblemInfo)), security(("token" = [])))]
+pub async fn show(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path(submission): Path<String>,
+) -> Result<Json<SubmissionInfo>, Problem> {
+    let submission: SubmissionId = id(&submission, "submission")?;
+    blocking(move || Ok(Json(info(&api.app.see_submission(&token, submission)?.tracked)))).await
+}
+
+/// Calls a submission off. While it waits that costs nothing; once it is worked on, it counts.
+#[utoipa::path(post, path = "/api/v1/submissions/{submission}/cancel", tag = "submissions",
+    params(("submission" = String, Path)),
+    responses((status = 200, body = SubmissionInfo), (status = 409, body = ProblemInfo)), security(("token" = [])))]
+pub async fn cancel(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path(submission): Path<String>,
+) -> Result<Json<SubmissionInfo>, Problem> {
+    let submission: SubmissionId = id(&submission, "submission")?;
+    blocking(move || {
+        api.app.cancel(&token, submission)?;
+        Ok(Json(info(&api.app.see_submission(&token, submission)?.tracked)))
+    })
+    .await
+}
+
+/// The report: whole for organizers, cut for participants.
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}/report", tag = "submissions",
+    params(("submission" = String, Path)),
+    responses((status = 200, content_type = "application/json"), (status = 404, body = ProblemInfo)),
+    security(("token" = [])))]
+pub async fn report(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path(submission): Path<String>,
+) -> Result<Response, Problem> {
+    let submission: SubmissionId = id(&submission, "submission")?;
+    blocking(move || {
+        let seen = api.app.see_submission(&token, submission)?;
+        Ok(match api.app.report(&seen)? {
+            // The stored bytes as they are: what `gradus score` prints is compared with them.
+            ReadReport::Whole(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+            ReadReport::Cut(report) => Json(*report).into_response(),
+        })
+    })
+    .await
+}
+
+/// A log of a submission: `scorer`, what the scorer wrote, for organizers.
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}/logs/{stream}", tag = "submissions",
+    params(("submission" = String, Path), ("stream" = String, Path)),
+    responses((status = 200, content_type = "text/plain"), (status = 404, body = ProblemInfo)), security(("token" = [])))]
+pub async fn log(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path((submission, stream)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let submission: SubmissionId = id(&submission, "submission")?;
+    blocking(move || {
+        let seen = api.app.see_submission(&token, submission)?;
+        if stream != "scorer" {
+            return Err(Refusal::Unknown("log").into());
+        }
+        let headers =
+            [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        Ok((headers, api.app.log(&seen)?).into_response())
+    })
+    .await
+}
+
+/// A file that the scorer made, as a download.
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}/artifacts/{name}", tag = "submissions",
+    params(("submission" = String, Path), ("name" = String, Path)),
+    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ProblemInfo)),
+    security(("token" = [])))]
+pub async fn artifact(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path((submission, name)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let submission: SubmissionId = id(&submission, "submission")?;
+    blocking(move || {
+        let seen = api.app.see_submission(&token, submission)?;
+        let (about, bytes) = api.app.attachment(&seen, &name)?;
+        Ok(download(&about.name, bytes))
+    })
+    .await
+}

@@ -1,0 +1,183 @@
+//! The server's life: open, recover, listen, say that it is ready, and end in good order.
+//!
+//! Knows no adapter: `wiring` hands it an [`App`].
+
+use crate::config::Config;
+use crate::http;
+use crate::http::state::{Api, Shared};
+use crate::live::Hub;
+use crate::worker::Workers;
+use anyhow::{Context as _, anyhow, bail};
+use gradus_core::app::App;
+use gradus_core::domain::token::Role;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::io::{ErrorKind, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+/// Beside the data: the token that the first start made.
+pub const TOKEN_FILE: &str = "operator.token";
+/// Connections that are still busy when the server stops get so long.
+const GRACE: Duration = Duration::from_secs(10);
+/// Upper bounds of the buckets of all durations, seconds.
+const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
+
+/// A server that runs.
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The operator's token.
+    pub token_file: PathBuf,
+    workers: Arc<Workers>,
+    hub: Arc<Hub>,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+fn recorder() -> anyhow::Result<PrometheusHandle> {
+    // One for each process: a second server in the same one, as in tests, shares it.
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).context("setting up the metrics")?;
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        return HANDLE.get().cloned().ok_or_else(|| anyhow!("another part of this process records metrics already"));
+    }
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+/// Writes the first operator's token beside the data, readable by its owner only.
+fn first_token(app: &App, data: &Path) -> anyhow::Result<PathBuf> {
+    let path = data.join(TOKEN_FILE);
+    if !app.store.tokens(None, 1)?.is_empty() {
+        return Ok(path);
+    }
+    let (_, text) = app.grant(Role::Operator, "operator".parse()?, Vec::new())?;
+    let write = || {
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("the operator's token cannot be written to {}", path.display()))?;
+    Ok(path)
+}
+
+/// Starts the server over `app`. It takes requests when this returns.
+///
+/// # Errors
+/// The store's; the address is taken.
+pub async fn start(
+    app: Arc<App>,
+    hub: Arc<Hub>,
+    config: &Config,
+    data: &Path,
+    listen: SocketAddr,
+) -> anyhow::Result<Running> {
+    // First the port: a server that cannot listen must not begin to grade.
+    let listener = bind(listen).await?;
+    let metrics_listener = match config.server.metrics_listen {
+        Some(addr) => Some(bind(addr).await?),
+        None => None,
+    };
+    let addr = listener.local_addr()?;
+    let metrics = recorder()?;
+    let (starting, folder) = (Arc::clone(&app), data.to_owned());
+    let token_file = tokio::task::spawn_blocking(move || first_token(&starting, &folder)).await??;
+    let (starting, bell, graders) = (Arc::clone(&app), Arc::clone(&hub), config.graders());
+    let workers = tokio::task::spawn_blocking(move || Workers::start(starting, bell, graders)).await?;
+    let workers = workers.map_err(|error| anyhow!(error))?;
+    let api: Api = Arc::new(Shared {
+        app,
+        hub: Arc::clone(&hub),
+        workers: Arc::clone(&workers),
+        limits: config.door(),
+        slots: Semaphore::new(config.workers.checks),
+        metrics: metrics.clone(),
+        data: data.to_owned(),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let ended = move |mut stopped: watch::Receiver<bool>| async move {
+        // The sender's end is a stop, too.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    if let Some(listener) = metrics_listener {
+        let text = axum::routing::get(move || async move { metrics.render() });
+        let router = axum::Router::new().route("/metrics", text);
+        let serve = axum::serve(listener, router).with_graceful_shutdown(ended(stopped.clone()));
+        tokio::spawn(async move { drop(serve.await) });
+    }
+    let serve = axum::serve(listener, http::router(api)).with_graceful_shutdown(ended(stopped));
+    let serving = tokio::spawn(async move {
+        if let Err(error) = serve.await {
+            tracing::error!(%error, "the listener failed");
+        }
+    });
+    Ok(Running { addr, token_file, workers, hub, stop, serving })
+}
+
+async fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow!("{addr} is in use by another program; choose another with --listen, or stop that one")
+        }
+        ErrorKind::PermissionDenied => {
+            anyhow!("{addr} may not be listened on; use a port from 1024 on, or give the program the right")
+        }
+        ErrorKind::AddrNotAvailable => anyhow!("{addr} is not an address of this machine; choose one with --listen"),
+        _ => anyhow!(error).context(format!("cannot listen on {addr}")),
+    })
+}
+
+impl Running {
+    /// Stops taking requests and claims, lets runs end or puts them back, and returns when all is stored.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        // Event streams end now: they would hold their connections for ever.
+        self.hub.stop();
+        let workers = Arc::clone(&self.workers);
+        let joined = tokio::task::spawn_blocking(move || workers.stop());
+        if tokio::time::timeout(GRACE, self.serving).await.is_err() {
+            tracing::warn!("connections were still busy and are cut");
+        }
+        if let Err(error) = joined.await {
+            tracing::error!(%error, "the workers could not be stopped");
+        }
+    }
+
+    /// Runs until SIGINT or SIGTERM, then stops.
+    ///
+    /// # Errors
+    /// The store failed on the way: the host must not go on, and the next start recovers.
+    pub async fn until_signalled(self) -> anyhow::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut look = tokio::time::interval(Duration::from_millis(200));
+        let broken = loop {
+            tokio::select! {
+                _ = term.recv() => break false,
+                _ = int.recv() => break false,
+                _ = look.tick() => if self.workers.broken() { break true },
+            }
+        };
+        if broken {
+            tracing::error!("the store takes no more changes; stopping");
+        } else {
+            tracing::info!("stopping");
+        }
+        self.stop().await;
+        if broken {
+            bail!("the store took no more changes; check the disk, then start again: nothing acknowledged is lost");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The binary, as a person would run it.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("tests/e2e is two folders below the root")
+        .to_owned()
+}
+
+/// A bundled example.
+pub fn example(name: &str) -> PathBuf {
+    root().join("examples").join(name)
+}
+
+/// The binary of this tree, built once if it is not up to date, so that no test runs against an old one.
+pub fn gradus() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let here = env::current_exe().expect("a test knows where it is");
+        // target/<profile>/deps/<test>, or target/<profile>/<program>
+        let profile = here.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
+        let profile = profile.expect("tests lie below target/debug or target/release");
+        let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "--package", "gradus", "--target-dir"]);
+        build.arg(profile.parent().expect("a profile's folder lies in target")).current_dir(root());
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let built = build.status().expect("cargo can be started");
+        assert!(built.success(), "the binary could not be built");
+        profile.join("gradus")
+    })
+}
+
+/// What a command left.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// What it printed.
+    pub out: String,
+    /// What it printed besides.
+    pub err: String,
+}
+
+/// Runs the binary with `words`, with none of this process's own settings for it.
+pub fn run<S: AsRef<OsStr>>(words: &[S], environment: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new(gradus());
+    command.args(words).stdin(Stdio::null());
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("GRADUS_") {
+            command.env_remove(name);
+        }
+    }
+    command.envs(environment.iter().copied());
+    let output = command.output().expect("the binary can be started");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

@@ -1,0 +1,58 @@
+//! What the chores need and a fresh machine may lack.
+
+use super::{Failure, cargo, run};
+use std::process::{Command, Stdio};
+
+fn answers(program: &str, words: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The target that scorers are built for.
+pub fn wasm_target() -> Result<(), Failure> {
+    const TARGET: &str = "wasm32-wasip2";
+    let listed = Command::new("rustup").args(["target", "list", "--installed"]).output();
+    let Ok(listed) = listed else {
+        // Without rustup there may still be a target, as distributions package it; the build says so if not.
+        eprintln!("xtask: no rustup here; if the build misses the target {TARGET}, install it as your Rust came");
+        return Ok(());
+    };
+    if String::from_utf8_lossy(&listed.stdout).lines().any(|line| line == TARGET) {
+        return Ok(());
+    }
+    run(Command::new("rustup").args(["target", "add", TARGET]))
+        .map_err(|why| format!("the Rust target {TARGET} is missing, and cannot be added: {why}"))
+}
+
+/// strace shows that no answer precedes its fdatasync. Tests that need it say so when they skip.
+pub fn strace() {
+    if answers("strace", &["-V"]) {
+        return;
+    }
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
+    if root && answers("apt-get", &["--version"]) {
+        let mut update = Command::new("apt-get");
+        let mut install = Command::new("apt-get");
+        let installed = run(update.args(["update", "-qq"])).and_then(|()| {
+            run(install.args(["install", "-y", "-qq", "strace"]).env("DEBIAN_FRONTEND", "noninteractive"))
+        });
+        if let Err(why) = installed {
+            eprintln!("xtask: strace is not there, and cannot be installed: {why}");
+        }
+    } else {
+        eprintln!("xtask: strace is not there: the durability test skips; install it to run that too");
+    }
+}
+
+/// Licences, sources and bans need no network; advisories do, and are left out where there is none.
+pub fn deny() -> Result<(), Failure> {
+    if !answers("cargo", &["deny", "--version"]) {
+        eprintln!(
+            "xtask: cargo-deny is not there: `cargo install --locked cargo-deny` to check licences and advisories"
+        );
+        return Ok(());
+    }
+    let config = ["deny", "--config", ".cargo/deny.toml", "check", "bans", "licenses", "sources"];
+    run(&mut cargo(&config))
+}
