@@ -213,7 +213,8 @@ impl Context<'_> {
 }
 
 fn read_token(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("could not read the token from {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("could not read the token from {}", path.display()))?;
     let token = text.trim();
     let one = !token.is_empty() && !token.contains(char::is_whitespace) && token.is_ascii();
     one.then(|| token.to_owned()).ok_or_else(|| anyhow::anyhow!("{} does not hold one token", path.display()))

@@ -111,7 +111,9 @@ impl Client {
         let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
         match bytes(response, 1 << 20).map(|bytes| serde_json::from_slice::<ProblemInfo>(&bytes)) {
             Ok(Ok(problem)) if ours => ClientError::Refused { status, problem: Box::new(problem) },
-            Ok(_) | Err(_) => ClientError::NotGradus { server: self.server.to_string(), what: format!("status {status}") },
+            Ok(_) | Err(_) => {
+                ClientError::NotGradus { server: self.server.to_string(), what: format!("status {status}") }
+            }
         }
     }
 

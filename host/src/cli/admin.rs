@@ -96,7 +96,9 @@ impl New {
         } else {
             // The token alone, so that it can go to a file.
             context.out.line(&made.token)?;
-            context.out.note(format!("{} token {} for {}; it is not shown again", role, made.info.id, made.info.subject))?;
+            context
+                .out
+                .note(format!("{} token {} for {}; it is not shown again", role, made.info.id, made.info.subject))?;
         }
         Ok(Done::Well)
     }

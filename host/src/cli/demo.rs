@@ -93,7 +93,12 @@ fn publish(context: &Context, operator: &Client, folder: &Folder, room: &Path) -
         anyhow::bail!("the example was not published: {}", ended.problems.join("; "));
     }
     let took = began.elapsed().as_millis();
-    context.out.line(format!("{} {} version {}: its solutions hold ({took} ms)", context.out.bold("Published:"), ended.challenge, ended.version))?;
+    context.out.line(format!(
+        "{} {} version {}: its solutions hold ({took} ms)",
+        context.out.bold("Published:"),
+        ended.challenge,
+        ended.version
+    ))?;
     Ok(ended.challenge)
 }
 
@@ -109,7 +114,8 @@ fn submit_all(
     let out = &context.out;
     let text = folder.get(FILE).map(|file| gradus_core::ports::blobs::read_all(&*file.bytes)).transpose()?;
     let text = String::from_utf8(text.unwrap_or_default())?;
-    let manifest = manifest::parse(&text).map_err(|problems| anyhow::anyhow!("{} problems in the example", problems.len()))?;
+    let manifest =
+        manifest::parse(&text).map_err(|problems| anyhow::anyhow!("{} problems in the example", problems.len()))?;
     let phase = super::submit::open_phase(operator, id)?;
     out.line(out.bold("Submissions, each by a participant of its name:"))?;
     for solution in &manifest.challenge.solutions {

@@ -37,7 +37,8 @@ impl Doctor {
         findings.push(server);
         let failed = findings.iter().any(|finding| finding.level == Level::Fail);
         if self.json.json {
-            let item = |Finding { name, level, what }: &Finding| json!({ "check": name, "level": level.word(), "what": what });
+            let item =
+                |Finding { name, level, what }: &Finding| json!({ "check": name, "level": level.word(), "what": what });
             context.out.json(&findings.iter().map(item).collect::<Vec<_>>())?;
         } else {
             let out = &context.out;

@@ -71,12 +71,14 @@ pub fn look(context: &Context, local: &Local) -> anyhow::Result<Result<Inspected
 
 /// `folder` and the components of its crates. What is wrong with challenge.toml is left to those who look it over.
 fn with_built(context: &Context, path: &Path, folder: Folder) -> anyhow::Result<Folder> {
-    let text = folder.get(FILE).and_then(|file| read_all(&*file.bytes).ok()).and_then(|text| String::from_utf8(text).ok());
+    let text =
+        folder.get(FILE).and_then(|file| read_all(&*file.bytes).ok()).and_then(|text| String::from_utf8(text).ok());
     let Some(Ok(manifest)) = text.map(|text| manifest::parse(&text)) else { return Ok(folder) };
     let mut files = folder.files().to_vec();
     for task in &manifest.challenge.tasks {
         let ScorerSource::Crate(name) = &task.scorer else { continue };
-        let place: TreePath = built(name).parse().map_err(|_| anyhow::anyhow!("`{name}` is too long a name for a crate"))?;
+        let place: TreePath =
+            built(name).parse().map_err(|_| anyhow::anyhow!("`{name}` is too long a name for a crate"))?;
         if folder.at(&format!("{name}/Cargo.toml")).files().is_empty() {
             let key = format!("tasks.{}.scorer", task.id);
             let problem = manifest.problem(&key, format!("there is no crate `{name}`: {name}/Cargo.toml is missing"));

@@ -48,7 +48,9 @@ impl Login {
         };
         let client = Client::new(&server, Some(token.clone()))?;
         if client.is_readable_on_the_way() {
-            context.out.note(format!("warning: what goes to {server} is not encrypted: others on the way can read the token"))?;
+            context.out.note(format!(
+                "warning: what goes to {server} is not encrypted: others on the way can read the token"
+            ))?;
         }
         let me = client.me()?;
         logins.insert(&server, &token);
@@ -89,6 +91,6 @@ impl Silent {
 impl Drop for Silent {
     fn drop(&mut self) {
         // Nothing can be done where it fails, and the shell sets it again.
-        drop(tcsetattr(io::stdin(), OptionalActions::Now, &self.0));
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }

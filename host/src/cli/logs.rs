@@ -59,14 +59,15 @@ impl Logs {
 
 /// An event as a line.
 fn line(seen: &Seen) -> String {
-    let Some(event) = &seen.event else { return clean(&seen.raw.to_string()) };
-    let what = match &event.kind {
+    let Some(kind) = &seen.kind else { return clean(&seen.raw.to_string()) };
+    let what = match kind {
         EventKind::State { state, reason: None } => state.word().to_owned(),
         EventKind::State { state, reason: Some(reason) } => format!("{} ({reason})", state.word()),
         EventKind::Progress { done, total } => format!("scorer: {done} of {total}"),
         EventKind::Report { outcome } => format!("report: {outcome}"),
     };
-    format!("{}  {}", event.at, clean(&what))
+    let at = seen.raw.get("at").and_then(serde_json::Value::as_str).unwrap_or("…");
+    clean(&format!("{at}  {what}"))
 }
 
 /// What the scorer said to the bearer.

@@ -6,6 +6,7 @@ use super::{Context, Done, Json, local, usage};
 use crate::workspace::{self, limits::ArchiveLimits};
 use anyhow::Context as _;
 use clap::Args;
+use gradus_core::app::check::Pending;
 use gradus_core::app::folder::Folder;
 use gradus_core::app::grade::Grader;
 use gradus_core::app::publish::Inspected;
@@ -108,6 +109,7 @@ fn predictions(context: &Context, path: &Path, room: &Path) -> anyhow::Result<Fo
     let mut file = std::fs::File::open(path).with_context(failed)?;
     std::io::copy(&mut file, &mut upload).with_context(failed)?;
     upload.flush()?;
-    let tree = workspace::unpack(name, upload, &*blobs, &limits)?.keep(&*blobs)?;
-    Ok(Folder::of_blobs(tree, &*blobs)?)
+    let files = Pending::new(workspace::unpack(name, upload, &*blobs, &limits)?);
+    let files = files.map_err(|twice| usage(format!("`{twice}` is there twice in {}", path.display())))?;
+    Ok(files.folder().clone())
 }

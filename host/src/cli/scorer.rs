@@ -62,7 +62,8 @@ impl List {
         let scorer = local::engine(context)?;
         let mut all = Vec::new();
         for (name, bytes) in wanted {
-            let description = scorer.admit(bytes, "{}", &Limits::default())?.with_context(|| format!("stock scorer {name}"))?;
+            let description =
+                scorer.admit(bytes, "{}", &Limits::default())?.with_context(|| format!("stock scorer {name}"))?;
             all.push((*name, description));
         }
         if self.json.json {
@@ -99,9 +100,17 @@ impl Check {
         let admitted = local::engine(context)?.admit(&bytes, &self.params, &Limits::default())?;
         let out = &context.out;
         match admitted {
-            Ok(description) if self.json.json => out.json(&json!({ "admitted": true, "description": described(&description) }))?,
+            Ok(description) if self.json.json => {
+                out.json(&json!({ "admitted": true, "description": described(&description) }))?
+            }
             Ok(description) => {
-                out.line(format!("{} {} {}: {}", out.good("✓"), out.bold(&description.name), description.version, description.summary))?;
+                out.line(format!(
+                    "{} {} {}: {}",
+                    out.good("✓"),
+                    out.bold(&description.name),
+                    description.version,
+                    description.summary
+                ))?;
                 metrics(&description).print(out)?;
             }
             Err(why) if self.json.json => {
@@ -148,9 +157,10 @@ fn parameters(description: &Description) -> Table {
     let schema: Value = serde_json::from_str(&description.params_schema).unwrap_or(Value::Null);
     let mut table = Table::new(["parameter", "what it is"]);
     for (name, about) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        let text = ["description", "type"].iter().find_map(|key| about.get(key)).map_or(String::new(), |text| {
-            text.as_str().map_or_else(|| text.to_string(), ToOwned::to_owned)
-        });
+        let text = ["description", "type"]
+            .iter()
+            .find_map(|key| about.get(key))
+            .map_or(String::new(), |text| text.as_str().map_or_else(|| text.to_string(), ToOwned::to_owned));
         table.row([name.clone(), text]);
     }
     table

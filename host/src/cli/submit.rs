@@ -97,7 +97,10 @@ impl Submit {
             context.out.json(&info)?;
         } else {
             context.out.line(&info.id)?;
-            context.out.note(format!("handed in to {} / {}; `gradus status {}` shows how it stands", info.challenge, info.phase, info.id))?;
+            context.out.note(format!(
+                "handed in to {} / {}; `gradus status {}` shows how it stands",
+                info.challenge, info.phase, info.id
+            ))?;
         }
         Ok(Done::Well)
     }
@@ -134,7 +137,8 @@ pub fn upload(path: &Path, room: &Path) -> anyhow::Result<Upload> {
         return Ok(Upload::new(path)?);
     }
     let folder = local::digested(workspace::folder(&local::open(path)?, &ArchiveLimits::submission())?)?;
-    let name = path.canonicalize()?.file_name().map_or_else(|| "folder".into(), |name| name.to_string_lossy().into_owned());
+    let name =
+        path.canonicalize()?.file_name().map_or_else(|| "folder".into(), |name| name.to_string_lossy().into_owned());
     let archive = room.join("submission.tar.zst");
     local::pack(&folder, std::fs::File::create(&archive)?)?;
     Ok(Upload { path: archive, name: format!("{name}.tar.zst") })
@@ -145,7 +149,7 @@ fn wait(context: &Context, client: &Client, info: SubmissionInfo, json: bool) ->
     context.out.note(format!("handed in as {}", info.id))?;
     let mut bar = Progress::steps(&context.out, "scoring");
     for seen in client.events(&info.id) {
-        if let Some(EventKind::Progress { done, total }) = seen?.event.map(|event| event.kind) {
+        if let Some(EventKind::Progress { done, total }) = seen?.kind {
             bar.set(done, total);
         }
     }

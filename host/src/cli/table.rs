@@ -13,7 +13,8 @@ pub struct Table {
 impl Table {
     /// With these headings; those that end in `>` stand over numbers, which line up at the right.
     pub fn new<'a>(head: impl IntoIterator<Item = &'a str>) -> Self {
-        let (head, right) = head.into_iter().map(|name| (clean(name.trim_end_matches('>')), name.ends_with('>'))).unzip();
+        let (head, right) =
+            head.into_iter().map(|name| (clean(name.trim_end_matches('>')), name.ends_with('>'))).unzip();
         Self { head, right, rows: Vec::new() }
     }
 
@@ -31,7 +32,9 @@ impl Table {
         let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
         let line = |cells: &Vec<String>| {
             let columns = cells.iter().zip(&widths).zip(&self.right);
-            let cells = columns.map(|((cell, &width), &right)| if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") });
+            let cells = columns.map(
+                |((cell, &width), &right)| if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") },
+            );
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         std::iter::once(&self.head).chain(&self.rows).map(line).collect()

@@ -174,7 +174,7 @@ fn what_is_wrong_with_a_challenge_is_said_where_it_is() {
     fs::write(&manifest, text.replace("\"f1@public\" = 1", "\"f1@public\" = 0.9")).unwrap();
     let went = gradus(&["challenge", "check", &dir]);
     assert_eq!(went.code, 1);
-    assert!(went.out.contains("✗ solutions/good.csv     f1@public is 1, expected 0.9"), "{}", went.out);
+    assert!(went.out.contains("✗ solutions/good.csv         f1@public is 1, expected 0.9"), "{}", went.out);
     fs::write(&manifest, text.replace("rule = ", "rul = ")).unwrap();
     let line = text.lines().position(|line| line.starts_with("rule = ")).unwrap() + 1;
     let went = gradus(&["challenge", "check", &dir]);
@@ -239,6 +239,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     }
     let err = Arc::<Mutex<Vec<u8>>>::default();
     let output = Output::sinks(Arc::new(Mutex::new(Closed)), err.clone());
-    let code = run_with(&TestHost, ["gradus", "completions", "bash"].map(OsString::from), output, Environment::default());
+    let code =
+        run_with(&TestHost, ["gradus", "completions", "bash"].map(OsString::from), output, Environment::default());
     assert_eq!((code, err.lock().unwrap().len()), (0, 0));
 }

@@ -2,7 +2,7 @@
 
 use super::sse::{Message, Reader};
 use super::{Client, ClientError, target};
-use gradus_core::domain::event::{Event, EventKind};
+use gradus_core::domain::event::EventKind;
 use std::io::BufReader;
 use std::thread::sleep;
 use std::time::Duration;
@@ -19,14 +19,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 pub struct Seen {
     /// As it came.
     pub raw: serde_json::Value,
-    /// As it is understood; none: a kind that a later version brought.
-    pub event: Option<Event>,
+    /// What it says; none: it is of a kind that a later version brought.
+    pub kind: Option<EventKind>,
 }
 
 impl Seen {
     /// Whether it is the last state of a submission.
     pub fn is_end(&self) -> bool {
-        matches!(&self.event, Some(Event { kind: EventKind::State { state, .. }, .. }) if state.is_terminal())
+        matches!(&self.kind, Some(EventKind::State { state, .. }) if state.is_terminal())
     }
 }
 
@@ -92,8 +92,8 @@ impl<'a> Events<'a> {
                     self.breaks = 0;
                     // What is not JSON is no event of ours.
                     let Ok(raw) = serde_json::from_str::<serde_json::Value>(&data) else { continue };
-                    let event = serde_json::from_value(raw.clone()).ok();
-                    return Ok(Some(Seen { raw, event }));
+                    let kind = serde_json::from_value(raw.clone()).ok();
+                    return Ok(Some(Seen { raw, kind }));
                 }
                 // A stream that ended in order: the submission did, too, or the server is about to stop.
                 Ok(None) => {

@@ -61,7 +61,11 @@ pub fn api(parts: &[&str]) -> String {
     parts.iter().fold("/api/v1".to_owned(), |mut target, part| {
         target.push('/');
         // `.` and `..` would be resolved on the way.
-        if part.bytes().all(|byte| byte == b'.') { target.push_str(&"%2E".repeat(part.len())) } else { escape(&mut target, part, b"") }
+        if part.bytes().all(|byte| byte == b'.') {
+            target.push_str(&"%2E".repeat(part.len()))
+        } else {
+            escape(&mut target, part, b"")
+        }
         target
     })
 }

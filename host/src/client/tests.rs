@@ -43,7 +43,10 @@ fn request(stream: &mut TcpStream) -> (Vec<String>, Vec<u8>) {
 }
 
 fn answer(status: &str, kind: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn submission(state: &str) -> String {
@@ -80,7 +83,8 @@ fn a_submission_is_sent_raw_with_its_name_key_and_token_and_again_when_the_conne
     let asked = asked.join().unwrap();
     assert_eq!(asked.len(), 2);
     for (head, body) in asked {
-        let target = "post /api/v1/challenges/c/phases/dev/submissions?filename=my%20file.csv&description=a%26b http/1.1";
+        let target =
+            "post /api/v1/challenges/c/phases/dev/submissions?filename=my%20file.csv&description=a%26b http/1.1";
         assert_eq!(head[0], target);
         assert!(head.contains(&"idempotency-key: k1".into()), "{head:?}");
         assert!(head.contains(&"authorization: bearer gradus_x".into()), "{head:?}");
@@ -125,7 +129,8 @@ fn what_is_no_gradus_or_nobody_is_called_so() {
 
 #[test]
 fn pages_are_followed_to_their_end_and_no_further() {
-    let page = |items: &str, next: &str| answer("200 OK", "application/json", &format!(r#"{{"items":[{items}]{next}}}"#));
+    let page =
+        |items: &str, next: &str| answer("200 OK", "application/json", &format!(r#"{{"items":[{items}]{next}}}"#));
     let item = |id: &str| {
         format!(r#"{{"id":"{id}","title":"","summary":"","visibility":"public","open_phase":null,"version":1}}"#)
     };
@@ -140,19 +145,22 @@ fn pages_are_followed_to_their_end_and_no_further() {
 fn events_resume_where_the_connection_broke_and_end_with_the_last_state() {
     let queued = event(1, r#""kind":"state","state":"queued""#);
     let later = event(2, r#""kind":"place","place":3"#);
+    // Progress is not logged: it has no number, and nothing is resumed at it.
+    let progress = "data: {\"kind\":\"progress\",\"done\":1,\"total\":2}\n\n";
     let scoring = event(3, r#""kind":"state","state":"scoring""#);
     let scored = event(4, r#""kind":"state","state":"scored""#);
     let after = event(5, r#""kind":"report","outcome":"scored""#);
     let (address, asked) = server(vec![
-        stream(&format!("{queued}{later}id: 3\ndata: cut")),
+        stream(&format!("{queued}{later}{progress}id: 3\ndata: cut")),
         submission("scoring"),
         stream(&format!(": alive\n\n{scoring}{scored}{after}")),
     ]);
     let client = Client::new(&address, None).unwrap();
     let seen: Vec<_> = client.events("01").collect::<Result<_, _>>().unwrap();
-    let seqs: Vec<_> = seen.iter().map(|seen| seen.raw["seq"].as_u64().unwrap()).collect();
-    assert_eq!(seqs, [1, 2, 3, 4]);
-    assert!(seen[1].event.is_none() && seen[3].is_end());
+    let seqs: Vec<_> = seen.iter().map(|seen| seen.raw["seq"].as_u64()).collect();
+    assert_eq!(seqs, [Some(1), Some(2), None, Some(3), Some(4)]);
+    assert!(seen[1].kind.is_none() && seen[4].is_end());
+    assert_eq!(seen[2].kind, Some(gradus_core::domain::event::EventKind::Progress { done: 1, total: 2 }));
     let asked = asked.join().unwrap();
     assert!(asked[2].0.contains(&"last-event-id: 2".into()), "{:?}", asked[2].0);
 }

@@ -30,7 +30,10 @@ impl Upload {
         Ok(Self { path: path.into(), name: name.to_owned() })
     }
 
-    pub(super) fn open<'a, 'p>(&self, progress: &'a mut (dyn FnMut(u64, u64) + 'p)) -> Result<Sending<'a, 'p>, ClientError> {
+    pub(super) fn open<'a, 'p>(
+        &self,
+        progress: &'a mut (dyn FnMut(u64, u64) + 'p),
+    ) -> Result<Sending<'a, 'p>, ClientError> {
         let failed = |source| ClientError::Local { what: format!("read {}", self.path.display()), source };
         let file = File::open(&self.path).map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 ///
 /// A scorer that is a crate is built first, in its own `target` folder.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  gradus challenge check my-challenge\n\nExit codes: 0 all holds, 1 something does not.")]
+#[command(
+    after_help = "Example:\n  gradus challenge check my-challenge\n\nExit codes: 0 all holds, 1 something does not."
+)]
 pub struct Check {
     /// The folder with challenge.toml.
     dir: PathBuf,
@@ -33,7 +35,10 @@ impl Check {
             let (all, count) = (challenge.solutions.len(), checked.failed);
             if checked.ok {
                 let dir = self.dir.display();
-                out.note(format!("{}: all holds; `gradus challenge publish {dir}` takes it to a server", challenge.id))?;
+                out.note(format!(
+                    "{}: all holds; `gradus challenge publish {dir}` takes it to a server",
+                    challenge.id
+                ))?;
             } else {
                 out.note(format!("{}: {count} of {all} solutions do not get what they must", challenge.id))?;
             }
@@ -68,7 +73,9 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
         }
     };
     if challenge.solutions.is_empty() && !quiet {
-        out.note("there are no [[solutions]]: nothing shows that the scorer does what it should; add a good and a bad one")?;
+        out.note(
+            "there are no [[solutions]]: nothing shows that the scorer does what it should; add a good and a bad one",
+        )?;
     }
     let width = challenge.solutions.iter().map(|solution| solution.path.chars().count()).max().unwrap_or(0);
     let mut printed = Ok(());
@@ -76,7 +83,8 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
         if !quiet && printed.is_ok() {
             let solution = challenge.solutions.iter().find(|solution| solution.path == tried.path);
             let grader = solution.and_then(|solution: &Solution| graders.get(&solution.task));
-            let places = |metric: &str| grader.and_then(|grader| grader.description.metric(metric)).map_or(4, |m| m.precision);
+            let places =
+                |metric: &str| grader.and_then(|grader| grader.description.metric(metric)).map_or(4, |m| m.precision);
             let (mark, got) = if tried.differences.is_empty() {
                 (out.good("✓"), got(tried, places))
             } else {

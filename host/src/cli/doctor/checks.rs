@@ -71,13 +71,16 @@ pub fn data(path: &Path) -> Finding {
     let shown = path.display();
     match (write(), path.exists()) {
         (Err(error), _) => {
-            let what = format!("cannot write to {}: {error}; give the user that runs Gradus the right to", place.display());
+            let what =
+                format!("cannot write to {}: {error}; give the user that runs Gradus the right to", place.display());
             finding(Level::Fail, what)
         }
         (Ok(()), false) => finding(Level::Ok, format!("{shown} is not there yet; `gradus serve` can make it")),
         (Ok(()), true) => match path.metadata() {
             Ok(about) if about.mode() & 0o007 != 0 => {
-                let what = format!("{shown} can be written, and others on this computer can look into it; run `chmod 700` on it");
+                let what = format!(
+                    "{shown} can be written, and others on this computer can look into it; run `chmod 700` on it"
+                );
                 finding(Level::Warn, what)
             }
             Ok(_) => finding(Level::Ok, format!("{shown} can be written")),
@@ -93,23 +96,33 @@ pub fn space(path: &Path) -> Finding {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             let shown = Bytes(free >> 20 << 20);
             match free {
-                ..LITTLE => found("disk", Level::Fail, format!("{shown} free; make room, below 1 GiB nothing is taken in")),
+                ..LITTLE => {
+                    found("disk", Level::Fail, format!("{shown} free; make room, below 1 GiB nothing is taken in"))
+                }
                 ..SOME => found("disk", Level::Warn, format!("{shown} free; make room soon")),
                 _ => found("disk", Level::Ok, format!("{shown} free")),
             }
         }
-        Err(error) => found("disk", Level::Fail, format!("cannot tell how much room there is: {}", io::Error::from(error))),
+        Err(error) => {
+            found("disk", Level::Fail, format!("cannot tell how much room there is: {}", io::Error::from(error)))
+        }
     }
 }
 
 /// Whether nobody else can write where compiled scorers are kept.
 pub fn cache(path: Option<&Path>) -> Finding {
     let Some(path) = path else {
-        return found("cache", Level::Warn, "neither XDG_CACHE_HOME nor HOME is set: scorers are compiled at each start");
+        return found(
+            "cache",
+            Level::Warn,
+            "neither XDG_CACHE_HOME nor HOME is set: scorers are compiled at each start",
+        );
     };
     let shown = path.display();
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => found("cache", Level::Ok, format!("{shown} will be made")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            found("cache", Level::Ok, format!("{shown} will be made"))
+        }
         Err(error) => found("cache", Level::Fail, format!("cannot look at {shown}: {error}")),
         Ok(about) if !about.is_dir() => found("cache", Level::Fail, format!("{shown} is no folder; remove it")),
         Ok(about) if about.uid() != rustix::process::geteuid().as_raw() => {
@@ -130,7 +143,12 @@ pub fn engine(context: &Context) -> Finding {
         let (name, bytes) = context.host.stock().first().ok_or_else(|| anyhow::anyhow!("there is no stock scorer"))?;
         let description = scorer.admit(bytes, "{}", &Limits::default())??;
         let took = began.elapsed().as_millis();
-        Ok(format!("{} runs {name} {} ({took} ms, {} metrics)", scorer.engine(), description.version, description.metrics.len()))
+        Ok(format!(
+            "{} runs {name} {} ({took} ms, {} metrics)",
+            scorer.engine(),
+            description.version,
+            description.metrics.len()
+        ))
     };
     match run() {
         Ok(what) => found("engine", Level::Ok, what),
@@ -140,7 +158,8 @@ pub fn engine(context: &Context) -> Finding {
 
 /// Whether scorers that are crates can be built. Only organizers with such a scorer need it.
 pub fn builds() -> Finding {
-    let rustc = |arguments: &[&str]| Command::new("rustc").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let rustc =
+        |arguments: &[&str]| Command::new("rustc").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
     let sysroot = match rustc(&["--print", "sysroot"]) {
         Ok(said) if said.status.success() => String::from_utf8_lossy(&said.stdout).trim().to_owned(),
         Ok(_) | Err(_) => {
@@ -151,7 +170,8 @@ pub fn builds() -> Finding {
     if Path::new(&sysroot).join("lib/rustlib/wasm32-wasip2").is_dir() {
         found("rust", Level::Ok, "scorers of one's own can be built for wasm32-wasip2")
     } else {
-        let what = "no target wasm32-wasip2: needed only to build scorers of one's own; run `rustup target add wasm32-wasip2`";
+        let what =
+            "no target wasm32-wasip2: needed only to build scorers of one's own; run `rustup target add wasm32-wasip2`";
         found("rust", Level::Warn, what)
     }
 }
@@ -176,7 +196,8 @@ pub fn server(context: &Context, remote: &Remote) -> Finding {
     let ask = || -> Result<_, ClientError> { Ok((client.version()?, client.ready()?)) };
     match ask() {
         Ok((about, ready)) if ready.ready => {
-            let other = if about.version == env!("CARGO_PKG_VERSION") { "" } else { ", another version than this program" };
+            let other =
+                if about.version == env!("CARGO_PKG_VERSION") { "" } else { ", another version than this program" };
             let level = if other.is_empty() { Level::Ok } else { Level::Warn };
             finding(level, format!("{} is ready: Gradus {}{other}", client.server(), about.version))
         }

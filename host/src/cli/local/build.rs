@@ -55,7 +55,9 @@ fn run(command: &mut Command, name: &str) -> anyhow::Result<String> {
     let output = match command.stdin(Stdio::null()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("`{name}` was not found, and a scorer that is a crate has to be built; install Rust from https://rustup.rs")
+            bail!(
+                "`{name}` was not found, and a scorer that is a crate has to be built; install Rust from https://rustup.rs"
+            )
         }
         Err(error) => return Err(error).with_context(|| format!("could not start {name}")),
     };
