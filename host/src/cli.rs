@@ -1,1 +1,286 @@
-//! cli
+//! The command line: one file for each command. Parses arguments, asks the server through `client`, shows the answer.
+//!
+//! Decides nothing that the core can. Only `score`, `challenge new|check`, `scorer`, `doctor` and `completions` work
+//! without a server. Exit codes: 0 it did what was asked, 1 it did not, 2 wrong use.
+
+mod admin;
+mod cancel;
+mod challenge;
+mod completions;
+mod demo;
+mod doctor;
+mod environment;
+mod leaderboard;
+mod local;
+mod login;
+mod logs;
+mod output;
+mod progress;
+mod quota;
+mod report;
+mod score;
+mod scorer;
+mod serve;
+mod status;
+mod submit;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use environment::Environment;
+pub use output::Output;
+
+use crate::client::Client;
+use crate::client::logins::Logins;
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use gradus_core::app::Stock;
+use gradus_core::ports::blobs::Blobs;
+use gradus_core::ports::scorer::Scorer;
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// The hidden subcommand under which the engine compiles components in a child process.
+pub const COMPILE: &str = "__compile";
+
+/// How a server is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeOptions {
+    /// Folder of its store and blobs.
+    pub data: PathBuf,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its configuration file.
+    pub config: Option<PathBuf>,
+}
+
+/// A server that runs in this process.
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The file with a token for everything, readable by its owner only.
+    pub operator_token_file: PathBuf,
+    /// Stops it in order, and returns when it has.
+    pub stop: Box<dyn FnOnce() -> anyhow::Result<()>>,
+}
+
+/// What commands need of the rest of the program. The composition root gives it, as only that points at adapters.
+pub trait Host {
+    /// Runs a server until it is told to stop by a signal.
+    ///
+    /// # Errors
+    /// It could not start, or failed.
+    fn serve(&self, options: ServeOptions) -> anyhow::Result<()>;
+    /// Starts a server beside the caller, and returns when it answers.
+    ///
+    /// # Errors
+    /// It could not start.
+    fn start(&self, options: ServeOptions) -> anyhow::Result<Running>;
+    /// An engine for this process, with its compiled scorers in `cache`.
+    ///
+    /// # Errors
+    /// It could not start.
+    fn scorer(&self, cache: Option<&Path>) -> anyhow::Result<Arc<dyn Scorer>>;
+    /// The stock scorers.
+    fn stock(&self) -> Stock;
+    /// Blobs in `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be used.
+    fn blobs(&self, folder: &Path) -> anyhow::Result<Arc<dyn Blobs>>;
+    /// Compiles the component on standard input: what the engine runs in a child process.
+    fn compile(&self) -> ExitCode;
+}
+
+/// Gradus grades submissions to challenges.
+#[derive(Debug, Parser)]
+#[command(name = "gradus", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  gradus demo                                      see it work, in a minute
+  gradus challenge new my-challenge                start a challenge of your own
+  gradus challenge check my-challenge              try its scorer and its solutions
+  gradus score my-challenge predictions.csv        score a file, without a server
+  gradus serve --data gradus-data                  run a server
+  gradus submit my-challenge predictions.csv --wait
+
+`gradus help COMMAND` shows more, with examples.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Serve(serve::Serve),
+    Doctor(doctor::Doctor),
+    #[command(subcommand)]
+    Challenge(challenge::Challenge),
+    #[command(subcommand)]
+    Scorer(scorer::Scorer),
+    Score(score::Score),
+    Submit(submit::Submit),
+    Status(status::Status),
+    Logs(logs::Logs),
+    Leaderboard(leaderboard::Leaderboard),
+    Quota(quota::Quota),
+    Cancel(cancel::Cancel),
+    Login(login::Login),
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    Completions(completions::Completions),
+}
+
+/// Which server, and as who.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+struct Remote {
+    /// Address of the server [default: that of the last login, or http://127.0.0.1:8400].
+    #[arg(long, value_name = "URL", env = "GRADUS_SERVER")]
+    server: Option<String>,
+    /// File with the token; otherwise GRADUS_TOKEN, or what `gradus login` stored.
+    #[arg(long, value_name = "FILE", env = "GRADUS_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// How it is printed.
+#[derive(Debug, Clone, Copy, Args)]
+struct Json {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    host: &'a dyn Host,
+    out: Output,
+    environment: Environment,
+}
+
+/// How a command that did not fail went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// Well.
+    Well,
+    /// It said what is wrong.
+    Failed,
+}
+
+impl Done {
+    fn well(well: bool) -> Self {
+        if well { Self::Well } else { Self::Failed }
+    }
+}
+
+/// The command was used wrongly.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+fn usage(what: impl Into<String>) -> anyhow::Error {
+    Usage(what.into()).into()
+}
+
+impl Context<'_> {
+    fn logins(&self) -> anyhow::Result<Logins> {
+        Ok(self.environment.logins().map_or(Ok(Logins::default()), |path| Logins::load(&path))?)
+    }
+
+    /// The address that is meant.
+    fn server(&self, remote: &Remote, logins: &Logins) -> String {
+        let stored = || logins.server.clone();
+        remote.server.clone().or_else(stored).unwrap_or_else(|| crate::client::DEFAULT_SERVER.to_owned())
+    }
+
+    fn client(&self, remote: &Remote) -> anyhow::Result<Client> {
+        let logins = self.logins()?;
+        let server = self.server(remote, &logins);
+        let token = match &remote.token_file {
+            Some(path) => Some(read_token(path)?),
+            None => self.environment.token.clone(),
+        };
+        // Through the client, so that both were brought into the same form.
+        let plain = Client::new(&server, None).map_err(|error| usage(error.to_string()))?;
+        let token = token.or_else(|| logins.token(&plain.server()).map(ToOwned::to_owned));
+        Ok(Client::new(&server, token)?)
+    }
+}
+
+fn read_token(path: &Path) -> anyhow::Result<String> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("could not read the token from {}", path.display()))?;
+    let token = text.trim();
+    let one = !token.is_empty() && !token.contains(char::is_whitespace) && token.is_ascii();
+    one.then(|| token.to_owned()).ok_or_else(|| anyhow::anyhow!("{} does not hold one token", path.display()))
+}
+
+/// Runs the command that `arguments` name, the program's own name first.
+pub fn run(host: &dyn Host, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    // Nobody types it: the engine starts this program under it, and its exit codes are the engine's own.
+    if arguments.get(1).is_some_and(|name| name == COMPILE) {
+        return host.compile();
+    }
+    ExitCode::from(run_with(host, arguments, Output::process(), Environment::process()))
+}
+
+fn run_with(
+    host: &dyn Host,
+    arguments: impl IntoIterator<Item = OsString>,
+    out: Output,
+    environment: Environment,
+) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let text = error.render();
+            let text = if out.colours { text.ansi().to_string() } else { text.to_string() };
+            // Help and version are no errors, and go where they can be piped.
+            let shown = if error.use_stderr() { out.note(text.trim_end()) } else { out.line(text.trim_end()) };
+            drop(shown);
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let errors = out.clone();
+    let done = dispatch(cli.command, &mut Context { host, out, environment });
+    match done {
+        Ok(Done::Well) => 0,
+        Ok(Done::Failed) => 1,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => 0,
+        Err(error) => {
+            drop(errors.error(&error));
+            if error.is::<Usage>() { 2 } else { 1 }
+        }
+    }
+}
+
+fn dispatch(command: Command, context: &mut Context) -> anyhow::Result<Done> {
+    match command {
+        Command::Demo(command) => command.run(context),
+        Command::Serve(command) => command.run(context),
+        Command::Doctor(command) => command.run(context),
+        Command::Challenge(command) => command.run(context),
+        Command::Scorer(command) => command.run(context),
+        Command::Score(command) => command.run(context),
+        Command::Submit(command) => command.run(context),
+        Command::Status(command) => command.run(context),
+        Command::Logs(command) => command.run(context),
+        Command::Leaderboard(command) => command.run(context),
+        Command::Quota(command) => command.run(context),
+        Command::Cancel(command) => command.run(context),
+        Command::Login(command) => command.run(context),
+        Command::Admin(command) => command.run(context),
+        Command::Completions(command) => command.run(context),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -27,7 +27,7 @@ mod tar;
 mod tests;
 mod zip;
 
-pub use local::{LocalFile, folder, single};
+pub use local::{Listed, LocalFile, folder, single};
 pub use pack::pack;
 pub use refused::{Entry, Refused};
 

@@ -155,11 +155,14 @@ impl ReadAt for LocalFile {
     }
 }
 
+/// A file of a folder: its path, its length in bytes, and the bytes.
+pub type Listed = (TreePath, u64, Arc<dyn ReadAt>);
+
 /// The files of a folder, sorted by path, with the outer folder stripped as of an archive.
 ///
 /// # Errors
 /// [`Refused`], in the words for archives, and [`Refused::Local`].
-pub fn folder(dir: &Dir, limits: &ArchiveLimits) -> Result<Vec<(TreePath, u64, Arc<dyn ReadAt>)>, Refused> {
+pub fn folder(dir: &Dir, limits: &ArchiveLimits) -> Result<Vec<Listed>, Refused> {
     let found = walk(dir, limits)?;
     let strip = outer(found.iter().map(|file| &file.path));
     let handle = Arc::new(dir.try_clone().map_err(local("."))?);
@@ -181,7 +184,7 @@ pub fn folder(dir: &Dir, limits: &ArchiveLimits) -> Result<Vec<(TreePath, u64, A
 ///
 /// # Errors
 /// [`Refused`], in the words for archives, and [`Refused::Local`].
-pub fn single(dir: &Dir, name: &str) -> Result<(TreePath, u64, Arc<dyn ReadAt>), Refused> {
+pub fn single(dir: &Dir, name: &str) -> Result<Listed, Refused> {
     let path: TreePath = name.parse().map_err(|why| Refused::path(name.as_bytes(), why))?;
     let (file, len) = open(dir, name)?;
     let dir = Arc::new(dir.try_clone().map_err(local(name))?);

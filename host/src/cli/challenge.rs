@@ -1,0 +1,43 @@
+//! `gradus challenge`: the folder of a challenge, from its first file to a server.
+
+mod check;
+mod new;
+pub mod publish;
+mod read;
+
+use super::output::{Output, clean};
+use super::{Context, Done};
+use clap::Subcommand;
+use gradus_core::domain::manifest::Located;
+use std::path::Path;
+
+/// Write, try, publish and read challenges.
+#[derive(Debug, Subcommand)]
+pub enum Challenge {
+    New(new::New),
+    Check(check::Check),
+    Publish(publish::Publish),
+    List(read::List),
+    Show(read::Show),
+}
+
+impl Challenge {
+    pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        match self {
+            Self::New(command) => command.run(context),
+            Self::Check(command) => command.run(context),
+            Self::Publish(command) => command.run(context),
+            Self::List(command) => command.run(context),
+            Self::Show(command) => command.run(context),
+        }
+    }
+}
+
+/// Prints what is wrong with a folder as `file:line: key: what`, with paths that an editor can jump to.
+pub fn print_problems(out: &Output, dir: &Path, problems: &[Located]) -> std::io::Result<()> {
+    for problem in problems {
+        out.line(clean(&dir.join(problem.to_string()).display().to_string()))?;
+    }
+    let plural = if problems.len() == 1 { "problem" } else { "problems" };
+    out.note(format!("{} {plural}", problems.len()))
+}

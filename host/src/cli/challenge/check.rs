@@ -1,0 +1,128 @@
+//! `gradus challenge check`: the folder, its scorers, and its solutions against what they must get.
+
+use super::super::table::number;
+use super::super::{Context, Done, Json, local};
+use super::print_problems;
+use clap::Args;
+use gradus_core::app::publish::Inspected;
+use gradus_core::app::solutions::{Tried, try_all};
+use gradus_core::domain::challenge::{Challenge, Solution};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Check a challenge's folder, run its solutions, and compare what they get with what they must get.
+///
+/// A scorer that is a crate is built first, in its own `target` folder.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  gradus challenge check my-challenge\n\nExit codes: 0 all holds, 1 something does not."
+)]
+pub struct Check {
+    /// The folder with challenge.toml.
+    dir: PathBuf,
+    #[command(flatten)]
+    json: Json,
+}
+
+impl Check {
+    pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        let local = local::load(context, &self.dir)?;
+        let checked = check(context, &local, &self.dir, self.json.json)?;
+        if self.json.json {
+            context.out.json(&checked.document)?;
+        } else if let Some(challenge) = &checked.challenge {
+            let out = &context.out;
+            let (all, count) = (challenge.solutions.len(), checked.failed);
+            if checked.ok {
+                let dir = self.dir.display();
+                out.note(format!(
+                    "{}: all holds; `gradus challenge publish {dir}` takes it to a server",
+                    challenge.id
+                ))?;
+            } else {
+                out.note(format!("{}: {count} of {all} solutions do not get what they must", challenge.id))?;
+            }
+        }
+        Ok(Done::well(checked.ok))
+    }
+}
+
+/// What a check found.
+pub struct Checked {
+    /// The challenge, if it reads.
+    pub challenge: Option<Challenge>,
+    /// Whether all holds.
+    pub ok: bool,
+    /// Solutions that do not get what they must.
+    failed: usize,
+    document: Value,
+}
+
+/// Checks a folder. Prints problems and a line for each solution, unless `quiet`.
+pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -> anyhow::Result<Checked> {
+    let out = &context.out;
+    let Inspected { challenge, graders } = match local::look(context, local)? {
+        Ok(inspected) => inspected,
+        Err(problems) => {
+            if !quiet {
+                print_problems(out, dir, &problems)?;
+            }
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            let document = json!({ "ok": false, "challenge": null, "problems": problems, "solutions": [] });
+            return Ok(Checked { challenge: None, ok: false, failed: 0, document });
+        }
+    };
+    if challenge.solutions.is_empty() && !quiet {
+        out.note(
+            "there are no [[solutions]]: nothing shows that the scorer does what it should; add a good and a bad one",
+        )?;
+    }
+    let width = challenge.solutions.iter().map(|solution| solution.path.chars().count()).max().unwrap_or(0);
+    let mut printed = Ok(());
+    let tried = try_all(&*local.scorer, &challenge, &graders, &local.folder, |tried| {
+        if !quiet && printed.is_ok() {
+            let solution = challenge.solutions.iter().find(|solution| solution.path == tried.path);
+            let grader = solution.and_then(|solution: &Solution| graders.get(&solution.task));
+            let places =
+                |metric: &str| grader.and_then(|grader| grader.description.metric(metric)).map_or(4, |m| m.precision);
+            let (mark, got) = if tried.differences.is_empty() {
+                (out.good("✓"), got(tried, places))
+            } else {
+                (out.bad("✗"), tried.differences.join("; "))
+            };
+            printed = out.line(format!("{mark} {:<width$}  {}", tried.path, super::clean(&got)));
+        }
+    })?;
+    printed?;
+    let failed = tried.iter().filter(|tried| !tried.differences.is_empty()).count();
+    let solutions: Vec<_> = tried.iter().map(document).collect();
+    let document = json!({ "ok": failed == 0, "challenge": challenge.id, "problems": [], "solutions": solutions });
+    Ok(Checked { challenge: Some(challenge), ok: failed == 0, failed, document })
+}
+
+/// What a solution got, in a few words.
+fn got(tried: &Tried, places: impl Fn(&str) -> u8) -> String {
+    if !tried.scores.is_empty() {
+        let score = |(name, value): (&String, &f64)| {
+            let metric = name.split_once('@').map_or(name.as_str(), |(metric, _)| metric);
+            format!("{name} {}", number(Some(*value), places(metric)))
+        };
+        return tried.scores.iter().map(score).collect::<Vec<_>>().join("  ");
+    }
+    match tried.problems.first.first() {
+        Some(first) => {
+            let more = tried.problems.total.saturating_sub(1);
+            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+            format!("{}: {}{more}", tried.outcome, super::super::report::line(first))
+        }
+        None => tried.outcome.clone(),
+    }
+}
+
+fn document(tried: &Tried) -> Value {
+    let Tried { path, outcome, scores, problems, differences } = tried;
+    json!({
+        "path": path, "ok": differences.is_empty(), "outcome": outcome, "scores": scores, "problems": problems,
+        "differences": differences,
+    })
+}

@@ -1,0 +1,57 @@
+//! `gradus doctor`: whether this computer is fit to run a server, a line for each thing looked at.
+
+mod checks;
+
+use super::{Context, Done, Json, Remote};
+use checks::{Finding, Level};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Look over this computer: folders, engine, clock, server; and say what to do.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gradus doctor
+  gradus doctor --data /var/lib/gradus --server https://gradus.example.org
+
+Exit codes: 0 nothing that is needed fails, 1 something does.")]
+pub struct Doctor {
+    /// The data folder of the server.
+    #[arg(long, value_name = "DIR", default_value = "gradus-data", env = "GRADUS_DATA")]
+    data: PathBuf,
+    #[command(flatten)]
+    json: Json,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Doctor {
+    pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        let mut findings = vec![checks::data(&self.data), checks::space(&self.data)];
+        findings.push(checks::cache(context.environment.compiled().as_deref()));
+        findings.push(checks::engine(context));
+        findings.push(checks::builds());
+        let server = checks::server(context, &self.remote);
+        findings.push(checks::clock());
+        findings.push(server);
+        let failed = findings.iter().any(|finding| finding.level == Level::Fail);
+        if self.json.json {
+            let item =
+                |Finding { name, level, what }: &Finding| json!({ "check": name, "level": level.word(), "what": what });
+            context.out.json(&findings.iter().map(item).collect::<Vec<_>>())?;
+        } else {
+            let out = &context.out;
+            for Finding { name, level, what } in &findings {
+                let word = format!("{:<4}", level.word());
+                let word = match level {
+                    Level::Ok => out.good(word),
+                    Level::Warn => out.fair(word),
+                    Level::Fail => out.bad(word),
+                };
+                out.line(format!("{word}  {name:<8}  {}", super::output::clean(what)))?;
+            }
+        }
+        Ok(Done::well(!failed))
+    }
+}

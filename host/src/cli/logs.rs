@@ -1,0 +1,110 @@
+//! `gradus logs`: what happened to a submission, and what its scorer said.
+
+use super::output::{clean, clean_lines};
+use super::report::Report;
+use super::{Context, Done, Json, Remote};
+use crate::client::{Client, Seen};
+use clap::Args;
+use gradus_core::domain::event::EventKind;
+
+/// Show what happened to a submission, and what its scorer said to you.
+///
+/// Organizers also get the scorer's own output.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gradus logs 01JDQ4W8K3M5T7V9X1Z2B4C6D8
+  gradus logs -f 01JDQ4W8K3M5T7V9X1Z2B4C6D8         follow it to its end")]
+pub struct Logs {
+    /// The submission.
+    id: String,
+    /// Follow it until it ends.
+    #[arg(short, long)]
+    follow: bool,
+    #[command(flatten)]
+    json: Json,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Logs {
+    pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        let client = context.client(&self.remote)?;
+        let info = client.submission(&self.id)?;
+        let ended = |state: &str| matches!(state, "scored" | "failed" | "cancelled");
+        if !self.follow && !ended(&info.state) {
+            if self.json.json {
+                context.out.json(&info)?;
+            } else {
+                context.out.line(format!("{} is {}", info.id, clean(&info.state)))?;
+                context.out.note("it has not ended; `-f` follows it")?;
+            }
+            return Ok(Done::Well);
+        }
+        for seen in client.events(&self.id) {
+            let seen = seen?;
+            if self.json.json {
+                context.out.line(&seen.raw)?;
+            } else {
+                context.out.line(line(&seen))?;
+            }
+        }
+        if !self.json.json {
+            show_notes(context, &client, &self.id)?;
+            show_log(context, &client, &self.id)?;
+        }
+        Ok(Done::Well)
+    }
+}
+
+/// An event as a line.
+fn line(seen: &Seen) -> String {
+    let Some(kind) = &seen.kind else { return clean(&seen.raw.to_string()) };
+    let what = match kind {
+        EventKind::State { state, reason: None } => state.word().to_owned(),
+        EventKind::State { state, reason: Some(reason) } => format!("{} ({reason})", state.word()),
+        EventKind::Progress { done, total } => format!("scorer: {done} of {total}"),
+        EventKind::Report { outcome } => format!("report: {outcome}"),
+    };
+    let at = seen.raw.get("at").and_then(serde_json::Value::as_str).unwrap_or("…");
+    clean(&format!("{at}  {what}"))
+}
+
+/// What the scorer said to the bearer.
+fn show_notes(context: &Context, client: &Client, id: &str) -> anyhow::Result<()> {
+    let bytes = match client.report(id) {
+        Ok(bytes) => bytes,
+        // One that was cancelled before it ran has none.
+        Err(error) if error.status() == Some(404) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let report = Report::read(&bytes)?;
+    for text in report.message.iter().chain(&report.detail).chain(report.notes.iter().map(|note| &note.text)) {
+        context.out.line(clean_lines(text))?;
+    }
+    Ok(super::report::print_problems(&context.out, &report.problems)?)
+}
+
+/// The scorer's output, for those who may see it.
+fn show_log(context: &Context, client: &Client, id: &str) -> anyhow::Result<()> {
+    let mut log = Vec::new();
+    match client.log(id, "scorer", &mut log) {
+        Ok(_) if log.is_empty() => Ok(()),
+        Ok(_) => {
+            context.out.note("the scorer's output:")?;
+            print_log(context, &log)
+        }
+        Err(error) if matches!(error.status(), Some(403 | 404)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A guest's output: as it is where a program reads it, harmless where a terminal does.
+pub fn print_log(context: &Context, log: &[u8]) -> anyhow::Result<()> {
+    if context.out.shown {
+        context.out.line(clean_lines(String::from_utf8_lossy(log).trim_end()))?;
+    } else {
+        context.out.bytes(log)?;
+    }
+    Ok(())
+}

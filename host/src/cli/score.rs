@@ -1,0 +1,115 @@
+//! `gradus score`: scores a file on this computer, with the same report as a server's, byte for byte.
+
+use super::progress::Progress;
+use super::report::Report;
+use super::{Context, Done, Json, local, usage};
+use crate::workspace::{self, limits::ArchiveLimits};
+use anyhow::Context as _;
+use clap::Args;
+use gradus_core::app::check::Pending;
+use gradus_core::app::folder::Folder;
+use gradus_core::app::grade::Grader;
+use gradus_core::app::publish::Inspected;
+use gradus_core::domain::report::Outcome;
+use gradus_core::ports::scorer::Listener;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Score predictions on this computer, without a server.
+///
+/// Prints the report, byte for byte the one that a server stores for the same files; on a terminal a short table. The
+/// format check that a server makes first is not made on its own: the scorer finds the same problems.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gradus score my-challenge predictions.csv
+  gradus score my-challenge predictions.zip --task main --json > report.json
+
+Exit codes: 0 scored, 1 not scored, 2 wrong use.")]
+pub struct Score {
+    /// Folder of the challenge, with its reference data.
+    dir: PathBuf,
+    /// The predictions: a file, an archive, or a folder.
+    file: PathBuf,
+    /// The task [default: the only one].
+    #[arg(long)]
+    task: Option<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+impl Score {
+    pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        if !self.file.exists() {
+            return Err(usage(format!("there is no file {}", self.file.display())));
+        }
+        let local = local::load(context, &self.dir)?;
+        let inspected = match local::look(context, &local)? {
+            Ok(inspected) => inspected,
+            Err(problems) => {
+                super::challenge::print_problems(&context.out, &self.dir, &problems)?;
+                return Ok(Done::Failed);
+            }
+        };
+        let grader = self.grader(&inspected)?;
+        // Archives are taken apart as a server does it; what that needs is gone afterwards.
+        let room = tempfile::tempdir().context("could not make a temporary folder")?;
+        let predictions = predictions(context, &self.file, room.path())?;
+        let mut heard = Heard(Progress::steps(&context.out, "scoring"));
+        let graded = grader.grade(&*local.scorer, &predictions, &Arc::default(), &mut heard)?;
+        drop(heard);
+        let graded = graded.context("it was stopped")?;
+        let bytes = graded.report.to_bytes();
+        if self.json.json || !context.out.shown {
+            context.out.bytes(&bytes)?;
+        } else {
+            let places = grader.description.metrics.iter().map(|metric| (metric.name.clone(), metric.precision));
+            Report::read(&bytes)?.print(&context.out, &places.collect())?;
+        }
+        let scored = graded.report.outcome == Outcome::Scored;
+        if !scored && !graded.log.is_empty() {
+            context.out.note("the scorer's output:")?;
+            context.out.note(super::output::clean_lines(String::from_utf8_lossy(&graded.log).trim_end()))?;
+        }
+        Ok(Done::well(scored))
+    }
+
+    fn grader<'a>(&self, inspected: &'a Inspected) -> anyhow::Result<&'a Grader> {
+        let known = || inspected.graders.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let mut all = inspected.graders.iter();
+        let found = match &self.task {
+            Some(task) => all.find(|(id, _)| id.as_str() == task),
+            None if inspected.graders.len() == 1 => all.next(),
+            None => return Err(usage(format!("the challenge has several tasks; name one with `--task`: {}", known()))),
+        };
+        found.map(|(_, grader)| grader).ok_or_else(|| usage(format!("there is no such task; there are: {}", known())))
+    }
+}
+
+struct Heard(Progress);
+
+impl Listener for Heard {
+    fn progress(&mut self, done: u64, total: u64) {
+        self.0.set(done, total);
+    }
+}
+
+/// The files of a submission, as a server takes them out of what it is sent.
+fn predictions(context: &Context, path: &Path, room: &Path) -> anyhow::Result<Folder> {
+    let limits = ArchiveLimits::submission();
+    if path.is_dir() {
+        return local::digested(workspace::folder(&local::open(path)?, &limits)?);
+    }
+    let failed = || format!("could not read {}", path.display());
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| usage(format!("the name of {} is not text", path.display())))?;
+    let blobs = context.host.blobs(room)?;
+    let mut upload = blobs.create()?;
+    let mut file = std::fs::File::open(path).with_context(failed)?;
+    std::io::copy(&mut file, &mut upload).with_context(failed)?;
+    upload.flush()?;
+    let files = Pending::new(workspace::unpack(name, upload, &*blobs, &limits)?);
+    let files = files.map_err(|twice| usage(format!("`{twice}` is there twice in {}", path.display())))?;
+    Ok(files.folder().clone())
+}
