@@ -1,8 +1,8 @@
 //! Blobs in a folder: a file for each, called by its digest. Nothing outside the folder can be reached through it.
 //!
-//! A blob is written to `tmp/`, synced, and renamed to `<2 hex digits>/<62 hex digits>`; both folders are synced before its
-//! digest is given out, so that what has its name is whole even after a power cut. Nothing is ever deleted here but what
-//! was not kept.
+//! A blob is written to `tmp/`, synced, and renamed to `<2 hex digits>/<62 hex digits>`; then that folder is synced, and
+//! only then its digest is given out. So what has a blob's name is whole even after a power cut. Nothing is ever deleted
+//! here but what was not kept.
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
@@ -35,8 +35,8 @@ struct Pending {
     len: u64,
     hasher: Hasher,
     folders: Arc<Folders>,
-    /// In `tmp`; `None` once it has left.
-    name: Option<String>,
+    /// In `tmp`.
+    name: String,
 }
 
 struct Kept {
@@ -75,7 +75,7 @@ impl FsBlobs {
         options.read(true).write(true).create_new(true).mode(0o600);
         let file = self.folders.tmp.open_with(&name, &options)?.into_std();
         let folders = Arc::clone(&self.folders);
-        Ok(Pending { file, len: 0, hasher: Hasher::default(), folders, name: Some(name) })
+        Ok(Pending { file, len: 0, hasher: Hasher::default(), folders, name })
     }
 }
 
@@ -101,23 +101,16 @@ fn sync_dir(dir: &Dir) -> io::Result<()> {
 }
 
 impl Pending {
-    fn settle(&mut self, digest: Digest) -> io::Result<()> {
-        let Some(name) = self.name.clone() else { return Ok(()) };
-        let (shard, file) = place(digest);
-        self.file.sync_data()?;
+    fn settle(&self, digest: Digest) -> io::Result<()> {
+        let (shard, name) = place(digest);
         let Folders { root, tmp, synced } = &*self.folders;
         make_dir(root, &shard)?;
         let folder = root.open_dir(&shard)?;
-        match folder.symlink_metadata(&file) {
-            // The same bytes are there already. Who put them there may not have synced the folder yet, so we do; and our
-            // own copy goes when it is dropped.
-            Ok(there) if there.is_file() && there.len() == self.len => {}
-            // What is there is no whole blob, or nothing is: ours takes its place.
-            Ok(_) | Err(_) => {
-                tmp.rename(&name, &folder, &file)?;
-                self.name = None;
-            }
+        if !self.is_there(digest, &folder, &name) {
+            self.file.sync_data()?;
+            tmp.rename(&self.name, &folder, &name)?;
         }
+        // Also where it was there: who put it there may not have come to this yet.
         sync_dir(&folder)?;
         let synced = &synced[usize::from(digest.as_bytes()[0])];
         if !synced.load(SeqCst) {
@@ -125,6 +118,31 @@ impl Pending {
             synced.store(true, SeqCst);
         }
         Ok(())
+    }
+
+    /// Whether our bytes are kept already. A file of our name that holds others was spoilt by the disk: ours takes its
+    /// place.
+    fn is_there(&self, digest: Digest, folder: &Dir, name: &str) -> bool {
+        let same = folder.open(name).and_then(|there| {
+            let there = there.into_std();
+            Ok(there.metadata()?.len() == self.len && digest_of(&there)? == digest)
+        });
+        same.unwrap_or(false)
+    }
+}
+
+fn digest_of(file: &File) -> io::Result<Digest> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 64 << 10];
+    let mut at = 0;
+    loop {
+        match read_full(file, at, &mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            count => {
+                hasher.update(&buffer[..count]);
+                at += count as u64;
+            }
+        }
     }
 }
 
@@ -156,7 +174,7 @@ impl PendingBlob for Pending {
         self.hasher.clone().finish()
     }
 
-    fn keep(mut self: Box<Self>) -> Result<Digest, BlobError> {
+    fn keep(self: Box<Self>) -> Result<Digest, BlobError> {
         let digest = self.digest();
         self.settle(digest).map_err(BlobError::Write)?;
         Ok(digest)
@@ -165,10 +183,8 @@ impl PendingBlob for Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if let Some(name) = self.name.take() {
-            // What stays is cleared at the next opening.
-            let _ = self.folders.tmp.remove_file(name);
-        }
+        // Kept or not, the name in `tmp` goes. What stays is cleared at the next opening.
+        let _ = self.folders.tmp.remove_file(&self.name);
     }
 }
 
@@ -245,7 +261,7 @@ mod tests {
             Box::new(blobs)
         });
         for folder in folders.borrow().iter() {
-            assert_eq!(names(&folder.path().join(TMP)), [PathBuf::new(); 0], "nothing is left on its way");
+            assert!(names(&folder.path().join(TMP)).is_empty(), "nothing is left on its way");
         }
     }
 
@@ -257,7 +273,10 @@ mod tests {
         let file = dir.join("ba").join("7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(std::fs::read(&file).unwrap(), b"abc");
-        assert_eq!((mode(&file), mode(&dir.join("ba")), mode(&dir.join(TMP)), mode(&dir)), (0o600, 0o700, 0o700, 0o700));
+        assert_eq!(
+            (mode(&file), mode(&dir.join("ba")), mode(&dir.join(TMP)), mode(&dir)),
+            (0o600, 0o700, 0o700, 0o700)
+        );
         let blobs = FsBlobs::open(&dir).unwrap();
         assert_eq!(read_all(&*Blobs::open(&blobs, digest).unwrap()).unwrap(), b"abc");
     }
@@ -277,14 +296,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_short_is_replaced_by_the_whole_blob() {
+    fn a_file_that_is_not_the_blob_is_replaced_by_it() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = FsBlobs::open(folder.path()).unwrap();
         let digest = keep(&blobs, b"whole");
         let (shard, name) = place(digest);
-        std::fs::write(folder.path().join(shard).join(name), b"wh").unwrap();
-        assert_eq!(keep(&blobs, b"whole"), digest);
-        assert_eq!(read_all(&*Blobs::open(&blobs, digest).unwrap()).unwrap(), b"whole");
+        let file = folder.path().join(shard).join(name);
+        for spoilt in [&b"wh"[..], b"\0\0\0\0\0"] {
+            std::fs::write(&file, spoilt).unwrap();
+            assert_eq!(keep(&blobs, b"whole"), digest);
+            assert_eq!(read_all(&*Blobs::open(&blobs, digest).unwrap()).unwrap(), b"whole");
+        }
+        assert!(names(&folder.path().join(TMP)).is_empty());
     }
 
     #[test]

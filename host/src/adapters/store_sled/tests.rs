@@ -93,9 +93,6 @@ fn everything_is_there_after_opening_again() {
     };
     let before = all(&store);
     assert!(!files(&dir.join("blobs")).is_empty(), "the long report is in a file of its own");
-    for _ in 0..3 {
-        drop(open(&folder.path().join("other")).unwrap());
-    }
     drop(store);
     for _ in 0..3 {
         assert!(all(&open(&dir).unwrap()) == before);
@@ -137,7 +134,10 @@ fn a_newer_format_is_refused_and_left_alone() {
 fn damage_is_told_and_nothing_is_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    drop(open(dir).unwrap());
+    // A snapshot is written when there is something to recover.
+    for n in 0..2 {
+        open(dir).unwrap().put_token(&rows::token(n)).unwrap();
+    }
     let snapshot = files(dir).into_iter().find(|path| path.display().to_string().contains("snap.")).unwrap();
     let mut bytes = std::fs::read(&snapshot).unwrap();
     bytes[0] ^= 0xff;
@@ -211,15 +211,20 @@ fn nothing_is_answered_before_it_is_durable_and_many_are_made_so_at_once() {
     let answered = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let shut = teller.gate.lock().unwrap();
-        for n in 1..=40 {
+        let put = |n| {
             let (store, answered) = (&store, &answered);
             scope.spawn(move || {
                 store.put_token(&rows::token(n)).unwrap();
                 answered.fetch_add(1, SeqCst);
             });
+        };
+        put(1);
+        // It is committed, so it can be read, and waits for the disk; the others wait behind it.
+        while store.tokens(None, 1).unwrap().is_empty() {
+            std::thread::yield_now();
         }
-        // The first batch is committed, so it can be read, and waits for the disk; the others wait behind it.
-        while store.tokens(None, 1).unwrap().is_empty() || store.stats().queued < 30 {
+        (2..=40).for_each(put);
+        while store.stats().queued < 39 {
             std::thread::yield_now();
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -230,7 +235,7 @@ fn nothing_is_answered_before_it_is_durable_and_many_are_made_so_at_once() {
     let stats = store.stats();
     assert_eq!((stats.commits, stats.queued), (40, 0));
     assert_eq!(stats.batches, teller.syncs.load(SeqCst) as u64);
-    assert!(stats.batches <= 12, "{stats:?}");
+    assert!(stats.batches <= 4, "{stats:?}");
     // What changes nothing costs no sync.
     assert!(!store.revoke_token(rows::token(99).id, rows::at(1)).unwrap());
     assert_eq!(store.stats().batches, stats.batches);
