@@ -50,10 +50,10 @@ pub const COMPILE: &str = "__compile";
 /// How a server is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServeOptions {
-    /// Folder of its store and blobs.
-    pub data: PathBuf,
-    /// Where it listens.
-    pub listen: SocketAddr,
+    /// Folder of its store and blobs; as configured unless said.
+    pub data: Option<PathBuf>,
+    /// Where it listens; as configured unless said.
+    pub listen: Option<SocketAddr>,
     /// Its configuration file.
     pub config: Option<PathBuf>,
 }

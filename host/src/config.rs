@@ -7,11 +7,11 @@ use anyhow::{Context as _, bail};
 use gradus_core::domain::manifest::nearest;
 use gradus_core::domain::units::{Bytes, Millis};
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Where the server listens unless told otherwise: this machine alone.
-pub const LISTEN: &str = "127.0.0.1:8400";
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8400);
 /// The data folder unless told otherwise.
 pub const DATA: &str = "gradus-data";
 
@@ -114,7 +114,8 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads the file, then what the environment says: `GRADUS_LISTEN`, `GRADUS_DATA`, `GRADUS_LOG`.
+    /// Reads the file, then what the environment says of the log: `GRADUS_LOG`. Where the server is, the command line
+    /// knows, which reads its own variables.
     ///
     /// # Errors
     /// The file cannot be read, or something in it is wrong: with its line.
@@ -127,16 +128,7 @@ impl Config {
             }
             None => Self::default(),
         };
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        if let Some(listen) = variable("GRADUS_LISTEN") {
-            let listen =
-                listen.parse().with_context(|| format!("GRADUS_LISTEN: `{listen}` is no address like {LISTEN}"))?;
-            config.server.listen = Some(listen);
-        }
-        if let Some(data) = variable("GRADUS_DATA") {
-            config.server.data = Some(data.into());
-        }
-        if let Some(level) = variable("GRADUS_LOG") {
+        if let Some(level) = std::env::var("GRADUS_LOG").ok().filter(|level| !level.is_empty()) {
             config.log.level = Some(level);
         }
         Ok(config)
@@ -162,6 +154,12 @@ impl Config {
             bail!("{name}: limits: sizes and times are more than 0");
         }
         Ok(config)
+    }
+
+    /// The data folder and the address: as told, or as configured, or as usual.
+    pub fn place(&self, data: Option<PathBuf>, listen: Option<SocketAddr>) -> (PathBuf, SocketAddr) {
+        let data = data.or_else(|| self.server.data.clone()).unwrap_or_else(|| DATA.into());
+        (data, listen.or(self.server.listen).unwrap_or(LISTEN))
     }
 
     /// Submissions graded at once.

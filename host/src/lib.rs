@@ -12,5 +12,8 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod http;
+pub mod live;
+pub mod serve;
+pub mod wiring;
 pub mod worker;
 pub mod workspace;

@@ -1,2 +1,91 @@
-//! x
-fn main() {}
+//! The composition root: configuration → adapters → use cases → command line or server. Everything else is told what it
+//! needs.
+
+use gradus::adapters::blobs_fs::FsBlobs;
+use gradus::adapters::scorer_wasm::compile_child;
+use gradus::cli::{self, Host, Running, ServeOptions};
+use gradus::config::{Config, LogFormat};
+use gradus::wiring;
+use gradus_core::app::Stock;
+use gradus_core::ports::blobs::Blobs;
+use gradus_core::ports::scorer::Scorer;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tracing_subscriber::EnvFilter;
+
+/// Runs at once in a command's own engine: one, and one that ends while the next begins.
+const SLOTS: usize = 4;
+
+fn main() -> ExitCode {
+    cli::run(&Wired, std::env::args_os())
+}
+
+/// The adapters that this program is made of.
+struct Wired;
+
+impl Host for Wired {
+    fn serve(&self, options: ServeOptions) -> anyhow::Result<()> {
+        let config = Config::load(options.config.as_deref())?;
+        log(&config)?;
+        let (data, listen) = config.place(options.data, options.listen);
+        let runtime = Runtime::new()?;
+        let served = runtime.block_on(async {
+            let running = wiring::serve(&config, &data, listen).await?;
+            let mut out = std::io::stdout();
+            // Whoever started it may have closed its output; the server runs all the same.
+            let token = running.token_file.display();
+            drop(writeln!(out, "gradus is ready at http://{} (operator's token: {token})", running.addr));
+            drop(out.flush());
+            running.until_signalled().await
+        });
+        // Blocking work that hangs, such as a body from a dead client, does not hold the end up.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+        served
+    }
+
+    fn start(&self, options: ServeOptions) -> anyhow::Result<Running> {
+        let config = Config::load(options.config.as_deref())?;
+        let (data, listen) = config.place(options.data, options.listen);
+        let runtime = Runtime::new()?;
+        let running = runtime.block_on(wiring::serve(&config, &data, listen))?;
+        let (addr, operator_token_file) = (running.addr, running.token_file.clone());
+        let stop = Box::new(move || {
+            runtime.block_on(running.stop());
+            Ok(())
+        });
+        Ok(Running { addr, operator_token_file, stop })
+    }
+
+    fn scorer(&self, cache: Option<&Path>) -> anyhow::Result<Arc<dyn Scorer>> {
+        cache.map(wiring::private_dir).transpose()?;
+        Ok(Arc::new(wiring::engine(cache.map(Path::to_owned), SLOTS)?))
+    }
+
+    fn stock(&self) -> Stock {
+        wiring::STOCK
+    }
+
+    fn blobs(&self, folder: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
+        Ok(Arc::new(FsBlobs::open(folder)?))
+    }
+
+    fn compile(&self) -> ExitCode {
+        ExitCode::from(u8::try_from(compile_child()).unwrap_or(1))
+    }
+}
+
+/// The log goes to standard error, so that standard output is the ready line alone.
+fn log(config: &Config) -> anyhow::Result<()> {
+    let level = config.log.level.as_deref().unwrap_or("info");
+    let filter = EnvFilter::try_new(level).map_err(|error| anyhow::anyhow!("log level `{level}`: {error}"))?;
+    let colours = std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let set = match config.log.format {
+        LogFormat::Json => subscriber.json().try_init(),
+        LogFormat::Text => subscriber.try_init(),
+    };
+    set.map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
+}

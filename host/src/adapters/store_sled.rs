@@ -1,1 +1,243 @@
-//! adapters/store_sled
+//! The rows on sled: the only place that knows it.
+//!
+//! One thread writes ([`writer`]): each change is one transaction over all trees that it touches, and it is answered when
+//! a flush and an fdatasync are behind it. Reads go to the trees from any thread and wait for no writer, so they may see a
+//! change a moment before it is durable; nobody has been told of it then. What a change depends on is decided by the core
+//! (`ports::store::decide`), not here.
+
+mod changes;
+mod draft;
+mod durable;
+mod opening;
+mod tables;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use writer::Stats;
+
+use durable::{Disk, Durable};
+use gradus_core::domain::board::{BoardKey, Entry, Placement};
+use gradus_core::domain::challenge::{ChallengeRow, Version};
+use gradus_core::domain::digest::Digest;
+use gradus_core::domain::event::Event;
+use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
+use gradus_core::domain::operation::{Operation, OperationState};
+use gradus_core::domain::quota::Ledger;
+use gradus_core::domain::submission::{Body, Submission};
+use gradus_core::domain::token::Token;
+use gradus_core::domain::units::Bytes;
+use gradus_core::ports::store::decide::{JobRow, KeyRow, OperationRow};
+use gradus_core::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Store, Tracked};
+use jiff::Timestamp;
+use std::fs::File;
+use std::path::Path;
+use tables::{Table, Trees, decode, id_at_end, key, missing};
+use writer::Writer;
+
+/// How to run the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Memory for rows that were read.
+    pub cache: Bytes,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache: Bytes(64 << 20) }
+    }
+}
+
+/// The rows, in a folder. Dropping it ends the writer and leaves the folder to others.
+pub struct SledStore {
+    // In this order: the writer ends, then sled, then others may open the folder.
+    writer: Writer,
+    trees: Trees,
+    _lock: File,
+}
+
+impl SledStore {
+    /// Opens the store in `dir`, or begins one there.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`](gradus_core::ports::store::StoreError::Open), with what to do: another gradus has it open, a
+    /// newer one wrote it, or it is damaged. Nothing is deleted then.
+    pub fn open(dir: &Path, options: Options) -> Result<Self> {
+        Self::open_with(dir, options, |disk| Box::new(disk))
+    }
+
+    fn open_with(dir: &Path, options: Options, durable: impl FnOnce(Disk) -> Box<dyn Durable>) -> Result<Self> {
+        let opening::Opened { db, trees, lock } = opening::open(dir, &options)?;
+        let unusable = |source| opening::refused(dir, "check the disk, then start again", Some(source));
+        let disk = Disk::new(db, dir).map_err(|failure| unusable(Box::new(failure)))?;
+        let writer = Writer::start(trees.clone(), durable(disk)).map_err(|source| unusable(Box::new(source)))?;
+        Ok(Self { writer, trees, _lock: lock })
+    }
+
+    /// How the writer fares; for metrics.
+    pub fn stats(&self) -> Stats {
+        self.writer.stats()
+    }
+
+    fn tracked(&self, id: SubmissionId) -> Result<Option<Tracked>> {
+        // In this order: both are stored at once, so where the first is the second is.
+        let submission: Option<Submission> = self.trees.get(Table::Submissions, &key::submission(id))?;
+        let Some(submission) = submission else { return Ok(None) };
+        let row: Option<JobRow> = self.trees.get(Table::Jobs, &key::job(id))?;
+        let row = row.ok_or_else(|| missing(Table::Jobs, format_args!("the job of submission {id}")))?;
+        Ok(Some(row.of(submission)))
+    }
+
+    /// The submission that a line of an index names.
+    fn named(&self, table: Table, line: &[u8]) -> Result<Tracked> {
+        let id = id_at_end(table, line)?;
+        self.tracked(id)?.ok_or_else(|| missing(Table::Submissions, format_args!("submission {id}")))
+    }
+
+    fn rows<T: serde::de::DeserializeOwned>(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<T>> {
+        self.trees.after(table, prefix, after).take(limit).map(|row| decode(table, &row?.1)).collect()
+    }
+}
+
+impl Store for SledStore {
+    fn put_token(&self, token: &Token) -> Result<()> {
+        let token = token.clone();
+        self.writer.write(move |draft| draft.put(Table::Tokens, key::token(token.id), &token))
+    }
+
+    fn token(&self, id: TokenId) -> Result<Option<Token>> {
+        self.trees.get(Table::Tokens, &key::token(id))
+    }
+
+    fn tokens(&self, after: Option<TokenId>, limit: usize) -> Result<Vec<Token>> {
+        self.rows(Table::Tokens, b"", after.map(|id| key::token(id).to_vec()), limit)
+    }
+
+    fn revoke_token(&self, id: TokenId, at: Timestamp) -> Result<bool> {
+        self.writer.write(move |draft| changes::revoke_token(draft, id, at))
+    }
+
+    fn stage_version(&self, version: &Version, operation: &Operation) -> Result<u32> {
+        let (version, operation) = (version.clone(), operation.clone());
+        self.writer.write(move |draft| changes::stage_version(draft, version, operation))
+    }
+
+    fn end_operation(&self, id: OperationId, state: OperationState) -> Result<()> {
+        self.writer.write(move |draft| changes::end_operation(draft, id, state))
+    }
+
+    fn operation(&self, id: OperationId) -> Result<Option<Operation>> {
+        let row: Option<OperationRow> = self.trees.get(Table::Operations, &key::operation(id))?;
+        Ok(row.map(|row| row.operation))
+    }
+
+    fn running_operations(&self) -> Result<Vec<Operation>> {
+        let mut running = Vec::new();
+        for line in self.trees.after(Table::Operations, b"r", None) {
+            let id = OperationId(id_at_end(Table::Operations, &line?.0)?.0);
+            // It may have ended since the line was read.
+            let operation = self.operation(id)?.filter(|operation| operation.state == OperationState::Running);
+            running.extend(operation);
+        }
+        Ok(running)
+    }
+
+    fn challenge(&self, id: &ChallengeId) -> Result<Option<ChallengeRow>> {
+        self.trees.get(Table::Challenges, &key::challenge(id))
+    }
+
+    fn challenges(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeRow>> {
+        self.rows(Table::Challenges, b"", after.map(key::challenge), limit)
+    }
+
+    fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Version>> {
+        self.trees.get(Table::Versions, &key::version(id, version))
+    }
+
+    fn admit(&self, admission: Admission) -> Result<Admitted> {
+        self.writer.write(move |draft| changes::admit(draft, admission))
+    }
+
+    fn advance(&self, advance: Advance) -> Result<Advanced> {
+        self.writer.write(move |draft| changes::advance(draft, advance))
+    }
+
+    fn place(&self, placements: Vec<Placement>) -> Result<()> {
+        self.writer.write(move |draft| changes::place(draft, placements))
+    }
+
+    fn idempotent(&self, token: TokenId, key: &str, now: Timestamp) -> Result<Option<(Digest, SubmissionId)>> {
+        let row: Option<KeyRow> = self.trees.get(Table::Keys, &key::used(token, key))?;
+        Ok(row.filter(|row| row.holds(now)).map(|row| (row.request, row.submission)))
+    }
+
+    fn forget_idempotency(&self, now: Timestamp) -> Result<usize> {
+        let mut total = 0;
+        loop {
+            let count = self.writer.write(move |draft| changes::forget_idempotency(draft, now))?;
+            total += count;
+            if count < changes::FORGET_AT_ONCE {
+                return Ok(total);
+            }
+        }
+    }
+
+    fn submission(&self, id: SubmissionId) -> Result<Option<Tracked>> {
+        self.tracked(id)
+    }
+
+    fn submissions(
+        &self,
+        challenge: &ChallengeId,
+        entrant: Option<&EntrantId>,
+        before: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Tracked>> {
+        let list = key::list(challenge, entrant);
+        let before = before.map(|id| key::listed(&list, id));
+        let lines = self.trees.before(Table::Lists, &list, before).take(limit);
+        lines.map(|line| self.named(Table::Lists, &line?.0)).collect()
+    }
+
+    fn open_jobs(&self) -> Result<Vec<Tracked>> {
+        let lines = self.trees.after(Table::Jobs, b"o", None);
+        let all = lines.map(|line| self.named(Table::Jobs, &line?.0));
+        // It may have ended since the line was read.
+        all.filter(|job| job.as_ref().is_ok_and(|job| !job.job.state.is_terminal()) || job.is_err()).collect()
+    }
+
+    fn events(&self, id: SubmissionId, after: u64, limit: usize) -> Result<Vec<Event>> {
+        self.rows(Table::Events, &key::submission(id), Some(key::event(id, after)), limit)
+    }
+
+    fn report(&self, id: SubmissionId) -> Result<Option<Body>> {
+        self.trees.get(Table::Outputs, &key::report(id))
+    }
+
+    fn log(&self, id: SubmissionId) -> Result<Option<Body>> {
+        self.trees.get(Table::Outputs, &key::log(id))
+    }
+
+    fn ledger(&self, key: &LedgerKey) -> Result<Ledger> {
+        Ok(self.trees.get(Table::Ledgers, &key::ledger(key))?.unwrap_or_default())
+    }
+
+    fn entries(&self, board: &BoardKey, after: Option<&str>, limit: usize) -> Result<Vec<Entry>> {
+        self.rows(Table::Boards, &key::places(board), after.map(|order| key::place(board, order)), limit)
+    }
+
+    fn entry(&self, board: &BoardKey, entrant: &EntrantId) -> Result<Option<Entry>> {
+        self.trees.get(Table::Boards, &key::entry(board, entrant))
+    }
+
+    fn probe(&self) -> Result<()> {
+        self.writer.write(changes::probe)
+    }
+}

@@ -37,7 +37,8 @@ impl Demo {
         let room = tempfile::tempdir().context("could not make a temporary folder")?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let data = room.path().join("data");
-        let running = context.host.start(ServeOptions { data, listen, config: None })?;
+        let options = ServeOptions { data: Some(data), listen: Some(listen), config: None };
+        let running = context.host.start(options)?;
         let shown = show(context, &running, room.path(), self.keep);
         // In any case: what the server has open lies in the folder that goes.
         let stopped = (running.stop)();

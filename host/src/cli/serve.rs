@@ -14,12 +14,12 @@ Examples:
 
 The first start writes DIR/operator.token, a token for everything, readable by its owner only.")]
 pub struct Serve {
-    /// Folder of its store and blobs; made when there is none.
-    #[arg(long, value_name = "DIR", default_value = "gradus-data", env = "GRADUS_DATA")]
-    data: PathBuf,
-    /// Address and port to listen on.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8400", env = "GRADUS_LISTEN")]
-    listen: SocketAddr,
+    /// Folder of its store and blobs; made when there is none [default: as configured, or gradus-data].
+    #[arg(long, value_name = "DIR", env = "GRADUS_DATA")]
+    data: Option<PathBuf>,
+    /// Address and port to listen on [default: as configured, or 127.0.0.1:8400].
+    #[arg(long, value_name = "ADDR", env = "GRADUS_LISTEN")]
+    listen: Option<SocketAddr>,
     /// Configuration file.
     #[arg(long, value_name = "FILE", env = "GRADUS_CONFIG")]
     config: Option<PathBuf>,

@@ -416,7 +416,10 @@ fn to_csv(page: &Page) -> String {
     for entry in &page.entries {
         let _ = write!(text, "{},{},{}", entry.rank, entry.entrant, entry.submitted_at);
         for value in &entry.values {
-            let _ = value.map_or_else(|| write!(text, ","), |value| write!(text, ",{value}"));
+            text.push(',');
+            if let Some(value) = value {
+                let _ = write!(text, "{value}");
+            }
         }
         text.push_str("\r\n");
     }

@@ -51,8 +51,8 @@ impl Problem {
 }
 
 /// Whether somewhere below `error` the disk was full.
-fn disk_full(error: &dyn Error) -> bool {
-    let mut next: Option<&dyn Error> = Some(error);
+fn disk_full(error: &(dyn Error + 'static)) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
         let io = error.downcast_ref::<std::io::Error>();
         if io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull) {

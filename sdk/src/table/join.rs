@@ -1,8 +1,11 @@
 //! Lining two tables up: on an id, or by position.
 //!
-//! By sorting and not by hashing: files mostly come sorted, which is then one pass, and no input makes it slow.
+//! Ids are hashed with a seed that is made of all of them: the fuel is the same in every run, and who wants ids that
+//! collide would have to know the seed before choosing them. The order of a `HashMap` never shows.
 
-use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hasher};
 
 use super::Table;
 use crate::problem::{Problem, Problems};
@@ -16,71 +19,85 @@ const NONE: u32 = u32::MAX;
 pub struct Index<'t> {
     table: &'t Table,
     column: usize,
-    /// Rows by id, then by place. Shorter ids come first, as then 1, 2, … 10 are in order already.
-    order: Vec<(Key, u32)>,
+    first: HashMap<&'t str, u32, Seed>,
+    /// Rows whose id an earlier row has, with that one.
+    repeated: Vec<(u32, u32)>,
+}
+
+/// A seed for [`Folded`].
+#[derive(Debug)]
+struct Seed(u64);
+
+impl BuildHasher for Seed {
+    type Hasher = Folded;
+
+    fn build_hasher(&self) -> Folded {
+        Folded(self.0)
+    }
+}
+
+/// The binary digits of π: a multiplier without a pattern.
+const PI: u128 = 0x243f_6a88_85a3_08d3;
+
+/// A hash by multiplication, the halves of the product folded into one another, as in `foldhash`:
+/// cheaper than the standard one.
+struct Folded(u64);
+
+impl Folded {
+    fn add(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * PI;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
+impl Hasher for Folded {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.add(u64::from_le_bytes(*word));
+        }
+        let tail = rest.iter().fold(bytes.len() as u64, |tail, byte| tail << 8 | u64::from(*byte));
+        self.add(tail);
+    }
+
+    // What ends a text, so that it is no other's beginning: `write` has the length.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl<'t> Index<'t> {
     /// Indexes a table by the column that was the `column`th asked for.
     pub fn new(table: &'t Table, column: usize) -> Self {
-        let id = |row: u32| table.cell(row as usize, column);
-        let rows = 0..u32::try_from(table.len()).unwrap_or(NONE);
-        let mut order: Vec<(Key, u32)> = rows.map(|row| (key(id(row)), row)).collect();
-        order.sort_unstable_by(|a, b| compare(a.0, || id(a.1), b.0, || id(b.1)).then(a.1.cmp(&b.1)));
-        Self { table, column, order }
-    }
-
-    fn id(&self, row: u32) -> &'t str {
-        self.table.cell(row as usize, self.column)
+        let mut seed = Folded(PI as u64);
+        seed.write(table.text.as_bytes());
+        let mut first = HashMap::with_capacity_and_hasher(table.len(), Seed(seed.finish()));
+        let mut repeated = Vec::new();
+        for row in 0..u32::try_from(table.len()).unwrap_or(NONE) {
+            match first.entry(table.cell(row as usize, column)) {
+                Entry::Occupied(first) => repeated.push((row, *first.get())),
+                Entry::Vacant(free) => {
+                    free.insert(row);
+                }
+            }
+        }
+        Self { table, column, first, repeated }
     }
 
     /// The first row with that id.
     pub fn find(&self, id: &str) -> Option<usize> {
-        let wanted = key(id);
-        let before = |&(key, row): &(Key, u32)| compare(key, || self.id(row), wanted, || id) == Ordering::Less;
-        let found = self.order.get(self.order.partition_point(before));
-        found.filter(|(_, row)| self.id(*row) == id).map(|(_, row)| *row as usize)
+        self.first.get(id).map(|&row| row as usize)
     }
 
     /// Tells the rows whose id an earlier row has, by line.
     pub fn duplicates(&self, problems: &mut Problems) {
-        let mut pairs = Vec::new();
-        let mut first = None;
-        for &(key, row) in &self.order {
-            match first {
-                Some((same, first)) if same == key && self.id(first) == self.id(row) => pairs.push((row, first)),
-                Some(_) | None => first = Some((key, row)),
-            }
-        }
-        pairs.sort_unstable();
-        for (row, first) in pairs {
-            duplicate(self.table, row as usize, first as usize, self.id(row), problems);
+        for &(row, first) in &self.repeated {
+            let id = self.table.cell(row as usize, self.column);
+            duplicate(self.table, row as usize, first as usize, id, problems);
         }
     }
-}
-
-/// The length of an id, to 255, and its first 15 bytes: most comparisons need no more.
-type Key = (u64, u64);
-
-fn key(id: &str) -> Key {
-    let mut key = [0; 16];
-    for (place, byte) in key.iter_mut().skip(1).zip(id.bytes()) {
-        *place = byte;
-    }
-    let key = u128::from_be_bytes(key) | u128::from(u8::try_from(id.len()).unwrap_or(u8::MAX)) << 120;
-    ((key >> 64) as u64, key as u64)
-}
-
-/// Compares ids by length, then by bytes; `key_a` and `key_b` are their keys.
-fn compare<'t>(key_a: Key, a: impl Fn() -> &'t str, key_b: Key, b: impl Fn() -> &'t str) -> Ordering {
-    key_a.cmp(&key_b).then_with(|| {
-        // Ids of up to 15 bytes are their keys.
-        if key_a.0 >> 56 <= 15 {
-            return Ordering::Equal;
-        }
-        let (a, b) = (a(), b());
-        a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
-    })
 }
 
 fn duplicate(table: &Table, row: usize, first: usize, id: &str, problems: &mut Problems) {

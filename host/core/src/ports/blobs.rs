@@ -2,6 +2,7 @@
 
 use crate::domain::digest::Digest;
 use crate::domain::tree::{TreeFile, TreePath};
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -84,6 +85,12 @@ pub enum Part {
     Own(TreePath, Box<dyn PendingBlob>),
     /// It lies in something bigger, from where it is copied when it is kept.
     Inside(TreeFile, Arc<dyn ReadAt>),
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.path(), self.bytes().len())
+    }
 }
 
 impl Part {

@@ -4,7 +4,6 @@ use super::support::*;
 use crate::workspace::Entry;
 use crate::workspace::limits::ArchiveLimits;
 use gradus_core::domain::units::Bytes;
-use gradus_core::ports::blobs::Blobs;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

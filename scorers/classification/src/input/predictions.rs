@@ -139,7 +139,7 @@ fn check_sums(table: &Table, columns: &mut [Vec<f64>], problems: &mut Problems) 
         let sum = gradus_sdk::sum(columns.iter().filter_map(|column| column.get(row).copied()));
         let off = (sum - 1.0).abs();
         if off > SUM_TOLERANCE {
-            let message = || format!("the probabilities sum up to {sum}; they must sum up to 1 (±{SUM_TOLERANCE})");
+            let message = || format!("the probabilities sum up to {sum:.4}; they must sum up to 1 (±{SUM_TOLERANCE})");
             problems.push_with(|| table.problem(row, message()));
         } else if off > SUM_EXACT {
             columns.iter_mut().filter_map(|column| column.get_mut(row)).for_each(|value| *value /= sum);

@@ -83,7 +83,7 @@ fn probabilities_are_checked() {
         error,
         "invalid submission: p.csv:3: column `p_a`: `NaN` is not a number: NaN cannot be scored; \
          p.csv:4: column `p_a`: `2` is not between 0 and 1; \
-         p.csv:2: the probabilities sum up to 1.1; they must sum up to 1 (±0.001)"
+         p.csv:2: the probabilities sum up to 1.1000; they must sum up to 1 (±0.001)"
     );
     let error = score(params, TRUTH, "id,p_a,p_c\n").unwrap_err();
     assert_eq!(

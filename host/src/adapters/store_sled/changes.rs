@@ -1,0 +1,170 @@
+//! Each change of the port as a draft. What is decided is the core's; here is only which rows it reads and writes.
+
+use super::draft::Draft;
+use super::tables::{Table, key, missing};
+use gradus_core::domain::board::{Entry, Placement, replaces};
+use gradus_core::domain::challenge::{ChallengeRow, Version};
+use gradus_core::domain::id::{OperationId, TokenId};
+use gradus_core::domain::operation::{Operation, OperationState};
+use gradus_core::domain::submission::Submission;
+use gradus_core::domain::token::Token;
+use gradus_core::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
+use gradus_core::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result};
+use jiff::Timestamp;
+
+/// Keys that one transaction forgets, at most.
+pub const FORGET_AT_ONCE: usize = 500;
+
+pub fn revoke_token(draft: &mut Draft<'_>, id: TokenId, at: Timestamp) -> Result<bool> {
+    let token: Option<Token> = draft.get(Table::Tokens, &key::token(id))?;
+    let Some(token) = token.filter(|token| token.revoked_at.is_none()) else { return Ok(false) };
+    draft.put(Table::Tokens, key::token(id), &Token { revoked_at: Some(at), ..token })?;
+    Ok(true)
+}
+
+pub fn stage_version(draft: &mut Draft<'_>, version: Version, operation: Operation) -> Result<u32> {
+    let id = version.challenge.id.clone();
+    let highest = draft.stored.before(Table::Versions, &key::versions(&id), None).next().transpose()?;
+    let highest = match &highest {
+        None => 0,
+        Some((key, _)) => {
+            let number = key.last_chunk().ok_or_else(|| missing(Table::Versions, format!("the key {key:?}")))?;
+            u32::from_be_bytes(*number)
+        }
+    };
+    let number = highest + 1;
+    let challenge: Option<ChallengeRow> = draft.get(Table::Challenges, &key::challenge(&id))?;
+    draft.put(Table::Versions, key::version(&id, number), &Version { version: number, ..version })?;
+    draft.mark(Table::Operations, key::running(operation.id))?;
+    let at = key::operation(operation.id);
+    let operation = Operation { version: number, ..operation };
+    draft.put(Table::Operations, at, &OperationRow { operation, unowned: challenge.is_none() })?;
+    Ok(number)
+}
+
+pub fn end_operation(draft: &mut Draft<'_>, id: OperationId, state: OperationState) -> Result<()> {
+    let row: Option<OperationRow> = draft.get(Table::Operations, &key::operation(id))?;
+    let Some(row) = row else { return Ok(()) };
+    let challenge = draft.get(Table::Challenges, &key::challenge(&row.operation.challenge))?;
+    let Some(ending) = decide::end(row, state, challenge) else { return Ok(()) };
+    draft.put(Table::Operations, key::operation(id), &ending.operation)?;
+    draft.remove(Table::Operations, key::running(id));
+    if let Some(challenge) = ending.challenge {
+        draft.put(Table::Challenges, key::challenge(&challenge.id), &challenge)?;
+    }
+    Ok(())
+}
+
+pub fn admit(draft: &mut Draft<'_>, admission: Admission) -> Result<Admitted> {
+    let asked = admission.idempotency.as_ref();
+    let used: Option<KeyRow> = match asked {
+        Some(asked) => draft.get(Table::Keys, &key::used(asked.token, &asked.key))?,
+        None => None,
+    };
+    let account = key::ledger(&LedgerKey::of(&admission.submission));
+    let ledger = draft.get(Table::Ledgers, &account)?.unwrap_or_default();
+    let intake = match decide::admit(&admission, used.as_ref(), ledger) {
+        Ok(intake) => intake,
+        Err(refused) => return Ok(refused),
+    };
+    if let (Some(asked), Some(row)) = (asked, &intake.key) {
+        if let Some(expired) = &used {
+            draft.remove(Table::Keys, key::until(expired.until, asked.token, &asked.key));
+        }
+        draft.put(Table::Keys, key::used(asked.token, &asked.key), row)?;
+        draft.mark(Table::Keys, key::until(row.until, asked.token, &asked.key))?;
+    }
+    let submission = &admission.submission;
+    let id = submission.id;
+    draft.put(Table::Submissions, key::submission(id), submission)?;
+    draft.put(Table::Jobs, key::job(id), &intake.job)?;
+    draft.mark(Table::Jobs, key::open(id))?;
+    for list in [key::list(&submission.challenge, None), key::list(&submission.challenge, Some(&submission.entrant))] {
+        draft.mark(Table::Lists, key::listed(&list, id))?;
+    }
+    draft.put(Table::Ledgers, account, &intake.ledger)?;
+    draft.put(Table::Events, key::event(id, intake.event.seq), &intake.event)?;
+    Ok(Admitted::Accepted { event: intake.event })
+}
+
+pub fn advance(draft: &mut Draft<'_>, advance: Advance) -> Result<Advanced> {
+    let id = advance.id;
+    let row: Option<JobRow> = draft.get(Table::Jobs, &key::job(id))?;
+    let live = match advance.live {
+        Some(_) => live_version(draft, &advance)?,
+        None => None,
+    };
+    let account = advance.settle.as_ref().map(|settle| key::ledger(&settle.ledger));
+    let ledger = match &account {
+        Some(account) => draft.get(Table::Ledgers, account)?.unwrap_or_default(),
+        None => gradus_core::domain::quota::Ledger::default(),
+    };
+    let Some(change) = decide::advance(&advance, row.as_ref(), live, ledger) else { return Ok(Advanced::Conflict) };
+    draft.put(Table::Jobs, key::job(id), &change.job)?;
+    if change.job.job.state.is_terminal() {
+        draft.remove(Table::Jobs, key::open(id));
+    } else if row.is_some_and(|row| row.job.state.is_terminal()) {
+        draft.mark(Table::Jobs, key::open(id))?;
+    }
+    if let (Some(account), Some(ledger)) = (account, &change.ledger) {
+        draft.put(Table::Ledgers, account, ledger)?;
+    }
+    for event in &change.events {
+        draft.put(Table::Events, key::event(id, event.seq), event)?;
+    }
+    if let Some(report) = &advance.report {
+        draft.put(Table::Outputs, key::report(id), report)?;
+    }
+    if let Some(log) = &advance.log {
+        draft.put(Table::Outputs, key::log(id), log)?;
+    }
+    place(draft, advance.placements)?;
+    Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
+}
+
+fn live_version(draft: &Draft<'_>, advance: &Advance) -> Result<Option<u32>> {
+    let submission: Option<Submission> = draft.get(Table::Submissions, &key::submission(advance.id))?;
+    let Some(submission) = submission else { return Ok(None) };
+    let row: Option<ChallengeRow> = draft.get(Table::Challenges, &key::challenge(&submission.challenge))?;
+    Ok(row.map(|row| row.live))
+}
+
+pub fn place(draft: &mut Draft<'_>, placements: Vec<Placement>) -> Result<()> {
+    for Placement { board, rule, entry } in placements {
+        let at = key::entry(&board, &entry.entrant);
+        let current: Option<Entry> = draft.get(Table::Boards, &at)?;
+        if replaces(rule, current.as_ref(), &entry) {
+            if let Some(current) = current {
+                draft.remove(Table::Boards, key::place(&board, &current.key));
+            }
+            draft.put(Table::Boards, key::place(&board, &entry.key), &entry)?;
+            draft.put(Table::Boards, at, &entry)?;
+        }
+    }
+    Ok(())
+}
+
+/// Forgets up to [`FORGET_AT_ONCE`]; how many it were.
+pub fn forget_idempotency(draft: &mut Draft<'_>, now: Timestamp) -> Result<usize> {
+    let later = key::ends(now);
+    let mut expired = Vec::new();
+    for row in draft.stored.after(Table::Keys, b"u", None).take(FORGET_AT_ONCE) {
+        let (key, _) = row?;
+        // What ends at `now` begins with `later` and no longer holds either.
+        if key[..] > later[..] && !key.starts_with(&later) {
+            break;
+        }
+        expired.push(key.to_vec());
+    }
+    let count = expired.len();
+    for until in expired {
+        draft.remove(Table::Keys, key::used_of(&until));
+        draft.remove(Table::Keys, until);
+    }
+    Ok(count)
+}
+
+pub fn probe(draft: &mut Draft<'_>) -> Result<()> {
+    let count: u64 = draft.get(Table::Meta, key::PROBE)?.unwrap_or_default();
+    draft.put(Table::Meta, key::PROBE, &count.wrapping_add(1))
+}

@@ -1,0 +1,114 @@
+//! Opening: one opener for a folder, a format that this gradus knows, and nothing deleted whatever is found.
+
+use super::Options;
+use super::draft::Draft;
+use super::tables::{Table, Trees, key};
+use gradus_core::ports::store::StoreError;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// The format that this gradus writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+const DAMAGED: &str = "its files are damaged; nothing was deleted: copy the folder away, then restore a backup with \
+                       `gradus admin restore`";
+
+type Source = Option<Box<dyn std::error::Error + Send + Sync>>;
+
+/// An open database, and the lock that keeps others out. The lock is to be dropped last.
+pub struct Opened {
+    pub db: sled::Db,
+    pub trees: Trees,
+    pub lock: File,
+}
+
+/// Why `dir` cannot be opened.
+pub fn refused(dir: &Path, hint: impl Into<String>, source: impl Into<Source>) -> StoreError {
+    StoreError::Open { path: dir.display().to_string(), hint: hint.into(), source: source.into() }
+}
+
+fn because(error: impl std::error::Error + Send + Sync + 'static) -> Source {
+    Some(Box::new(error))
+}
+
+/// Opens the store in `dir`, or begins one there.
+pub fn open(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
+    let unusable = |source| refused(dir, "the folder must be ours to create, read and write", because(source));
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
+    let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let hint = "another gradus has this data folder open: stop it, or name another folder";
+            return Err(refused(dir, hint, None));
+        }
+        Err(TryLockError::Error(source)) => {
+            return Err(refused(dir, "its file system gives no locks: use a local disk", because(source)));
+        }
+    }
+    set_unfinished_snapshots_aside(dir).map_err(unusable)?;
+    let config = sled::Config::new()
+        .path(dir)
+        .cache_capacity(options.cache.0)
+        .mode(sled::Mode::HighThroughput)
+        // Its thread also collects what is no longer used, so it stays on beside our own flushes.
+        .flush_every_ms(Some(500));
+    // On some damage sled panics instead of saying so.
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let db = config.open()?;
+        let trees = Trees::open(&db)?;
+        Ok((db, trees))
+    }));
+    let (db, trees) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => return Err(explained(dir, error)),
+        Err(_) => return Err(refused(dir, DAMAGED, None)),
+    };
+    check_format(dir, &trees)?;
+    Ok(Opened { db, trees, lock })
+}
+
+fn explained(dir: &Path, error: sled::Error) -> StoreError {
+    let hint = match &error {
+        sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
+            "another process has its files open: stop it, or name another folder"
+        }
+        sled::Error::Io(_) => "the folder must be readable and writable, and the disk must have room",
+        sled::Error::Unsupported(_) => "its files were written by other software: name another folder",
+        sled::Error::Corruption { .. } | sled::Error::CollectionNotFound(_) | sled::Error::ReportableBug(_) => DAMAGED,
+    };
+    refused(dir, hint, because(error))
+}
+
+/// A snapshot that a killed process had not finished keeps sled from opening what the log holds whole. Where it is moved
+/// sled does not look.
+fn set_unfinished_snapshots_aside(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        if let Some(name) = name.to_str().filter(|name| name.starts_with("snap.") && name.ends_with(".generating")) {
+            std::fs::rename(dir.join(name), dir.join(format!("unfinished.{name}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_format(dir: &Path, trees: &Trees) -> Result<(), StoreError> {
+    let format: Option<u32> = trees.get(Table::Meta, key::FORMAT)?;
+    match format {
+        Some(FORMAT) => Ok(()),
+        Some(other) if other > FORMAT => {
+            let hint = format!(
+                "a newer gradus wrote it, in format {other}; this one knows formats up to {FORMAT}: run the newer gradus"
+            );
+            Err(refused(dir, hint, None))
+        }
+        None if trees.is_empty() => {
+            let mut draft = Draft::new(trees);
+            draft.put(Table::Meta, key::FORMAT, &FORMAT)?;
+            draft.commit().map(|_| ()).map_err(|error| explained(dir, error))
+        }
+        Some(_) | None => Err(refused(dir, DAMAGED, None)),
+    }
+}

@@ -1,0 +1,321 @@
+//! The trees, their keys, and rows as bytes: the schema's number first, then JSON.
+//!
+//! Keys sort as their rows are listed: numbers are big-endian, ids are the 16 bytes of their ULID, names end with a zero
+//! byte, which no name contains. A tree that holds rows of several kinds tells them apart by a first byte.
+
+use gradus_core::domain::board::BoardKey;
+use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
+use gradus_core::ports::store::{LedgerKey, Result, StoreError};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sled::{Db, IVec, Tree};
+use std::ops::Bound;
+
+/// The schema of the rows, and their first byte.
+const SCHEMA: u8 = 1;
+
+/// A tree. One transaction takes up to 14.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Table {
+    /// The format and the probe.
+    Meta,
+    /// Token → token.
+    Tokens,
+    /// Challenge → its row.
+    Challenges,
+    /// Challenge, number → version.
+    Versions,
+    /// `o`, operation → its row; `r`, operation → nothing, while it runs.
+    Operations,
+    /// Submission → submission. Written once.
+    Submissions,
+    /// `j`, submission → its job; `o`, submission → nothing, until the job ends.
+    Jobs,
+    /// `c`, challenge, submission and `e`, challenge, entrant, submission → nothing.
+    Lists,
+    /// Submission, number → event.
+    Events,
+    /// `r`, submission → report; `l`, submission → log.
+    Outputs,
+    /// Challenge, phase, entrant → ledger.
+    Ledgers,
+    /// `e`, board, entrant → entry; `o`, board, the entry's key → the same entry.
+    Boards,
+    /// `k`, token, key → what it was used for; `u`, its end, token, key → nothing.
+    Keys,
+}
+
+impl Table {
+    const ALL: [Self; 13] = [
+        Self::Meta,
+        Self::Tokens,
+        Self::Challenges,
+        Self::Versions,
+        Self::Operations,
+        Self::Submissions,
+        Self::Jobs,
+        Self::Lists,
+        Self::Events,
+        Self::Outputs,
+        Self::Ledgers,
+        Self::Boards,
+        Self::Keys,
+    ];
+
+    /// What the rows are called where one cannot be read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Tokens => "tokens",
+            Self::Challenges => "challenges",
+            Self::Versions => "versions",
+            Self::Operations => "operations",
+            Self::Submissions => "submissions",
+            Self::Jobs => "jobs",
+            Self::Lists => "lists",
+            Self::Events => "events",
+            Self::Outputs => "outputs",
+            Self::Ledgers => "ledgers",
+            Self::Boards => "boards",
+            Self::Keys => "keys",
+        }
+    }
+}
+
+/// The open trees. Cheap to clone; reads need no lock of ours.
+#[derive(Clone)]
+pub struct Trees {
+    trees: Vec<Tree>,
+}
+
+/// Why a row is no row.
+#[derive(Debug, thiserror::Error)]
+enum BadRow {
+    #[error("a row begins with {0:?} where this gradus knows schema {SCHEMA} only")]
+    Schema(Option<u8>),
+    #[error("a row is not the JSON that it should be")]
+    Json(#[source] serde_json::Error),
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl Trees {
+    /// Opens all of them.
+    pub fn open(db: &Db) -> sled::Result<Self> {
+        let open = |table: Table| db.open_tree(format!("v1/{}", table.name()));
+        Ok(Self { trees: Table::ALL.into_iter().map(open).collect::<sled::Result<_>>()? })
+    }
+
+    /// The tree of `table`.
+    pub fn tree(&self, table: Table) -> &Tree {
+        &self.trees[table as usize]
+    }
+
+    /// Whether no tree has a row.
+    pub fn is_empty(&self) -> bool {
+        self.trees.iter().all(Tree::is_empty)
+    }
+
+    /// The row at `key`.
+    pub fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>> {
+        let row = self.tree(table).get(key).map_err(|source| unreadable(table, source))?;
+        row.map(|row| decode(table, &row)).transpose()
+    }
+
+    /// Keys and rows that begin with `prefix`, after the key `after`, in order.
+    pub fn after<'a>(
+        &'a self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(IVec, IVec)>> + 'a {
+        let from = after.map_or_else(|| Bound::Included(prefix.to_vec()), Bound::Excluded);
+        self.range(table, (from, end_of(prefix)))
+    }
+
+    /// Keys and rows that begin with `prefix`, before the key `before`, from the last one down.
+    pub fn before<'a>(
+        &'a self,
+        table: Table,
+        prefix: &[u8],
+        before: Option<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(IVec, IVec)>> + 'a {
+        let to = before.map_or_else(|| end_of(prefix), Bound::Excluded);
+        self.range(table, (Bound::Included(prefix.to_vec()), to)).rev()
+    }
+
+    fn range<'a>(
+        &'a self,
+        table: Table,
+        bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    ) -> impl DoubleEndedIterator<Item = Result<(IVec, IVec)>> + 'a {
+        self.tree(table).range(bounds).map(move |row| row.map_err(|source| unreadable(table, source)))
+    }
+}
+
+/// The first key that is after all that begin with `prefix`.
+fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
+    let Some(at) = prefix.iter().rposition(|byte| *byte != u8::MAX) else { return Bound::Unbounded };
+    let mut end = prefix[..=at].to_vec();
+    end[at] += 1;
+    Bound::Excluded(end)
+}
+
+/// A row as bytes.
+pub fn encode<T: Serialize>(table: Table, row: &T) -> Result<Vec<u8>> {
+    let mut bytes = vec![SCHEMA];
+    serde_json::to_writer(&mut bytes, row).map_err(|source| unreadable(table, BadRow::Json(source)))?;
+    Ok(bytes)
+}
+
+/// A row from bytes.
+pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T> {
+    let json = match bytes.split_first() {
+        Some((&SCHEMA, json)) => json,
+        Some((&other, _)) => return Err(unreadable(table, BadRow::Schema(Some(other)))),
+        None => return Err(unreadable(table, BadRow::Schema(None))),
+    };
+    serde_json::from_slice(json).map_err(|source| unreadable(table, BadRow::Json(source)))
+}
+
+/// A row that must be there is not.
+pub fn missing(table: Table, what: impl std::fmt::Display) -> StoreError {
+    let text = format!("{what} has no row; the store is not whole: restore a backup");
+    unreadable(table, BadRow::Missing(text))
+}
+
+fn unreadable(table: Table, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Read { what: table.name(), source: Box::new(source) }
+}
+
+/// The id that a key of an index ends with.
+pub fn id_at_end(table: Table, key: &[u8]) -> Result<SubmissionId> {
+    let bytes = key.last_chunk().ok_or_else(|| missing(table, format!("the key {key:?}")))?;
+    Ok(SubmissionId(ulid::Ulid::from_bytes(*bytes)))
+}
+
+/// Keys, part by part.
+pub mod key {
+    use super::{BoardKey, ChallengeId, EntrantId, LedgerKey, OperationId, SubmissionId, Timestamp, TokenId};
+
+    /// The format that the store is written in.
+    pub const FORMAT: &[u8] = b"format";
+    /// What readiness writes.
+    pub const PROBE: &[u8] = b"probe";
+
+    fn with(tag: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[tag], bytes].concat()
+    }
+
+    fn names(names: &[&str]) -> Vec<u8> {
+        names.iter().flat_map(|name| name.bytes().chain([0])).collect()
+    }
+
+    pub fn token(id: TokenId) -> [u8; 16] {
+        id.0.to_bytes()
+    }
+
+    pub fn challenge(id: &ChallengeId) -> Vec<u8> {
+        // Without a zero byte: it is the whole key, and `a` sorts before `a-b` so too.
+        id.as_str().as_bytes().to_vec()
+    }
+
+    pub fn versions(id: &ChallengeId) -> Vec<u8> {
+        names(&[id.as_str()])
+    }
+
+    pub fn version(id: &ChallengeId, number: u32) -> Vec<u8> {
+        [&versions(id)[..], &number.to_be_bytes()].concat()
+    }
+
+    pub fn operation(id: OperationId) -> Vec<u8> {
+        with(b'o', &id.0.to_bytes())
+    }
+
+    pub fn running(id: OperationId) -> Vec<u8> {
+        with(b'r', &id.0.to_bytes())
+    }
+
+    pub fn submission(id: SubmissionId) -> [u8; 16] {
+        id.0.to_bytes()
+    }
+
+    pub fn job(id: SubmissionId) -> Vec<u8> {
+        with(b'j', &id.0.to_bytes())
+    }
+
+    pub fn open(id: SubmissionId) -> Vec<u8> {
+        with(b'o', &id.0.to_bytes())
+    }
+
+    /// All submissions of a challenge, or of an entrant in it.
+    pub fn list(challenge: &ChallengeId, entrant: Option<&EntrantId>) -> Vec<u8> {
+        match entrant {
+            None => with(b'c', &names(&[challenge.as_str()])),
+            Some(entrant) => with(b'e', &names(&[challenge.as_str(), entrant.as_str()])),
+        }
+    }
+
+    /// One line of a list.
+    pub fn listed(list: &[u8], id: SubmissionId) -> Vec<u8> {
+        [list, &id.0.to_bytes()].concat()
+    }
+
+    pub fn event(id: SubmissionId, number: u64) -> Vec<u8> {
+        [&id.0.to_bytes()[..], &number.to_be_bytes()].concat()
+    }
+
+    pub fn report(id: SubmissionId) -> Vec<u8> {
+        with(b'r', &id.0.to_bytes())
+    }
+
+    pub fn log(id: SubmissionId) -> Vec<u8> {
+        with(b'l', &id.0.to_bytes())
+    }
+
+    pub fn ledger(key: &LedgerKey) -> Vec<u8> {
+        names(&[key.challenge.as_str(), key.phase.as_str(), key.entrant.as_str()])
+    }
+
+    fn board(tag: u8, board: &BoardKey) -> Vec<u8> {
+        let mut key = with(tag, &names(&[board.challenge.as_str(), board.board.as_str()]));
+        key.extend(board.definition.as_bytes());
+        key
+    }
+
+    pub fn entry(of: &BoardKey, entrant: &EntrantId) -> Vec<u8> {
+        [&board(b'e', of)[..], entrant.as_str().as_bytes()].concat()
+    }
+
+    /// All places of a board, in order.
+    pub fn places(of: &BoardKey) -> Vec<u8> {
+        board(b'o', of)
+    }
+
+    pub fn place(of: &BoardKey, order: &str) -> Vec<u8> {
+        [&places(of)[..], order.as_bytes()].concat()
+    }
+
+    fn client(token: TokenId, key: &str) -> Vec<u8> {
+        [&token.0.to_bytes()[..], key.as_bytes()].concat()
+    }
+
+    pub fn used(token: TokenId, key: &str) -> Vec<u8> {
+        with(b'k', &client(token, key))
+    }
+
+    pub fn until(until: Timestamp, token: TokenId, key: &str) -> Vec<u8> {
+        [&ends(until)[..], &client(token, key)].concat()
+    }
+
+    /// Where the keys that end at `until` begin. Nanoseconds since the epoch, shifted so that negative ones sort first.
+    pub fn ends(until: Timestamp) -> Vec<u8> {
+        with(b'u', &(until.as_nanosecond() as u128 ^ (1 << 127)).to_be_bytes())
+    }
+
+    /// The key that an index row of [`until`] is about.
+    pub fn used_of(until: &[u8]) -> Vec<u8> {
+        with(b'k', until.get(17..).unwrap_or_default())
+    }
+}
