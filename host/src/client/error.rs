@@ -82,7 +82,8 @@ impl ClientError {
         let nobody = [ErrorKind::ConnectionRefused, ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable];
         if kind.is_some_and(|kind| nobody.contains(&kind)) || matches!(*source, E::ConnectionFailed) {
             Self::NoServer { server }
-        } else if matches!(kind, Some(ErrorKind::TimedOut | ErrorKind::WouldBlock)) || matches!(*source, E::Timeout(_)) {
+        } else if matches!(kind, Some(ErrorKind::TimedOut | ErrorKind::WouldBlock)) || matches!(*source, E::Timeout(_))
+        {
             Self::Timeout { server, source }
         } else if matches!(*source, E::HostNotFound) {
             Self::NoHost { server }
