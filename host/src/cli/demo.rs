@@ -64,7 +64,7 @@ fn show(context: &Context, running: &Running, room: &Path, keep: bool) -> anyhow
     }
     if keep {
         let token = running.operator_token_file.display();
-        out.line(format!("\nThe server stays up. In another terminal:"))?;
+        out.line("\nThe server stays up. In another terminal:")?;
         out.line(format!("  export GRADUS_SERVER={server} GRADUS_TOKEN_FILE={token}"))?;
         out.line(format!("  gradus leaderboard {id}"))?;
         out.line(format!("  gradus status --challenge {id}"))?;

@@ -76,21 +76,23 @@ pub enum ClientError {
 
 impl ClientError {
     pub(super) fn of(server: String, source: ureq::Error) -> Self {
+        use ureq::Error as E;
         let source = Box::new(source);
-        match &*source {
-            ureq::Error::Io(error) => match error.kind() {
-                ErrorKind::ConnectionRefused | ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => {
-                    Self::NoServer { server }
-                }
-                ErrorKind::TimedOut | ErrorKind::WouldBlock => Self::Timeout { server, source },
-                _ => Self::Lost { server, source },
-            },
-            ureq::Error::ConnectionFailed => Self::NoServer { server },
-            ureq::Error::HostNotFound => Self::NoHost { server },
-            ureq::Error::Timeout(_) => Self::Timeout { server, source },
-            ureq::Error::Tls(_) | ureq::Error::Pem(_) | ureq::Error::Rustls(_) => Self::Tls { server, source },
-            ureq::Error::Protocol(_) => Self::NotGradus { server, what: source.to_string() },
-            _ => Self::Lost { server, source },
+        let kind = if let E::Io(error) = &*source { Some(error.kind()) } else { None };
+        let nobody = [ErrorKind::ConnectionRefused, ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable];
+        if kind.is_some_and(|kind| nobody.contains(&kind)) || matches!(*source, E::ConnectionFailed) {
+            Self::NoServer { server }
+        } else if matches!(kind, Some(ErrorKind::TimedOut | ErrorKind::WouldBlock)) || matches!(*source, E::Timeout(_))
+        {
+            Self::Timeout { server, source }
+        } else if matches!(*source, E::HostNotFound) {
+            Self::NoHost { server }
+        } else if matches!(*source, E::Tls(_) | E::Pem(_) | E::Rustls(_)) {
+            Self::Tls { server, source }
+        } else if matches!(*source, E::Protocol(_)) {
+            Self::NotGradus { server, what: source.to_string() }
+        } else {
+            Self::Lost { server, source }
         }
     }
 

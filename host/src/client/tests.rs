@@ -6,8 +6,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
+/// The lines of a request's head, and its body.
+type Asked = (Vec<String>, Vec<u8>);
+
 /// Answers one connection after the other; gives back what was asked: the head's lines and the body.
-fn server(answers: Vec<String>) -> (String, JoinHandle<Vec<(Vec<String>, Vec<u8>)>>) {
+fn server(answers: Vec<String>) -> (String, JoinHandle<Vec<Asked>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let run = move || {
@@ -22,7 +25,7 @@ fn server(answers: Vec<String>) -> (String, JoinHandle<Vec<(Vec<String>, Vec<u8>
     (address, thread::spawn(run))
 }
 
-fn request(stream: &mut TcpStream) -> (Vec<String>, Vec<u8>) {
+fn request(stream: &mut TcpStream) -> Asked {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = Vec::new();
     loop {

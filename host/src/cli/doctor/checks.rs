@@ -95,12 +95,12 @@ pub fn space(path: &Path) -> Finding {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             let shown = Bytes(free >> 20 << 20);
-            match free {
-                ..LITTLE => {
-                    found("disk", Level::Fail, format!("{shown} free; make room, below 1 GiB nothing is taken in"))
-                }
-                ..SOME => found("disk", Level::Warn, format!("{shown} free; make room soon")),
-                _ => found("disk", Level::Ok, format!("{shown} free")),
+            if free < LITTLE {
+                found("disk", Level::Fail, format!("{shown} free; make room, below 1 GiB nothing is taken in"))
+            } else if free < SOME {
+                found("disk", Level::Warn, format!("{shown} free; make room soon"))
+            } else {
+                found("disk", Level::Ok, format!("{shown} free"))
             }
         }
         Err(error) => {
