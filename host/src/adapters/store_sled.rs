@@ -8,6 +8,7 @@
 mod changes;
 mod draft;
 mod durable;
+mod key;
 mod opening;
 mod tables;
 mod writer;
@@ -33,7 +34,7 @@ use gradus_core::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKe
 use jiff::Timestamp;
 use std::fs::File;
 use std::path::Path;
-use tables::{Table, Trees, decode, id_at_end, key, missing};
+use tables::{Table, Trees, decode, id_at_end, missing};
 use writer::Writer;
 
 /// How to run the store.

@@ -1,7 +1,8 @@
 //! Each change of the port as a draft. What is decided is the core's; here is only which rows it reads and writes.
 
 use super::draft::Draft;
-use super::tables::{Table, key, missing};
+use super::key;
+use super::tables::{Table, missing};
 use gradus_core::domain::board::{Entry, Placement, replaces};
 use gradus_core::domain::challenge::{ChallengeRow, Version};
 use gradus_core::domain::id::{OperationId, TokenId};

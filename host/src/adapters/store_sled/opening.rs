@@ -2,7 +2,8 @@
 
 use super::Options;
 use super::draft::Draft;
-use super::tables::{Table, Trees, key};
+use super::key;
+use super::tables::{Table, Trees};
 use gradus_core::ports::store::StoreError;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;

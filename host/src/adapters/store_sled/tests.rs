@@ -5,7 +5,7 @@ mod pace;
 
 use super::draft::Draft;
 use super::durable::Failure;
-use super::tables::{Table, key};
+use super::tables::Table;
 use super::*;
 use gradus_core::domain::board::Rule;
 use gradus_core::domain::job::State;

@@ -1,0 +1,127 @@
+//! Keys as bytes. They sort as their rows are listed: numbers are big-endian, ids are the 16 bytes of their ULID, names end
+//! with a zero byte, which no name contains. What each tree holds is said at [`super::tables::Table`].
+
+use gradus_core::domain::board::BoardKey;
+use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
+use gradus_core::ports::store::LedgerKey;
+use jiff::Timestamp;
+
+/// The format that the store is written in.
+pub const FORMAT: &[u8] = b"format";
+/// What readiness writes.
+pub const PROBE: &[u8] = b"probe";
+
+fn with(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[tag], bytes].concat()
+}
+
+fn names(names: &[&str]) -> Vec<u8> {
+    names.iter().flat_map(|name| name.bytes().chain([0])).collect()
+}
+
+pub fn token(id: TokenId) -> [u8; 16] {
+    id.0.to_bytes()
+}
+
+pub fn challenge(id: &ChallengeId) -> Vec<u8> {
+    // Without a zero byte: it is the whole key, and `a` sorts before `a-b` so too.
+    id.as_str().as_bytes().to_vec()
+}
+
+pub fn versions(id: &ChallengeId) -> Vec<u8> {
+    names(&[id.as_str()])
+}
+
+pub fn version(id: &ChallengeId, number: u32) -> Vec<u8> {
+    [&versions(id)[..], &number.to_be_bytes()].concat()
+}
+
+pub fn operation(id: OperationId) -> Vec<u8> {
+    with(b'o', &id.0.to_bytes())
+}
+
+pub fn running(id: OperationId) -> Vec<u8> {
+    with(b'r', &id.0.to_bytes())
+}
+
+pub fn submission(id: SubmissionId) -> [u8; 16] {
+    id.0.to_bytes()
+}
+
+pub fn job(id: SubmissionId) -> Vec<u8> {
+    with(b'j', &id.0.to_bytes())
+}
+
+pub fn open(id: SubmissionId) -> Vec<u8> {
+    with(b'o', &id.0.to_bytes())
+}
+
+/// All submissions of a challenge, or of an entrant in it.
+pub fn list(challenge: &ChallengeId, entrant: Option<&EntrantId>) -> Vec<u8> {
+    match entrant {
+        None => with(b'c', &names(&[challenge.as_str()])),
+        Some(entrant) => with(b'e', &names(&[challenge.as_str(), entrant.as_str()])),
+    }
+}
+
+/// One line of a list.
+pub fn listed(list: &[u8], id: SubmissionId) -> Vec<u8> {
+    [list, &id.0.to_bytes()].concat()
+}
+
+pub fn event(id: SubmissionId, number: u64) -> Vec<u8> {
+    [&id.0.to_bytes()[..], &number.to_be_bytes()].concat()
+}
+
+pub fn report(id: SubmissionId) -> Vec<u8> {
+    with(b'r', &id.0.to_bytes())
+}
+
+pub fn log(id: SubmissionId) -> Vec<u8> {
+    with(b'l', &id.0.to_bytes())
+}
+
+pub fn ledger(key: &LedgerKey) -> Vec<u8> {
+    names(&[key.challenge.as_str(), key.phase.as_str(), key.entrant.as_str()])
+}
+
+fn board(tag: u8, board: &BoardKey) -> Vec<u8> {
+    let mut key = with(tag, &names(&[board.challenge.as_str(), board.board.as_str()]));
+    key.extend(board.definition.as_bytes());
+    key
+}
+
+pub fn entry(of: &BoardKey, entrant: &EntrantId) -> Vec<u8> {
+    [&board(b'e', of)[..], entrant.as_str().as_bytes()].concat()
+}
+
+/// All places of a board, in order.
+pub fn places(of: &BoardKey) -> Vec<u8> {
+    board(b'o', of)
+}
+
+pub fn place(of: &BoardKey, order: &str) -> Vec<u8> {
+    [&places(of)[..], order.as_bytes()].concat()
+}
+
+fn client(token: TokenId, key: &str) -> Vec<u8> {
+    [&token.0.to_bytes()[..], key.as_bytes()].concat()
+}
+
+pub fn used(token: TokenId, key: &str) -> Vec<u8> {
+    with(b'k', &client(token, key))
+}
+
+pub fn until(until: Timestamp, token: TokenId, key: &str) -> Vec<u8> {
+    [&ends(until)[..], &client(token, key)].concat()
+}
+
+/// Where the keys that end at `until` begin. Nanoseconds since the epoch, shifted so that negative ones sort first.
+pub fn ends(until: Timestamp) -> Vec<u8> {
+    with(b'u', &(until.as_nanosecond() as u128 ^ (1 << 127)).to_be_bytes())
+}
+
+/// The key that an index row of [`until`] is about.
+pub fn used_of(until: &[u8]) -> Vec<u8> {
+    with(b'k', until.get(17..).unwrap_or_default())
+}
