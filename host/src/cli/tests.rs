@@ -192,12 +192,11 @@ fn the_report_is_printed_as_it_is_and_the_code_says_whether_there_are_scores() {
     assert!(good.out.starts_with("{\n  \"report\": 1,\n  \"outcome\": \"scored\",") && good.out.ends_with("}\n"));
     assert_eq!(score("good.csv").out, good.out, "twice the same");
     // An archive with the one file is the file.
-    let zip = format!("{dir}/../good.zip");
-    let mut archive = zip::ZipWriter::new(fs::File::create(&zip).unwrap());
-    archive.start_file("good.csv", zip::write::SimpleFileOptions::default()).unwrap();
-    archive.write_all(&fs::read(format!("{dir}/solutions/good.csv")).unwrap()).unwrap();
+    let packed = format!("{dir}/../good.tar");
+    let mut archive = tar::Builder::new(fs::File::create(&packed).unwrap());
+    archive.append_path_with_name(format!("{dir}/solutions/good.csv"), "good.csv").unwrap();
     archive.finish().unwrap();
-    assert_eq!(gradus(&["score", &dir, &zip, "--json"]).out, good.out);
+    assert_eq!(gradus(&["score", &dir, &packed, "--json"]).out, good.out);
     let folder = format!("{dir}/../folder");
     fs::create_dir(&folder).unwrap();
     fs::copy(format!("{dir}/solutions/good.csv"), format!("{folder}/good.csv")).unwrap();

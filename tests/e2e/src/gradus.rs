@@ -29,7 +29,8 @@ pub fn gradus() -> &'static Path {
         let profile = here.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
         let profile = profile.expect("tests lie below target/debug or target/release");
         let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--package", "gradus", "--target-dir"]);
+        // As a part of the whole workspace's tests, so that nothing is built twice under other features.
+        build.args(["test", "--quiet", "--workspace", "--no-run", "--test", "binary", "--target-dir"]);
         build.arg(profile.parent().expect("a profile's folder lies in target")).current_dir(root());
         if profile.ends_with("release") {
             build.arg("--release");

@@ -5,7 +5,9 @@
 mod gradus;
 mod http;
 mod server;
+mod zip;
 
 pub use gradus::{Ran, example, gradus, root, run};
 pub use http::{Answer, Api};
 pub use server::{Options, Server};
+pub use zip::zip;

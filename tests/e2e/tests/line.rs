@@ -1,6 +1,6 @@
 //! The whole line, on real data: publish, hand in, grade, show; the same bits offline; and after a kill.
 
-use gradus_e2e::{Api, Server, example, run};
+use gradus_e2e::{Api, Server, example, run, zip};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ fn both_examples_hold_and_can_be_published() {
     server.publish_example("digits");
     let sample = std::fs::read(example("digits").join("solutions/good.csv")).expect("the example has a good sample");
     let anna = server.participant("anna");
-    let phase = anna.get("/api/v1/challenges/digits").json()["phases"][0]["id"].as_str().expect("it has a phase").to_owned();
+    let phase =
+        anna.get("/api/v1/challenges/digits").json()["phases"][0]["id"].as_str().expect("it has a phase").to_owned();
     let id = submitted(&anna.submit("digits", &phase, "good.csv", &sample));
     assert_eq!(anna.ended(&id)["outcome"], "scored");
 }
@@ -55,18 +56,18 @@ fn the_report_is_the_same_here_there_and_after_a_restart() {
     let anna = server.participant("anna");
     let third = submitted(&anna.submit("breast-cancer", "dev", "good.csv", &good()));
     anna.ended(&third);
-    assert_eq!(String::from_utf8_lossy(&here), String::from_utf8_lossy(&report(&server, &third)), "by the next process");
+    assert_eq!(
+        String::from_utf8_lossy(&here),
+        String::from_utf8_lossy(&report(&server, &third)),
+        "by the next process"
+    );
 }
 
 #[test]
 fn a_single_file_and_archives_of_it_are_one() {
-    use std::io::Write as _;
     let server = Server::start();
     server.publish_example("breast-cancer");
-    let mut zipped = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zipped.start_file("good.csv", zip::write::SimpleFileOptions::default()).expect("zip");
-    zipped.write_all(&good()).expect("zip");
-    let zipped = zipped.finish().expect("zip").into_inner();
+    let zipped = zip(&[("good.csv", &good())]);
     let mut packed = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default()));
     let mut header = tar::Header::new_gnu();
     header.set_size(good().len() as u64);

@@ -10,16 +10,27 @@ fn the_description_is_valid_and_every_path_answers() {
     let answer = api.get("/api/openapi.json");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let described = answer.json();
-    assert!(described["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{}", described["openapi"]);
+    assert!(
+        described["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")),
+        "{}",
+        described["openapi"]
+    );
     let paths = described["paths"].as_object().expect("there are paths");
     assert!(paths.len() >= 20, "{}", paths.len());
     for (path, methods) in paths {
         for (method, operation) in methods.as_object().expect("a path has methods") {
-            assert!(operation["summary"].is_string() || operation["description"].is_string(), "{method} {path} says what it does");
+            assert!(
+                operation["summary"].is_string() || operation["description"].is_string(),
+                "{method} {path} says what it does"
+            );
             let filled = fill(path);
             let answer = api.send(&method.to_uppercase(), &filled, &[], b"").expect("the server answers");
             // Unknown things and missing tokens are fine answers; an unknown path or method is not.
-            assert!(!["no-such-path", "no-such-method"].contains(&answer.code().as_str()), "{method} {path}: {}", answer.text());
+            assert!(
+                !["no-such-path", "no-such-method"].contains(&answer.code().as_str()),
+                "{method} {path}: {}",
+                answer.text()
+            );
             assert!(answer.status < 500, "{method} {path}: {}", answer.text());
         }
     }

@@ -249,11 +249,13 @@ impl App {
         } else {
             OperationState::Failed { problems }
         };
-        self.store.end_operation(operation.id, state.clone())?;
-        if state == OperationState::Done {
+        self.store.end_operation(operation.id, state)?;
+        // Read back: somebody else may have published the same new name, or a newer version, meanwhile.
+        let ended = self.store.operation(operation.id)?.ok_or(Refusal::Unknown("operation"))?;
+        if ended.state == OperationState::Done {
             self.fill_boards(&version)?;
         }
-        Ok(state)
+        Ok(ended.state)
     }
 
     /// Puts all scores that there are onto the boards of `version`, if the live version has other ones. Placing an entry

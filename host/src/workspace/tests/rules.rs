@@ -4,7 +4,6 @@ use super::support::*;
 use crate::workspace::Entry;
 use crate::workspace::limits::ArchiveLimits;
 use gradus_core::domain::units::Bytes;
-use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,13 +11,8 @@ use std::time::Duration;
 fn all_formats(files: &[(&str, &str)]) -> Vec<(&'static str, Vec<u8>)> {
     let items: Vec<_> = files.iter().map(|(name, body)| item(name.as_bytes(), b'0', body.as_bytes())).collect();
     let plain = tar(&items);
-    let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, body) in files {
-        writer.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
-        writer.write_all(body.as_bytes()).unwrap();
-    }
-    let zip = writer.finish().unwrap().into_inner();
-    vec![("p.zip", zip), ("p.tar.gz", gzip(&plain)), ("p.tar.zst", zstd(&plain)), ("p.tar", plain)]
+    let zipped: Vec<_> = files.iter().map(|(name, body)| Item::deflated(name, body.as_bytes())).collect();
+    vec![("p.zip", zip(&zipped)), ("p.tar.gz", gzip(&plain)), ("p.tar.zst", zstd(&plain)), ("p.tar", plain)]
 }
 
 #[test]
