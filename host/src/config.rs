@@ -136,7 +136,7 @@ impl Config {
 
     fn parse(text: &str, name: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
             let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
             let hint = match quoted.split_first() {
                 Some((unknown, known)) if error.message().starts_with("unknown field") => {

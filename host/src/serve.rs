@@ -8,6 +8,7 @@ use crate::http::state::{Api, Shared};
 use crate::live::Hub;
 use crate::worker::Workers;
 use anyhow::{Context as _, anyhow, bail};
+use axum::serve::ListenerExt as _;
 use gradus_core::app::App;
 use gradus_core::domain::token::Role;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -115,6 +116,8 @@ pub async fn start(
         let serve = axum::serve(listener, router).with_graceful_shutdown(ended(stopped.clone()));
         tokio::spawn(async move { drop(serve.await) });
     }
+    // Answers are small and go out at once: waiting to fill a packet costs an event stream 40 ms a piece.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let serve = axum::serve(listener, http::router(api)).with_graceful_shutdown(ended(stopped));
     let serving = tokio::spawn(async move {
         if let Err(error) = serve.await {

@@ -91,7 +91,7 @@ fn arrows_point_inwards() {
     for (place, forbidden) in free {
         let folder = place.rsplit_once('/').map_or(place, |(folder, _)| folder);
         for (path, text) in files(folder, &[".rs"]) {
-            if path.starts_with(place) && code(&text).contains(forbidden) {
+            if path.starts_with(place) && !path.contains("tests") && code(&text).contains(forbidden) {
                 wrong.push(format!("{path} points at {forbidden}"));
             }
         }
@@ -116,8 +116,9 @@ fn tokio_stays_where_the_outside_is() {
 #[test]
 fn only_the_configuration_reads_the_environment() {
     // Variables are read at the edge; `args`, `current_exe` and temporary folders are no settings.
+    // The command line's own variables are clap's, in the one place where each option is declared.
     let reads = |text: &str| ["env::var(", "env::var_os(", "env::vars"].iter().any(|call| code(text).contains(call));
-    let allowed = ["host/src/config.rs", "host/src/config/"];
+    let allowed = ["host/src/config.rs", "host/src/cli/environment.rs", "host/src/adapters/scorer_wasm/tests.rs"];
     let found = files("host/src", &[".rs"]).into_iter().filter(|(_, text)| reads(text)).map(|(path, _)| path);
     let found: Vec<_> = found.filter(|path| !allowed.iter().any(|place| path.starts_with(place))).collect();
     assert_eq!(found, [""; 0]);
