@@ -128,15 +128,19 @@ pub async fn start(
 }
 
 async fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(addr).await.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => {
-            anyhow!("{addr} is in use by another program; choose another with --listen, or stop that one")
+    TcpListener::bind(addr).await.map_err(|error| {
+        let known = [
+            (ErrorKind::AddrInUse, "is in use by another program; choose another with --listen, or stop that one"),
+            (
+                ErrorKind::PermissionDenied,
+                "may not be listened on; use a port from 1024 on, or give the program the right",
+            ),
+            (ErrorKind::AddrNotAvailable, "is not an address of this machine; choose one with --listen"),
+        ];
+        match known.iter().find(|(kind, _)| *kind == error.kind()) {
+            Some((_, what)) => anyhow!("{addr} {what}"),
+            None => anyhow!(error).context(format!("cannot listen on {addr}")),
         }
-        ErrorKind::PermissionDenied => {
-            anyhow!("{addr} may not be listened on; use a port from 1024 on, or give the program the right")
-        }
-        ErrorKind::AddrNotAvailable => anyhow!("{addr} is not an address of this machine; choose one with --listen"),
-        _ => anyhow!(error).context(format!("cannot listen on {addr}")),
     })
 }
 

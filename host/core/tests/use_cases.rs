@@ -1,5 +1,7 @@
 //! The use cases over in-memory ports: a submission's whole way, and each way it can end.
 
+#![expect(clippy::unwrap_used, reason = "this is test code; the lint knows only functions under #[test]")]
+
 use gradus_core::app::check::Pending;
 use gradus_core::app::read::ReadReport;
 use gradus_core::app::submit::Offer;

@@ -169,5 +169,5 @@ fn nothing_is_added_at_the_top() {
         .map(|entry| PathBuf::from(entry.file_name()))
         .filter(|name| !name.to_string_lossy().starts_with('.') && !known.iter().any(|known| name == Path::new(known)))
         .collect();
-    assert_eq!(extra, [PathBuf::new(); 0]);
+    assert!(extra.is_empty(), "{extra:?}");
 }

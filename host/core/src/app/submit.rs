@@ -153,7 +153,9 @@ impl Door {
         let Phase { id, starts, ends, .. } = &self.phase;
         match self.phase.state(now) {
             PhaseState::Open => Ok(()),
-            state => Err(Refusal::NotOpen { phase: id.clone(), state, starts: *starts, ends: *ends }),
+            state @ (PhaseState::Upcoming | PhaseState::Closed) => {
+                Err(Refusal::NotOpen { phase: id.clone(), state, starts: *starts, ends: *ends })
+            }
         }
     }
 }

@@ -69,18 +69,11 @@ impl App {
         let Some((tracked, version)) = self.claim(id, worker)? else { return Ok(dropped) };
         let epoch = tracked.job.epoch;
         let stop = self.running().get(&id).map_or_else(Arc::default, |held| Arc::clone(&held.stop));
-        let graded = {
-            // A run that has to be alone waits for the others, and no other begins beside it.
-            let (mut shared, mut sole) = (None, None);
-            if tracked.job.alone {
-                sole = Some(self.machine.write());
-            } else {
-                shared = Some(self.machine.read());
-            }
-            let graded = self.grade_tracked(&tracked, &version, &stop);
-            drop((shared.take(), sole.take()));
-            graded
-        };
+        // A run that has to be alone waits for the others, and no other begins beside it.
+        let (shared, sole) =
+            if tracked.job.alone { (None, Some(self.machine.write())) } else { (Some(self.machine.read()), None) };
+        let graded = self.grade_tracked(&tracked, &version, &stop);
+        drop((shared, sole));
         let (event, ended, trouble) = match graded {
             Ok(Some(Graded { report, log, attachments })) => {
                 let event = JobEvent::Finished { epoch, outcome: report.outcome.clone(), fault: report.fault };

@@ -113,7 +113,7 @@ impl fmt::Display for Bytes {
             n if n >= 1 << 10 => (1 << 10, "KiB"),
             n => return write!(f, "{n} B"),
         };
-        if self.0 % size == 0 {
+        if self.0.is_multiple_of(size) {
             write!(f, "{} {unit}", self.0 / size)
         } else {
             // Formatting only: the value itself is never a float.
@@ -125,9 +125,9 @@ impl fmt::Display for Bytes {
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            n if n >= 3_600_000 && n % 3_600_000 == 0 => write!(f, "{} h", n / 3_600_000),
-            n if n >= 60_000 && n % 60_000 == 0 => write!(f, "{} min", n / 60_000),
-            n if n >= 1_000 && n % 1_000 == 0 => write!(f, "{} s", n / 1_000),
+            n if n >= 3_600_000 && n.is_multiple_of(3_600_000) => write!(f, "{} h", n / 3_600_000),
+            n if n >= 60_000 && n.is_multiple_of(60_000) => write!(f, "{} min", n / 60_000),
+            n if n >= 1_000 && n.is_multiple_of(1_000) => write!(f, "{} s", n / 1_000),
             n => write!(f, "{n} ms"),
         }
     }

@@ -25,6 +25,11 @@ const MAX_PARAMS: usize = 1 << 20;
 /// The outcomes that a solution can be expected to have.
 const OUTCOMES: [&str; 5] = ["scored", "invalid-submission", "invalid-challenge", "scorer-failed", "limit"];
 
+/// An id for what has none: a problem was told, so that the challenge is refused and nobody sees it.
+fn stand_in<T: FromStr>() -> T {
+    "x".parse().unwrap_or_else(|_| unreachable!("`x` is a slug"))
+}
+
 /// Collects problems while it reads.
 pub struct Reader<'a> {
     text: &'a str,
@@ -56,14 +61,13 @@ impl<'a> Reader<'a> {
         let line = self.at(key, value);
         value.get_ref().parse().unwrap_or_else(|error| {
             self.problem(line, key, format!("{error}"));
-            "x".parse().unwrap_or_else(|_| unreachable!("`x` is a slug"))
+            stand_in()
         })
     }
 
-    fn quantity<T: FromStr>(&mut self, key: &str, value: Option<&Spanned<String>>, default: T, most: T) -> T
+    fn quantity<T>(&mut self, key: &str, value: Option<&Spanned<String>>, default: T, most: T) -> T
     where
-        T::Err: std::fmt::Display,
-        T: Ord + Copy + Into<u64>,
+        T: FromStr<Err: std::fmt::Display> + Ord + Copy + Into<u64>,
     {
         let Some(value) = value else { return default };
         let line = self.at(key, value);
@@ -199,7 +203,7 @@ impl<'a> Reader<'a> {
             id,
             starts: self.instant(&key("starts"), &raw.starts),
             ends: raw.ends.as_ref().map(|ends| self.instant(&key("ends"), ends)),
-            task: task.unwrap_or_else(|| "x".parse().unwrap_or_else(|_| unreachable!("`x` is a slug"))),
+            task: task.unwrap_or_else(stand_in),
             concurrent: count(self, "concurrent", raw.concurrent.as_ref(), 2),
             max_queued: count(self, "max_queued", raw.max_queued.as_ref(), 20),
             quota: raw.quota.iter().map(|rule| self.quota(&key("quota"), rule)).collect(),
@@ -453,7 +457,7 @@ impl<'a> Reader<'a> {
                 Expected::Scores(BTreeMap::new())
             }
         };
-        let task = task.unwrap_or_else(|| "x".parse().unwrap_or_else(|_| unreachable!("`x` is a slug")));
+        let task = task.unwrap_or_else(stand_in);
         Solution { path, task, expected }
     }
 
