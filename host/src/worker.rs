@@ -4,7 +4,7 @@
 
 use crate::live::Hub;
 use gradus_core::app::work::Worked;
-use gradus_core::app::{App, Refusal};
+use gradus_core::app::{App, Refusal, chain};
 use gradus_core::domain::job::State;
 use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::ports::store::StoreError;
@@ -193,15 +193,4 @@ impl Workers {
             }
         }
     }
-}
-
-/// An error and its causes, for the log.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -84,7 +84,7 @@ fn show(context: &Context, running: &Running, room: &Path, keep: bool) -> anyhow
 
 fn publish(context: &Context, operator: &Client, folder: &Folder, room: &Path) -> anyhow::Result<String> {
     let archive = room.join("challenge.tar.zst");
-    local::pack(folder, std::fs::File::create(&archive)?)?;
+    local::pack(folder, &archive)?;
     let mut bar = Progress::bytes(&context.out, "publishing");
     let began = Instant::now();
     let sent = operator.publish(bundle::ID, &Upload::new(&archive)?, &mut |sent, of| bar.set(sent, of))?;

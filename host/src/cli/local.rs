@@ -1,9 +1,6 @@
 //! A challenge on this computer: its folder, the crates in it that have to be built, and the engine that runs it.
 
 mod build;
-mod send;
-
-pub use send::pack;
 
 use super::{Context, usage};
 use crate::workspace::{self, limits::ArchiveLimits};
@@ -27,6 +24,13 @@ pub struct Local {
     pub folder: Folder,
     /// What runs them.
     pub scorer: Arc<dyn Scorer>,
+}
+
+/// Writes `folder`, which was looked over, into an archive at `path`: what is sent is what was looked at.
+pub fn pack(folder: &Folder, path: &Path) -> anyhow::Result<()> {
+    let files = folder.files().iter().map(|file| (&file.about.path, &*file.bytes));
+    let packed = std::fs::File::create(path).and_then(|out| workspace::pack(files, std::io::BufWriter::new(out)));
+    packed.with_context(|| format!("could not pack the folder into {}", path.display()))
 }
 
 /// Files with their digests.

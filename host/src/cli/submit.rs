@@ -140,7 +140,7 @@ pub fn upload(path: &Path, room: &Path) -> anyhow::Result<Upload> {
     let name =
         path.canonicalize()?.file_name().map_or_else(|| "folder".into(), |name| name.to_string_lossy().into_owned());
     let archive = room.join("submission.tar.zst");
-    local::pack(&folder, std::fs::File::create(&archive)?)?;
+    local::pack(&folder, &archive)?;
     Ok(Upload { path: archive, name: format!("{name}.tar.zst") })
 }
 

@@ -4,10 +4,10 @@ use super::auth::{Bearer, operator};
 use super::dto::{ProblemInfo, ReadyInfo, VersionInfo};
 use super::problem::Problem;
 use super::state::{Api, blocking, free_space};
-use crate::worker::chain;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use gradus_core::app::chain;
 use gradus_core::domain::units::Bytes;
 use std::collections::BTreeMap;
 

@@ -1,13 +1,12 @@
 //! Errors as RFC 9457 documents with a stable code. What is ours is logged here, once, and told without its insides.
 
 use super::dto::ProblemInfo;
-use crate::worker::chain;
 use crate::workspace::Refused;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use gradus_core::app::Refusal;
 use gradus_core::app::check::lines;
+use gradus_core::app::{Refusal, chain};
 use gradus_core::ports::blobs::BlobError;
 use gradus_core::ports::store::StoreError;
 use std::error::Error;

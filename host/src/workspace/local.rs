@@ -15,30 +15,24 @@ use std::sync::Arc;
 /// Files of a folder that stay open; the others are opened for each read, since the number of open files is bounded.
 const OPEN: usize = 64;
 
-/// A file found in a folder.
-pub(super) struct Found {
-    pub(super) path: TreePath,
-    pub(super) len: u64,
-}
-
 fn local(name: &str) -> impl Fn(io::Error) -> Refused {
     let entry = Entry::new(name.as_bytes());
     move |source| Refused::Local { entry: entry.clone(), source }
 }
 
 /// All files below `dir`, sorted, with the paths they have there.
-pub(super) fn walk(dir: &Dir, limits: &ArchiveLimits) -> Result<Vec<Found>, Refused> {
+fn walk(dir: &Dir, limits: &ArchiveLimits) -> Result<Vec<TreePath>, Refused> {
     let mut walk = Walk { found: Vec::new(), entries: 0, bytes: 0, limits };
     walk.folder(dir, "")?;
     if walk.found.is_empty() {
         return Err(Refused::Empty);
     }
-    walk.found.sort_by(|a, b| a.path.cmp(&b.path));
+    walk.found.sort();
     Ok(walk.found)
 }
 
 struct Walk<'l> {
-    found: Vec<Found>,
+    found: Vec<TreePath>,
     entries: usize,
     bytes: u64,
     limits: &'l ArchiveLimits,
@@ -88,7 +82,7 @@ impl Walk<'_> {
         if self.bytes > self.limits.bytes.0 {
             return Err(Refused::TooBig { most: self.limits.bytes });
         }
-        self.found.push(Found { path, len });
+        self.found.push(path);
         Ok(())
     }
 }
@@ -106,7 +100,7 @@ fn regular(path: &str, kind: FileType) -> Result<(), Refused> {
 }
 
 /// Opens a file that [`walk`] found; it must still be a regular one.
-pub(super) fn open(dir: &Dir, path: &str) -> Result<(File, u64), Refused> {
+fn open(dir: &Dir, path: &str) -> Result<(File, u64), Refused> {
     // Looked at before it is opened, too: opening a pipe would wait for its other end.
     regular(path, dir.symlink_metadata(path).map_err(local(path))?.file_type())?;
     let file = dir.open(path).map_err(local(path))?;
@@ -164,10 +158,10 @@ pub type Listed = (TreePath, u64, Arc<dyn ReadAt>);
 /// [`Refused`], in the words for archives, and [`Refused::Local`].
 pub fn folder(dir: &Dir, limits: &ArchiveLimits) -> Result<Vec<Listed>, Refused> {
     let found = walk(dir, limits)?;
-    let strip = outer(found.iter().map(|file| &file.path));
+    let strip = outer(found.iter());
     let handle = Arc::new(dir.try_clone().map_err(local("."))?);
     let mut files = Vec::with_capacity(found.len());
-    for (at, Found { path, .. }) in found.into_iter().enumerate() {
+    for (at, path) in found.into_iter().enumerate() {
         let (file, len) = open(dir, path.as_str())?;
         let source = LocalFile {
             dir: Arc::clone(&handle),

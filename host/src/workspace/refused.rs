@@ -168,12 +168,6 @@ pub enum Refused {
         /// How long is allowed.
         most: Duration,
     },
-    /// A file of a folder changed while it was read.
-    #[error("`{entry}` changed while it was being read; try again when nothing writes to it")]
-    Changed {
-        /// Which.
-        entry: Entry,
-    },
     /// A file of a folder could not be read.
     #[error("could not read `{entry}`")]
     Local {
@@ -183,9 +177,6 @@ pub enum Refused {
         #[source]
         source: io::Error,
     },
-    /// A packed folder could not be written.
-    #[error("could not write the packed folder")]
-    Pack(#[source] io::Error),
     /// The upload, already received, could not be read back: ours.
     #[error("could not read the upload back from the data folder")]
     Upload(#[source] io::Error),
@@ -224,9 +215,7 @@ impl Refused {
             Self::Window => "zstd-window",
             Self::Empty => "empty-archive",
             Self::TookTooLong { .. } => "took-too-long",
-            Self::Changed { .. } => "file-changed",
             Self::Local { .. } => "file-unreadable",
-            Self::Pack(_) => "pack-failed",
             Self::Upload(_) => "upload-unreadable",
             Self::Disk(_) => "disk",
         }

@@ -2,7 +2,7 @@
 
 use super::grade::Graded;
 use super::submit::waiting;
-use super::{App, Held, Refusal};
+use super::{App, Held, Refusal, chain};
 use crate::domain::board::placements;
 use crate::domain::challenge::{Phase, Version};
 use crate::domain::event::EventKind;
@@ -238,17 +238,6 @@ fn settle(tracked: &Tracked, effects: &[Effect]) -> Option<Settle> {
     let Submission { challenge, phase, entrant, submitted_at, .. } = &tracked.submission;
     let ledger = LedgerKey { challenge: challenge.clone(), phase: phase.clone(), entrant: entrant.clone() };
     settlement.map(|settlement| Settle { ledger, reserved_at: *submitted_at, settlement })
-}
-
-/// An error and its causes, for the operator.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Passes a scorer's progress on.

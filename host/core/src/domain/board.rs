@@ -3,7 +3,7 @@
 //! The order: column by column in each one's direction, a missing value after every present one, then the earlier
 //! submission, then the lower id. Two entries are never equal.
 
-use super::challenge::{Column, Leaderboard, Version};
+use super::challenge::{Column, Leaderboard, Rule, Version};
 use super::digest::Digest;
 use super::id::{ChallengeId, EntrantId, LeaderboardId, SubmissionId};
 use super::metric::Direction;
@@ -11,16 +11,6 @@ use super::report::{Report, Score};
 use super::submission::Submission;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-/// Which submission of an entrant stands on a board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rule {
-    /// The one that ranks first.
-    Best,
-    /// The one that arrived last.
-    Last,
-}
 
 /// A board as the store keeps it. A board that is defined anew is another one, filled from the reports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,7 +2,6 @@
 //!
 //! How it is written in `challenge.toml` is `manifest`'s matter.
 
-use super::board::Rule;
 use super::digest::Digest;
 use super::id::{ChallengeId, EntrantId, LeaderboardId, PhaseId, TaskId};
 use super::limits::Limits;
@@ -140,6 +139,16 @@ pub struct Column {
     pub direction: Option<Direction>,
     /// Seen by organizers only; it still breaks ties.
     pub hidden: bool,
+}
+
+/// Which submission of an entrant stands on a board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// The one that ranks first.
+    Best,
+    /// The one that arrived last.
+    Last,
 }
 
 /// An ordered list of entrants.

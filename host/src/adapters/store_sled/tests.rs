@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::durable::Failure;
 use super::tables::Table;
 use super::*;
-use gradus_core::domain::board::Rule;
+use gradus_core::domain::challenge::Rule;
 use gradus_core::domain::job::State;
 use gradus_core::domain::quota::Settlement;
 use gradus_core::ports::store::StoreError;

@@ -8,8 +8,6 @@ use crate::client::{Client, Upload};
 use crate::http::dto::OperationInfo;
 use anyhow::Context as _;
 use clap::Args;
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
@@ -61,7 +59,7 @@ impl Publish {
         };
         let room = tempfile::tempdir().context("could not make a temporary folder")?;
         let archive = room.path().join("challenge.tar.zst");
-        local::pack(&local.folder, BufWriter::new(File::create(&archive)?))?;
+        local::pack(&local.folder, &archive)?;
         let mut bar = Progress::bytes(&context.out, "sending");
         let sent = client.publish(id.as_str(), &Upload::new(&archive)?, &mut |sent, of| bar.set(sent, of))?;
         drop(bar);

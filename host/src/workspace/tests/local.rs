@@ -22,7 +22,10 @@ fn made(files: &[(&str, &str)]) -> (TempDir, Dir) {
 }
 
 fn packed(dir: &Dir) -> Result<Vec<u8>, Refused> {
-    pack(dir, &ArchiveLimits::challenge(), Vec::new()).map(|(_, bytes)| bytes)
+    let files = folder(dir, &ArchiveLimits::challenge())?;
+    let mut bytes = Vec::new();
+    pack(files.iter().map(|(path, _, source)| (path, &**source)), &mut bytes).unwrap();
+    Ok(bytes)
 }
 
 fn listed(dir: &Dir) -> Result<Vec<(String, String)>, Refused> {
@@ -91,7 +94,7 @@ fn links_pipes_and_empty_folders_are_refused() {
     assert_eq!(listed(&empty).unwrap_err().code(), "empty-archive");
     let limits = ArchiveLimits { bytes: Bytes(1), ..ArchiveLimits::challenge() };
     let (_temp, two) = made(&[("a", "1"), ("b", "2")]);
-    assert_eq!(pack(&two, &limits, Vec::new()).unwrap_err().code(), "too-big");
+    assert_eq!(folder(&two, &limits).err().unwrap().code(), "too-big");
 }
 
 #[test]

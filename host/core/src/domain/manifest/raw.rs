@@ -1,8 +1,7 @@
 //! The text's own shape: keys and types, no rule beyond them. Unknown keys are errors that name the nearest known one.
 
 use super::{FILE, Located, nearest};
-use crate::domain::board::Rule;
-use crate::domain::challenge::Visibility;
+use crate::domain::challenge::{Rule, Visibility};
 use crate::domain::metric::Direction;
 use crate::domain::submission::Lane;
 use serde::Deserialize;

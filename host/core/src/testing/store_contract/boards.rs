@@ -2,7 +2,8 @@
 
 use super::rows::{board, placement, submission_id};
 use super::{Property, Store};
-use crate::domain::board::{BoardKey, Placement, Rule};
+use crate::domain::board::{BoardKey, Placement};
+use crate::domain::challenge::Rule;
 
 pub(super) const ALL: &[Property] = &[
     the_best_stands,

@@ -2,7 +2,7 @@
 
 use super::rows::{admitted, at, board, placement, published, settle, submission_id, to};
 use super::{Property, Store};
-use crate::domain::board::Rule;
+use crate::domain::challenge::Rule;
 use crate::domain::event::EventKind;
 use crate::domain::job::State;
 use crate::domain::quota::Settlement;

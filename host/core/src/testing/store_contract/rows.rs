@@ -1,6 +1,7 @@
 //! Rows to fill a store with. Small numbers make ids and times, so that a test can say which comes first.
 
-use crate::domain::board::{BoardKey, Entry, Placement, Rule, order_key};
+use crate::domain::board::{BoardKey, Entry, Placement, order_key};
+use crate::domain::challenge::Rule;
 use crate::domain::challenge::{Challenge, Version, Visibility};
 use crate::domain::digest::Digest;
 use crate::domain::id::{OperationId, SubmissionId, TokenId};
