@@ -55,6 +55,8 @@ pub struct App {
     graders: Mutex<HashMap<(ChallengeId, u32, TaskId), Arc<Grader>>>,
     /// Held shared by a run, and alone by one that has to have the machine for itself.
     machine: RwLock<()>,
+    /// At the door: submissions charged to one ledger pass one after the other.
+    gates: [Mutex<()>; 64],
     stopping: AtomicBool,
 }
 
@@ -87,6 +89,7 @@ impl App {
             running: Mutex::default(),
             graders: Mutex::default(),
             machine: RwLock::default(),
+            gates: std::array::from_fn(|_| Mutex::default()),
             stopping: AtomicBool::new(false),
         }
     }

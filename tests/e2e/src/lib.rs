@@ -4,10 +4,12 @@
 
 mod gradus;
 mod http;
+mod kept;
 mod server;
 mod zip;
 
 pub use gradus::{Ran, example, gradus, root, run};
 pub use http::{Answer, Api};
+pub use kept::{Kept, variant};
 pub use server::{Options, Server};
 pub use zip::zip;

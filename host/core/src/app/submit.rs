@@ -11,6 +11,8 @@ use crate::domain::submission::{About, Lane, Submission, Upload};
 use crate::domain::token::Token;
 use crate::ports::store::{Admission, Admitted, Idempotency, LedgerKey, Tracked};
 use jiff::{SignedDuration, Timestamp};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{MutexGuard, PoisonError};
 
 /// How long an idempotency key holds.
 const KEY_HOLDS: SignedDuration = SignedDuration::from_hours(24);
@@ -85,15 +87,18 @@ impl App {
         let Offer { upload, files, about, key, arrived } = offer;
         door.open(arrived)?;
         let request = fingerprint(version, phase, &upload, &about);
-        if let Some(key) = &key
-            && let Some((before, id)) = self.store.idempotent(token.id, key, arrived)?
-        {
-            return if before == request { Ok(Submitted { id, before: true }) } else { Err(Refusal::OtherRequest) };
-        }
         let ledger_key = ledger_key(version, phase, token);
-        self.peek(phase, &ledger_key, arrived)?;
+        let passes = || self.passes(token, key.as_deref().zip(Some(request)), phase, &ledger_key, arrived);
+        if let Some(before) = passes()? {
+            return Ok(before);
+        }
         let grader = self.grader(version, &phase.task)?;
         self.check(&grader, files.folder())?;
+        // Kept files are never deleted: who loses a race for the last place has to know before theirs are kept.
+        let _gate = self.gate(&ledger_key);
+        if let Some(before) = passes()? {
+            return Ok(before);
+        }
 
         let tree = files.keep(self)?;
         let text = serde_json::to_string(&tree).expect("paths and digests always have a JSON form");
@@ -119,7 +124,7 @@ impl App {
         });
         let job = Job::new(submission.lane);
         let waiting = waiting(&Tracked { submission: submission.clone(), job: job.clone(), refunded: false }, phase);
-        let (id, max_open) = (submission.id, phase.concurrent.saturating_add(phase.max_queued));
+        let (id, max_open) = (submission.id, max_open(phase));
         let rules = phase.quota.clone();
         match self.store.admit(Admission { submission, job, rules, max_open, idempotency })? {
             Admitted::Accepted { event } => {
@@ -135,15 +140,49 @@ impl App {
         }
     }
 
-    /// Refuses early what the transaction would refuse: before a scorer runs and blobs are written.
-    fn peek(&self, phase: &Phase, key: &LedgerKey, now: Timestamp) -> Result<(), Refusal> {
-        let ledger = self.store.ledger(key)?;
+    /// Refuses early what the transaction would refuse: before a scorer runs and blobs are written. `Some`: the same
+    /// request was accepted before.
+    fn passes(
+        &self,
+        token: &Token,
+        request: Option<(&str, Digest)>,
+        phase: &Phase,
+        key: &LedgerKey,
+        now: Timestamp,
+    ) -> Result<Option<Submitted>, Refusal> {
+        if let Some((used, request)) = request
+            && let Some((before, id)) = self.store.idempotent(token.id, used, now)?
+        {
+            return if before == request {
+                Ok(Some(Submitted { id, before: true }))
+            } else {
+                Err(Refusal::OtherRequest)
+            };
+        }
+        let (ledger, most) = (self.store.ledger(key)?, max_open(phase));
+        if ledger.open >= most {
+            return Err(Refusal::TooManyOpen { open: ledger.open, most });
+        }
         let standings = phase.quota.iter().map(|rule| rule.standing(&ledger, now));
         match standings.into_iter().find(|standing| standing.remaining == 0) {
             Some(standing) => Err(Refusal::OverQuota(standing)),
-            None => Ok(()),
+            None => Ok(None),
         }
     }
+
+    /// Held from the last look at a ledger to its charge.
+    fn gate(&self, key: &LedgerKey) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        (key.challenge.as_str(), key.phase.as_str(), key.entrant.as_str()).hash(&mut hasher);
+        // Two ledgers that share a gate wait for each other now and then, and nothing else.
+        let at = usize::try_from(hasher.finish() % self.gates.len() as u64).unwrap_or_default();
+        // It guards no data that a panic could spoil.
+        self.gates[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn max_open(phase: &Phase) -> u32 {
+    phase.concurrent.saturating_add(phase.max_queued)
 }
 
 impl Door {
