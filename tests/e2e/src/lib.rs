@@ -3,11 +3,13 @@
 //! Uses nothing of the host's crates: what a test sees is what a user sees.
 
 mod gradus;
+mod guest;
 mod http;
 mod server;
 mod zip;
 
 pub use gradus::{Ran, example, gradus, root, run};
+pub use guest::{misbehaving, misbehaving_challenge};
 pub use http::{Answer, Api};
 pub use server::{Options, Server};
 pub use zip::zip;
