@@ -48,12 +48,12 @@ impl OptionalFromRequestParts<Api> for Bearer {
 }
 
 /// # Errors
-/// The bearer is no operator.
+/// The bearer is no operator of the whole server: one who is narrowed to challenges could make a token that is not.
 pub fn operator(token: &Token) -> Result<(), Problem> {
+    let refused = |detail| Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
     match token.role {
-        Role::Operator => Ok(()),
-        Role::Organizer | Role::Participant => {
-            Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "this needs an operator's token"))
-        }
+        Role::Operator if token.challenges.is_empty() => Ok(()),
+        Role::Operator => refused("this needs an operator's token that is not narrowed to challenges"),
+        Role::Organizer | Role::Participant => refused("this needs an operator's token"),
     }
 }

@@ -175,6 +175,9 @@ pub async fn list(
     let (limit, before) = (page.limit()?, page.cursor::<SubmissionId>()?);
     blocking(move || {
         let seen = api.app.see(Some(&token), &challenge)?;
+        if !token.submits(&challenge) {
+            return Err(Refusal::Forbidden("this token is for another challenge").into());
+        }
         let whose = (!seen.organizer).then_some(&token.subject);
         let mut found = api.app.store.submissions(&challenge, whose, before, limit + 1).map_err(Refusal::from)?;
         let more = found.len() > limit;

@@ -3,12 +3,14 @@
 //! Uses nothing of the host's crates: what a test sees is what a user sees.
 
 mod gradus;
+mod guest;
 mod http;
 mod kept;
 mod server;
 mod zip;
 
 pub use gradus::{Ran, example, gradus, root, run};
+pub use guest::{misbehaving, misbehaving_challenge};
 pub use http::{Answer, Api};
 pub use kept::{Kept, variant};
 pub use server::{Options, Server};

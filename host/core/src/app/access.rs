@@ -24,6 +24,8 @@ pub struct SeenSubmission {
     pub tracked: Tracked,
     /// The version that grades it.
     pub version: Version,
+    /// The live version: what may be seen follows its boards and dates.
+    pub live: Version,
     /// Whether the one who asks organizes its challenge, and so sees it whole.
     pub organizer: bool,
 }
@@ -90,6 +92,7 @@ impl App {
             return Err(unknown());
         }
         let version = self.store.version(challenge, tracked.submission.version)?.ok_or_else(unknown)?;
-        Ok(SeenSubmission { tracked, version, organizer })
+        let live = self.store.version(challenge, row.live)?.ok_or_else(unknown)?;
+        Ok(SeenSubmission { tracked, version, live, organizer })
     }
 }

@@ -186,7 +186,8 @@ impl App {
         if seen.organizer {
             return Ok(ReadReport::Whole(bytes));
         }
-        let cut = for_participant(&report, &seen.tracked.submission, &seen.version, self.clock.now());
+        let rules = &seen.live.challenge;
+        let cut = for_participant(&report, &seen.tracked.submission, &seen.version, rules, self.clock.now());
         Ok(ReadReport::Cut(Box::new(cut)))
     }
 
@@ -215,7 +216,8 @@ impl App {
         Ok((found.clone(), self.blobs.open(found.digest)?))
     }
 
-    /// A public file of a challenge: below a task's `public`, or a page at the top of the folder. Organizers may read all.
+    /// A file of a challenge that [`Challenge::publishes`](crate::domain::challenge::Challenge::publishes). Organizers may
+    /// read all.
     ///
     /// # Errors
     /// [`Refusal::Unknown`].
@@ -224,10 +226,7 @@ impl App {
         let Version { challenge, files, .. } = &seen.version;
         let folder = self.folder(files)?;
         let file = folder.get(path).ok_or_else(unknown)?;
-        let inside = |place: &Option<String>| place.as_ref().is_some_and(|place| file.about.path.is_under(place));
-        let public = challenge.tasks.iter().any(|task| inside(&task.public) || inside(&task.template));
-        let page = !path.contains('/') && path.ends_with(".md");
-        if public || page || seen.organizer { Ok(file.clone()) } else { Err(unknown()) }
+        if seen.organizer || challenge.publishes(&file.about.path) { Ok(file.clone()) } else { Err(unknown()) }
     }
 
     /// The public files of a challenge.
@@ -237,11 +236,6 @@ impl App {
     pub fn files(&self, seen: &Seen) -> Result<Vec<crate::domain::tree::TreeFile>, Refusal> {
         let challenge = &seen.version.challenge;
         let tree = self.tree(&seen.version.files)?;
-        let open = |file: &crate::domain::tree::TreeFile| {
-            let inside = |place: &Option<String>| place.as_ref().is_some_and(|place| file.path.is_under(place));
-            let page = !file.path.as_str().contains('/') && file.path.as_str().ends_with(".md");
-            page || challenge.tasks.iter().any(|task| inside(&task.public) || inside(&task.template))
-        };
-        Ok(tree.files().iter().filter(|file| open(file)).cloned().collect())
+        Ok(tree.files().iter().filter(|file| challenge.publishes(&file.path)).cloned().collect())
     }
 }

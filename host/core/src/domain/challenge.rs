@@ -5,9 +5,11 @@
 use super::digest::Digest;
 use super::id::{ChallengeId, EntrantId, LeaderboardId, PhaseId, TaskId};
 use super::limits::Limits;
+use super::manifest::FILE;
 use super::metric::{Description, Direction};
 use super::quota::QuotaRule;
 use super::submission::Lane;
+use super::tree::TreePath;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -219,6 +221,18 @@ impl Challenge {
     /// The leaderboards that take submissions of `phase`.
     pub fn boards_of<'a>(&'a self, phase: &'a PhaseId) -> impl Iterator<Item = &'a Leaderboard> {
         self.leaderboards.iter().filter(move |board| board.phases.contains(phase))
+    }
+
+    /// Whether everybody who reads the challenge may read the file at `path`: below a task's `public`, its `template`, or
+    /// a page at the top of the folder. Never what any task keeps as its reference, whatever else names it.
+    pub fn publishes(&self, path: &TreePath) -> bool {
+        let inside = |place: &Option<String>| place.as_ref().is_some_and(|place| path.is_under(place));
+        if path.as_str() == FILE || self.tasks.iter().any(|task| path.is_under(&task.reference)) {
+            return false;
+        }
+        let page = !path.as_str().contains('/') && path.as_str().ends_with(".md");
+        let page = page && !self.solutions.iter().any(|solution| path.is_under(&solution.path));
+        page || self.tasks.iter().any(|task| inside(&task.public) || inside(&task.template))
     }
 
     /// The phase that is open at `now`.

@@ -1,10 +1,10 @@
 //! Who sees what of a report. Reports are stored whole; what leaves is cut here and nowhere else.
 //!
 //! A participant gets the scores of revealed splits, rounded; cases, notes and attachments addressed to participants; no
-//! cost before the phase ends, as fuel is a function of hidden labels; no detail of the scorer's failure; and the digest
-//! of the reference data only in a keyed form once its salt is out.
+//! cost while the task can be handed in to, as fuel is a function of hidden labels; no detail of the scorer's failure;
+//! and the digest of the reference data only in a keyed form once its salt is out.
 
-use super::challenge::{Leaderboard, PhaseState, Version};
+use super::challenge::{Challenge, Leaderboard, PhaseState, Version};
 use super::digest::Digest;
 use super::metric::{Description, rounded};
 use super::report::{Attachment, Audience, Case, Cost, Fault, Note, Outcome, Problems, Report, Score};
@@ -53,7 +53,7 @@ pub struct SeenReport {
     pub digests: SeenDigests,
     /// The engine's fingerprint.
     pub engine: String,
-    /// What the run used, once the phase is over.
+    /// What the run used, once every phase of the task is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
 }
@@ -75,21 +75,42 @@ fn reveals(boards: &[&Leaderboard], split: Option<&str>, now: Timestamp) -> bool
     split.is_none() || (!boards.is_empty() && boards.iter().all(|board| board.shows(split, now)))
 }
 
-/// The report of `submission` as its participant sees it at `now`.
-pub fn for_participant(report: &Report, submission: &Submission, version: &Version, now: Timestamp) -> SeenReport {
+/// Whether nobody can hand in for `task` any more, and at least its phase `submission` came in has been: from then on what
+/// a run cost tells nothing that could still be used. Phases may share a task, and so its reference data.
+fn over(rules: &Challenge, submission: &Submission, now: Timestamp) -> bool {
+    let closed = |phase: &super::challenge::Phase| phase.state(now) == PhaseState::Closed;
+    rules.phase(&submission.phase).is_some_and(closed)
+        && rules.phases.iter().filter(|phase| phase.task == submission.task).all(closed)
+}
+
+/// The report of `submission` as its participant sees it at `now`. `version` graded it; `rules` is the live version's
+/// challenge, whose boards and dates say what may be seen now.
+pub fn for_participant(
+    report: &Report,
+    submission: &Submission,
+    version: &Version,
+    rules: &Challenge,
+    now: Timestamp,
+) -> SeenReport {
     let scorer = version.scorers.get(&submission.task);
-    let boards: Vec<_> = version.challenge.boards_of(&submission.phase).collect();
-    let phase = version.challenge.phase(&submission.phase);
-    let closed = phase.is_some_and(|phase| phase.state(now) == PhaseState::Closed);
+    let boards: Vec<_> = rules.boards_of(&submission.phase).collect();
+    let over = over(rules, submission, now);
     let theirs = |audience: Audience| audience == Audience::Participant;
     let hidden = |metric: &str| {
-        let columns = || boards.iter().flat_map(|board| &board.columns).filter(|column| column.metric == metric);
-        columns().any(|column| column.hidden) && !closed
+        // What one board hides would be told by the report if it went by the other boards.
+        let columns = || rules.leaderboards.iter().flat_map(|board| &board.columns);
+        columns().any(|column| column.hidden && column.metric == metric)
     };
-    let seen = |score: &&Score| reveals(&boards, score.split.as_deref(), now) && !hidden(&score.metric);
+    let revealed = |score: &Score| reveals(&boards, score.split.as_deref(), now);
+    let seen = |score: &&Score| revealed(score) && !hidden(&score.metric);
     let cut = |scores: &[Score]| -> Vec<Score> {
         let shown = scores.iter().filter(seen);
         shown.map(|score| shown_score(score, scorer.map(|scorer| &scorer.description))).collect()
+    };
+    // A case of a hidden split, or of hidden metrics alone, tells by its words and its mark what its scores would.
+    let told = |case: &&Case| {
+        let shown = case.scores.is_empty() || case.scores.iter().any(|score| !hidden(&score.metric));
+        theirs(case.audience) && case.scores.iter().all(revealed) && shown
     };
     SeenReport {
         report: report.report,
@@ -97,7 +118,7 @@ pub fn for_participant(report: &Report, submission: &Submission, version: &Versi
         fault: report.fault,
         message: message(report.fault),
         scores: cut(&report.scores),
-        cases: (report.cases.iter().filter(|case| theirs(case.audience)))
+        cases: (report.cases.iter().filter(told))
             .map(|case| Case { scores: cut(&case.scores), ..case.clone() })
             .collect(),
         problems: report.problems.clone(),
@@ -105,12 +126,13 @@ pub fn for_participant(report: &Report, submission: &Submission, version: &Versi
         attachments: report.attachments.iter().filter(|file| theirs(file.audience)).cloned().collect(),
         digests: SeenDigests {
             predictions: report.digests.predictions,
-            reference_keyed: keyed(report.digests.reference, scorer.map_or("", |scorer| &scorer.salt)),
+            // Without a salt there is nothing to key it with, and bare it confirms guesses.
+            reference_keyed: scorer.map_or_else(String::new, |scorer| keyed(report.digests.reference, &scorer.salt)),
             scorer: report.digests.scorer,
             params: report.digests.params,
         },
         engine: report.engine.clone(),
-        cost: (closed && report.outcome == Outcome::Scored).then_some(report.cost),
+        cost: (over && report.outcome == Outcome::Scored).then_some(report.cost),
     }
 }
 

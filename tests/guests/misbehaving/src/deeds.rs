@@ -84,6 +84,13 @@ pub(crate) fn run(deed: &str, n: u64, data: &Data, feedback: &mut Feedback) -> R
         "senses" => senses(),
         "denied" => denied(),
         "read" => read(data),
+        "tell" => tell(&text_of(data), feedback),
+        "tell-fault" => {
+            let hidden = text_of(data);
+            tell(&hidden, feedback);
+            return Err(Failure::challenge(hidden));
+        }
+        "tell-panic" => panic!("{}", text_of(data)),
         "problems" => return Err(problems(n)),
         "challenge" => return Err(Failure::challenge("the reference has no rows")),
         #[cfg(target_family = "wasm")]
@@ -140,6 +147,27 @@ fn denied() -> Report {
         open.push("stdin");
     }
     found(open.join(" "))
+}
+
+/// The first file of the reference data.
+fn text_of(data: &Data) -> String {
+    let file = data.reference().first().map(|file| file.read_at(0, u32::MAX)).unwrap_or_default();
+    String::from_utf8_lossy(&file).into_owned()
+}
+
+/// Says what is hidden in every way that organizers read.
+fn tell(hidden: &str, feedback: &mut Feedback) -> Report {
+    println!("log: {hidden}");
+    eprintln!("log: {hidden}");
+    feedback.note(Audience::Organizer, hidden);
+    feedback.note(Audience::Participant, "a word for all");
+    let attached = [
+        feedback.attach(Audience::Organizer, "hidden.txt", "text/plain", hidden.as_bytes()),
+        feedback.attach(Audience::Participant, "open.txt", "text/plain", b"a file for all"),
+    ];
+    let case = Case::new("hidden").group(hidden).message(hidden).score("value", 0.25).passed(true);
+    let open = Case::new("open").audience(Audience::Participant).message(format!("{attached:?}"));
+    Report::new().score("value", 0.123_456_789).case(case).case(open)
 }
 
 /// Reads at, over and past the ends.

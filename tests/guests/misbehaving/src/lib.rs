@@ -1,4 +1,5 @@
 //! A scorer that does what its parameters name, mostly wrong: for the tests of the engine. `{"do": "trap"}` panics.
+//! Its format check says no, with what it saw; `{"admit": true}` lets everything in.
 //!
 //! Each deed is one way for a run to end, or one thing that a guest may try to find out about its host.
 
@@ -14,8 +15,12 @@ gradus_sdk::export!(Misbehaving);
 
 /// What is to be done, and how much of it.
 fn told(params: &Params) -> (String, u64) {
-    let json: serde_json::Value = serde_json::from_str(params.json()).unwrap_or_default();
+    let json = json(params);
     (json["do"].as_str().unwrap_or("nothing").to_owned(), json["n"].as_u64().unwrap_or(1))
+}
+
+fn json(params: &Params) -> serde_json::Value {
+    serde_json::from_str(params.json()).unwrap_or_default()
 }
 
 impl Scorer for Misbehaving {
@@ -33,6 +38,9 @@ impl Scorer for Misbehaving {
     }
 
     fn validate(data: &Data, _: &mut Feedback) -> Result<(), Failure> {
+        if json(data.params())["admit"] == true {
+            return Ok(());
+        }
         let seen = data.predictions().len() + data.reference().len() * 100;
         Err(Failure::challenge(format!("seen: {seen}")))
     }

@@ -128,6 +128,7 @@ impl<'a> Reader<'a> {
         let title = self.short("title", &raw.title);
         let summary = raw.summary.as_ref().map_or_else(String::new, |summary| self.short("summary", summary));
         let tasks: Vec<_> = raw.tasks.into_iter().map(|task| self.task(task)).collect();
+        self.apart(&tasks);
         if tasks.is_empty() {
             self.problem(0, "tasks", "a challenge needs a [[tasks]]");
         }
@@ -249,6 +250,31 @@ impl<'a> Reader<'a> {
         QuotaRule { limit: *limit, window }
     }
 
+    /// No task may publish what it, or another one, keeps hidden.
+    fn apart(&mut self, tasks: &[(Task, usize)]) {
+        let inside = |path: &str, folder: &str| path == folder || path.starts_with(&format!("{folder}/"));
+        for (task, line) in tasks {
+            for (name, open) in [("public", &task.public), ("template", &task.template)] {
+                let Some(open) = open else { continue };
+                let key = format!("tasks.{}.{name}", task.id);
+                let clashes = |other: &Task| inside(&other.reference, open) || inside(open, &other.reference);
+                if let Some((other, _)) = tasks.iter().find(|(other, _)| clashes(other)) {
+                    let whose = if other.id == task.id { String::new() } else { format!(" of task `{}`", other.id) };
+                    let read = format!("what is in `{open}` can be read by participants");
+                    self.problem(*line, &key, format!("overlaps with `reference`{whose}: {read}"));
+                }
+                if inside(FILE, open) {
+                    self.problem(*line, &key, format!("is {FILE} itself, which only organizers read"));
+                }
+            }
+            // Pages at the top of the folder are for everybody.
+            if !task.reference.contains('/') && task.reference.ends_with(".md") {
+                let message = "is a page at the top of the folder, which participants read; put it into a folder";
+                self.problem(*line, format!("tasks.{}.reference", task.id), message);
+            }
+        }
+    }
+
     fn task(&mut self, raw: Spanned<raw::Task>) -> (Task, usize) {
         let line = line_at(self.text, raw.span().start);
         let raw = raw.into_inner();
@@ -290,15 +316,6 @@ impl<'a> Reader<'a> {
             params: self.params(&key("params"), raw.params.as_ref()),
             limits: self.limits(&key("limits"), raw.limits.as_ref()),
         };
-        let inside = |path: &str, folder: &str| path == folder || path.starts_with(&format!("{folder}/"));
-        for (name, open) in [("public", &task.public), ("template", &task.template)] {
-            if let Some(open) = open
-                && (inside(&task.reference, open) || inside(open, &task.reference))
-            {
-                let message = format!("overlaps with `reference`: what is in `{open}` can be read by participants");
-                self.problem(line, key(name), message);
-            }
-        }
         (task, line)
     }
 

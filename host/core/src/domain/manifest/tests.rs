@@ -156,6 +156,29 @@ fn each_mistake_is_found_in_its_line() {
 }
 
 #[test]
+fn what_is_hidden_lies_where_nothing_is_public() {
+    let second = "[[tasks]]\nid = \"other\"\naccepts = [\"results\"]\nreference = \"hidden\"\npublic = \"PUBLIC\"\n\
+                  scorer = { stock = \"classification\" }\n[[leaderboards]]";
+    for (public, expected) in [
+        ("data", Some("overlaps with `reference` of task `main`")),
+        ("data/reference/x", Some("overlaps with `reference` of task `main`")),
+        ("hidden", Some("overlaps with `reference`: ")),
+        ("challenge.toml", Some("is challenge.toml itself")),
+        ("data/reference2", None),
+    ] {
+        let text = GOOD.replacen("[[leaderboards]]", &second.replace("PUBLIC", public), 1);
+        let problems = parse(&text).err().unwrap_or_default();
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        match expected {
+            Some(expected) => assert!(texts.iter().any(|text| text.contains(expected)), "{public}: {texts:?}"),
+            None => assert!(texts.is_empty(), "{public}: {texts:?}"),
+        }
+    }
+    let page = parse(&GOOD.replacen("data/reference\"", "reference.md\"", 1)).unwrap_err();
+    assert!(page[0].message.contains("page"), "{page:?}");
+}
+
+#[test]
 fn several_mistakes_are_told_at_once() {
     let text = GOOD.replace("\"64MiB\"", "\"x\"").replace("\"day\"", "\"week\"");
     assert_eq!(parse(&text).unwrap_err().len(), 3, "the window, its zone, and the limit");
