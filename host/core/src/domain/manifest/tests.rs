@@ -171,7 +171,7 @@ fn what_is_hidden_lies_where_nothing_is_public() {
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         match expected {
             Some(expected) => assert!(texts.iter().any(|text| text.contains(expected)), "{public}: {texts:?}"),
-            None => assert!(texts.is_empty(), "{public}: {texts:?}"),
+            None => assert!(texts.iter().all(|text| !text.contains("public")), "{public}: {texts:?}"),
         }
     }
     let page = parse(&GOOD.replacen("data/reference\"", "reference.md\"", 1)).unwrap_err();
