@@ -80,6 +80,10 @@ impl Host for Wired {
 /// The log goes to standard error, so that standard output is the ready line alone.
 fn log(config: &Config) -> anyhow::Result<()> {
     let level = config.log.level.as_deref().unwrap_or("info");
+    let plain = ["error", "warn", "info", "debug", "trace", "off"];
+    if !level.contains('=') && !plain.contains(&level) {
+        anyhow::bail!("log level `{level}`: use {}, or a filter such as `gradus=debug`", plain.join(", "));
+    }
     let filter = EnvFilter::try_new(level).map_err(|error| anyhow::anyhow!("log level `{level}`: {error}"))?;
     let colours = std::io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);

@@ -12,9 +12,10 @@ use axum::serve::ListenerExt as _;
 use gradus_core::app::App;
 use gradus_core::domain::token::Role;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,6 +26,8 @@ use tokio::sync::{Semaphore, watch};
 pub const TOKEN_FILE: &str = "operator.token";
 /// Connections that are still busy when the server stops get so long.
 const GRACE: Duration = Duration::from_secs(10);
+/// Measured durations are folded into their buckets this often.
+const UPKEEP: Duration = Duration::from_secs(5);
 /// Upper bounds of the buckets of all durations, seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
 
@@ -55,18 +58,21 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     Ok(HANDLE.get_or_init(|| handle).clone())
 }
 
-/// Writes the first operator's token beside the data, readable by its owner only.
+/// Sees to it that an operator's token that holds lies beside the data, readable by its owner only.
 fn first_token(app: &App, data: &Path) -> anyhow::Result<PathBuf> {
     let path = data.join(TOKEN_FILE);
-    if !app.store.tokens(None, 1)?.is_empty() {
+    let held = std::fs::read_to_string(&path).unwrap_or_default();
+    if app.authenticate(held.trim())?.is_some_and(|token| token.role == Role::Operator) {
         return Ok(path);
     }
+    // None yet, or it was lost or revoked: whoever owns the folder can always have one.
     let (_, text) = app.grant(Role::Operator, "operator".parse()?, Vec::new())?;
     let write = || {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(data)?;
         writeln!(file, "{text}")?;
-        file.sync_all()
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|error| error.error)?;
+        std::fs::File::open(data)?.sync_all()
     };
     write().with_context(|| format!("the operator's token cannot be written to {}", path.display()))?;
     Ok(path)
@@ -101,11 +107,21 @@ pub async fn start(
         hub: Arc::clone(&hub),
         workers: Arc::clone(&workers),
         limits: config.door(),
-        slots: Semaphore::new(config.workers.checks),
+        slots: Arc::new(Semaphore::new(config.workers.checks)),
+        publishing: Arc::new(Semaphore::new(1)),
+        uploads: http::upload::Uploads::default(),
+        ready: std::sync::Mutex::default(),
         metrics: metrics.clone(),
         data: data.to_owned(),
     });
     let (stop, stopped) = watch::channel(false);
+    let (upkeep, mut until) = (metrics.clone(), stopped.clone());
+    tokio::spawn(async move {
+        // Durations pile up until they are folded into their buckets, whether anybody asks for them or not.
+        while tokio::time::timeout(UPKEEP, until.wait_for(|stop| *stop)).await.is_err() {
+            upkeep.run_upkeep();
+        }
+    });
     let ended = move |mut stopped: watch::Receiver<bool>| async move {
         // The sender's end is a stop, too.
         let _ = stopped.wait_for(|stop| *stop).await;

@@ -10,6 +10,7 @@ use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::ports::store::StoreError;
 use std::collections::VecDeque;
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -105,7 +106,13 @@ impl Workers {
         while !self.stopped() {
             let seen = self.hub.rung();
             let began = Instant::now();
-            match self.app.work(name) {
+            // A panic is a bug of ours. Its job is taken back when its claim runs out; the others go on.
+            let turn = catch_unwind(AssertUnwindSafe(|| self.app.work(name)));
+            let Ok(turn) = turn else {
+                error!(worker = name, "a worker's turn panicked");
+                continue;
+            };
+            match turn {
                 Ok(Worked::Idle) => self.hub.wait(seen, self.pause()),
                 Ok(Worked::Did { id, job, trouble }) => {
                     if let Some(trouble) = trouble {
@@ -158,7 +165,9 @@ impl Workers {
                 }
                 Ok(OperationState::Running) => {}
                 Err(refusal) => {
-                    self.trouble("a publication could not be finished; it is tried again at the next start", &refusal);
+                    self.trouble("a publication could not be finished; it is tried again", &refusal);
+                    self.hub.wait(self.hub.rung(), LOOK);
+                    self.publications.lock().unwrap_or_else(PoisonError::into_inner).push_back(operation);
                 }
             }
         }

@@ -57,14 +57,13 @@ pub struct App {
     machine: RwLock<()>,
     /// At the door: submissions charged to one ledger pass one after the other.
     gates: [Mutex<()>; 64],
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
 }
 
 /// A job that a worker of this host is at.
 #[derive(Clone)]
 struct Held {
     epoch: u64,
-    until: Timestamp,
     stop: Arc<AtomicBool>,
 }
 
@@ -90,7 +89,7 @@ impl App {
             graders: Mutex::default(),
             machine: RwLock::default(),
             gates: std::array::from_fn(|_| Mutex::default()),
-            stopping: AtomicBool::new(false),
+            stopping: Arc::default(),
         }
     }
 
@@ -160,9 +159,7 @@ pub enum Refusal {
     #[error("this Idempotency-Key was used for another request; use a new key for new content")]
     OtherRequest,
     /// The organizer's format check failed, not the submission.
-    #[error(
-        "the organizer's format check failed; the organizers can see why; nothing was stored, your quota is untouched"
-    )]
+    #[error("the organizer's format check failed; please tell them; nothing was stored, your quota is untouched")]
     CheckFailed(String),
     /// The folder is not a challenge that can be published.
     #[error("the challenge folder has {} problem{}; nothing was published", .0.len(), if .0.len() == 1 { "" } else { "s" })]

@@ -152,7 +152,7 @@ fn report(outcome: Outcome, splits: &[Option<&str>]) -> Report {
 }
 
 fn seen(report: &Report, rules: &Challenge, now: &str) -> SeenReport {
-    let seen = for_participant(report, &submission(), &version(), rules, at(now));
+    let seen = for_participant(report, &submission(), &version(), rules, true, at(now));
     let text = serde_json::to_string(&seen).unwrap();
     // Whatever the rules, and for ever.
     for secret in ["secret", &report.digests.reference.to_string(), "0.1234567", "5a17"] {
@@ -260,7 +260,9 @@ fn the_reference_digest_is_keyed_and_never_with_nothing() {
     let report = report(Outcome::Scored, &[None]);
     let rules = rules("t", &[]);
     let keyed = |version: &Version| {
-        for_participant(&report, &submission(), version, &rules, at("2026-01-10T00:00:00Z")).digests.reference_keyed
+        for_participant(&report, &submission(), version, &rules, true, at("2026-01-10T00:00:00Z"))
+            .digests
+            .reference_keyed
     };
     let (mut other, mut without) = (version(), version());
     other.scorers.values_mut().for_each(|scorer| scorer.salt = "0000".into());

@@ -6,7 +6,7 @@ use super::dto::{
     PhaseInfo, PhaseQuota, ProblemInfo, QuotaInfo,
 };
 use super::problem::Problem;
-use super::state::{Api, blocking};
+use super::state::{Api, blocking, slot};
 use super::upload;
 use crate::workspace::unpack;
 use axum::Json;
@@ -32,6 +32,8 @@ use std::sync::Arc;
 /// Items of a page, at most; and how many there are unless asked otherwise.
 pub(super) const MOST: usize = 500;
 const USUAL: usize = 100;
+/// Rows of a leaderboard as CSV, at most.
+const MOST_CSV: usize = 100_000;
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -217,17 +219,22 @@ pub async fn publish(
     if token.role == Role::Participant {
         return Err(Refusal::Forbidden("publishing needs an organizer's token").into());
     }
-    let archive = upload::archive(&api, request).await?;
-    let slot = api.slots.acquire().await.map_err(|error| Problem::internal(&error))?;
+    let (shared, bearer, name) = (Arc::clone(&api), token.clone(), challenge.clone());
+    // Before a gigabyte is taken in.
+    blocking(move || Ok(shared.app.may_publish(&bearer, &name)?)).await?;
+    let archive = upload::archive(&api, &token, request).await?;
+    let slot = slot(&api.publishing).await?;
     let shared = Arc::clone(&api);
     let operation = blocking(move || {
+        // With the work, and not with the request: whoever sent it may go away.
+        let _slot = slot;
         let unpacked = unpack("challenge", archive, &*shared.app.blobs, &shared.limits.challenge_archive)?;
         let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
-        Ok(shared.app.publish(&token, &challenge, files)?)
+        let operation = shared.app.publish(&token, &challenge, files)?;
+        shared.workers.enqueue(operation.clone());
+        Ok(operation)
     })
     .await?;
-    drop(slot);
-    api.workers.enqueue(operation.clone());
     let location = format!("/api/v1/operations/{}", operation.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(operation_info(&operation))).into_response())
 }
@@ -351,7 +358,7 @@ pub async fn quota(
     .await
 }
 
-/// A leaderboard, best first; `format=csv` for comma-separated values.
+/// A leaderboard, best first; `format=csv` for comma-separated values of all rows from the cursor on.
 #[utoipa::path(get, path = "/api/v1/challenges/{challenge}/leaderboards/{board}", tag = "challenges",
     params(("challenge" = String, Path), ("board" = String, Path), PageQuery),
     responses((status = 200, body = BoardInfo), (status = 404, body = ProblemInfo)), security((), ("token" = [])))]
@@ -369,13 +376,27 @@ pub async fn leaderboard(
     };
     let limit = page.limit()?;
     let after = page.cursor.as_deref().map(place).transpose()?;
+    let who = (bearer.map(|bearer| bearer.0), challenge, board);
+    let (shared, asked) = (Arc::clone(&api), who.clone());
     let shown = blocking(move || {
-        let token = bearer.map(|bearer| bearer.0);
-        let seen = api.app.see(token.as_ref(), &challenge)?;
-        Ok(api.app.leaderboard(&seen, token.as_ref(), &board, after, limit)?)
+        let (token, challenge, board) = &asked;
+        let seen = shared.app.see(token.as_ref(), challenge)?;
+        Ok(shared.app.leaderboard(&seen, token.as_ref(), board, after, limit)?)
     })
     .await?;
     if csv {
+        let mut shown = shown;
+        while let Some(next) = shown.next.take() {
+            let (shared, seen) = (Arc::clone(&api), who.clone());
+            let more = blocking(move || {
+                let (token, challenge, board) = &seen;
+                let seen = shared.app.see(token.as_ref(), challenge)?;
+                Ok(shared.app.leaderboard(&seen, token.as_ref(), board, Some(next), MOST)?)
+            })
+            .await?;
+            shown.entries.extend(more.entries);
+            shown.next = more.next.filter(|_| shown.entries.len() < MOST_CSV);
+        }
         let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
         return Ok((kind, to_csv(&shown)).into_response());
     }

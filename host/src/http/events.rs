@@ -102,11 +102,15 @@ impl Reader {
     /// Reads what the log has more. `None`: it cannot be read, and the client comes again.
     async fn read(&mut self) -> Option<()> {
         let (api, id, after) = (Arc::clone(&self.api), self.id, self.after);
-        let read = blocking(move || Ok(api.app.store.events(id, after, PAGE).map_err(Refusal::from)?));
-        let events = read.await.ok()?;
+        let read = blocking(move || {
+            let ended = api.app.store.submission(id).map_err(Refusal::from)?;
+            let events = api.app.store.events(id, after, PAGE).map_err(Refusal::from)?;
+            Ok((ended.is_none_or(|tracked| tracked.job.state.is_terminal()), events))
+        });
+        // The state was read first: if it is an end, all events are there.
+        let (ended, events) = read.await.ok()?;
         self.after = events.last().map_or(self.after, |event| event.seq);
-        let last = |event: &Event| matches!(&event.kind, EventKind::State { state, .. } if state.is_terminal());
-        self.over = events.iter().any(last);
+        self.over = ended && events.len() < PAGE;
         self.ready.extend(events);
         Some(())
     }

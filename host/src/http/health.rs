@@ -10,6 +10,11 @@ use axum::http::StatusCode;
 use gradus_core::app::chain;
 use gradus_core::domain::units::Bytes;
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// An answer of the readiness check serves for so long.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The process lives. Looks at nothing else.
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, content_type = "text/plain")))]
@@ -22,8 +27,20 @@ pub async fn live() -> &'static str {
     responses((status = 200, body = ReadyInfo), (status = 503, body = ReadyInfo)))]
 pub async fn ready(State(api): State<Api>) -> Result<(StatusCode, Json<ReadyInfo>), Problem> {
     blocking(move || {
+        // One at a time, and one a second: the probe writes, and anybody may ask.
+        let mut last = api.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, info)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            let _ = at;
+            return Ok((status(info), Json(info.clone())));
+        }
         let mut checks = BTreeMap::new();
-        let store = api.app.store.probe().map_or_else(|error| chain(&error), |()| "ok".to_owned());
+        let store = api.app.store.probe().map_or_else(
+            |error| {
+                tracing::error!(error = %chain(&error), "the store does not take writes");
+                "does not take writes; the log says why".to_owned()
+            },
+            |()| "ok".to_owned(),
+        );
         let disk = match free_space(&api.data) {
             Ok(free) if free >= api.limits.free.0 => "ok".to_owned(),
             Ok(free) => format!("{} left, {} needed", Bytes(free), api.limits.free),
@@ -33,11 +50,15 @@ pub async fn ready(State(api): State<Api>) -> Result<(StatusCode, Json<ReadyInfo
         checks.insert("store".to_owned(), store);
         checks.insert("disk".to_owned(), disk);
         checks.insert("workers".to_owned(), workers.to_owned());
-        let ready = checks.values().all(|check| check == "ok");
-        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        Ok((status, Json(ReadyInfo { ready, checks })))
+        let info = ReadyInfo { ready: checks.values().all(|check| check == "ok"), checks };
+        *last = Some((Instant::now(), info.clone()));
+        Ok((status(&info), Json(info)))
     })
     .await
+}
+
+fn status(info: &ReadyInfo) -> StatusCode {
+    if info.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// The version of the server, and the engine that reports are comparable under.

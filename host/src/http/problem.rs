@@ -44,7 +44,8 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 
-    fn after(self, seconds: u64) -> Self {
+    /// To be tried again after so many seconds.
+    pub fn after(self, seconds: u64) -> Self {
         Self { retry_after_s: Some(seconds), ..self }
     }
 }

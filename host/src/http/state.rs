@@ -1,6 +1,8 @@
 //! What the handlers share.
 
+use super::dto::ReadyInfo;
 use super::problem::Problem;
+use super::upload::Uploads;
 use crate::live::Hub;
 use crate::worker::Workers;
 use crate::workspace::limits::ArchiveLimits;
@@ -8,9 +10,9 @@ use gradus_core::app::App;
 use gradus_core::domain::units::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Limits of the door.
 #[derive(Debug, Clone)]
@@ -42,11 +44,25 @@ pub struct Shared {
     /// Limits of the door.
     pub limits: DoorLimits,
     /// Format checks and unpacking run at once, at most.
-    pub slots: Semaphore,
+    pub slots: Arc<Semaphore>,
+    /// Publications are looked over one at a time: they may take minutes, and must not hold the checks up.
+    pub publishing: Arc<Semaphore>,
+    /// Bodies that are being taken in.
+    pub uploads: Uploads,
+    /// The last answer of the readiness check.
+    pub ready: Mutex<Option<(Instant, ReadyInfo)>>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The data folder, for the disk check.
     pub data: PathBuf,
+}
+
+/// A slot of `semaphore`, to be moved to where the work is done.
+///
+/// # Errors
+/// The semaphore is closed, which it never is.
+pub async fn slot(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    Arc::clone(semaphore).acquire_owned().await.map_err(|error| Problem::internal(&error))
 }
 
 /// Cheap to clone.

@@ -4,7 +4,7 @@ use super::auth::Bearer;
 use super::challenges::{PageQuery, download, file_info, id};
 use super::dto::{AboutInfo, CheckInfo, FileInfo, List, ProblemInfo, SubmissionInfo};
 use super::problem::Problem;
-use super::state::{Api, blocking};
+use super::state::{Api, blocking, slot};
 use super::upload::{self, Arrived, RawQuery};
 use crate::workspace::unpack;
 use axum::Json;
@@ -78,7 +78,7 @@ async fn take_in(
     let phase: PhaseId = id(phase, "phase")?;
     let (shared, bearer) = (Arc::clone(api), token.clone());
     let door = blocking(move || Ok(shared.app.door(&bearer, &challenge, &phase)?)).await?;
-    let arrived = upload::submission(api, request, query).await?;
+    let arrived = upload::submission(api, token, request, query).await?;
     // The submission's time: its last byte is here.
     let at = api.app.clock.now();
     Ok(AtTheDoor { door, arrived, at })
@@ -109,9 +109,11 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&request)?;
     let AtTheDoor { door, arrived, at } = take_in(&api, &token, &challenge, &phase, query, request).await?;
-    let slot = api.slots.acquire().await.map_err(|error| Problem::internal(&error))?;
+    let slot = slot(&api.slots).await?;
     let shared = Arc::clone(&api);
     let (submitted, tracked) = blocking(move || {
+        // With the work, and not with the request: whoever sent it may go away.
+        let _slot = slot;
         let (files, upload, about) = files(&shared, arrived)?;
         let offer = Offer { upload, files, about, key, arrived: at };
         let submitted = shared.app.submit(&token, &door, offer)?;
@@ -119,7 +121,6 @@ pub async fn submit(
         Ok((submitted, found.ok_or(Refusal::Unknown("submission"))?))
     })
     .await?;
-    drop(slot);
     let Submitted { id, before } = submitted;
     let headers = [(header::LOCATION, format!("/api/v1/submissions/{id}"))];
     let mut response = (StatusCode::ACCEPTED, headers, Json(info(&tracked))).into_response();
@@ -149,15 +150,15 @@ pub async fn check(
     request: Request,
 ) -> Result<Json<CheckInfo>, Problem> {
     let AtTheDoor { door, arrived, .. } = take_in(&api, &token, &challenge, &phase, query, request).await?;
-    let slot = api.slots.acquire().await.map_err(|error| Problem::internal(&error))?;
+    let slot = slot(&api.slots).await?;
     let shared = Arc::clone(&api);
     let files = blocking(move || {
+        let _slot = slot;
         let (files, ..) = files(&shared, arrived)?;
         shared.app.check_only(&door, &files)?;
         Ok(files.folder().tree().files().iter().map(file_info).collect())
     })
     .await?;
-    drop(slot);
     Ok(Json(CheckInfo { check: "valid".to_owned(), files }))
 }
 

@@ -8,19 +8,32 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use gradus_core::app::Refusal;
+use gradus_core::domain::id::TokenId;
 use gradus_core::domain::submission::{About, Upload};
+use gradus_core::domain::token::Token;
 use gradus_core::domain::units;
-use gradus_core::ports::blobs::PendingBlob;
+use gradus_core::ports::blobs::{BlobError, PendingBlob};
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::io::Write as _;
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::{Instant, timeout_at};
 
 /// Text fields, at most; bytes each.
 const MAX_TEXT: usize = 10_000;
-/// Chunks between the socket and the disk.
-const IN_FLIGHT: usize = 8;
+/// Fields of a form, at most.
+const FIELDS: usize = 16;
+/// Bytes that go to the disk at once.
+const BATCH: usize = 256 << 10;
+/// Free space is looked at again after so many bytes.
+const LOOK: u64 = 16 << 20;
+/// Bytes of a form that its reader may hold, and that its framing may have.
+const FORM: u64 = 16 << 20;
+/// Bodies of one token that are taken in at once, and of all.
+const OF_ONE: usize = 16;
+const OF_ALL: usize = 256;
 
 /// What arrived.
 pub struct Arrived {
@@ -54,7 +67,8 @@ pub struct RawQuery {
 ///
 /// # Errors
 /// Too big, too slow, cut off, without a file or a name.
-pub async fn submission(api: &Api, request: Request, query: RawQuery) -> Result<Arrived, Problem> {
+pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQuery) -> Result<Arrived, Problem> {
+    let _upstream = Upstream::new(api, token)?;
     let cap = api.limits.submission;
     let multipart = content_type(&request).is_some_and(|kind| kind.starts_with("multipart/form-data"));
     refuse_early(api, &request, cap)?;
@@ -75,11 +89,19 @@ pub async fn submission(api: &Api, request: Request, query: RawQuery) -> Result<
         }
         return arrived(&name, blob, about);
     }
+    let held = Arc::new(AtomicU64::new(0));
+    let request = request.map(|body| bounded(body, cap, &held));
     let mut form =
         Multipart::from_request(request, api).await.map_err(|error| Problem::bad_request(error.body_text()))?;
     let (mut file, mut about) = (None, About::default());
     let deadline = Instant::now() + api.limits.total;
+    let mut fields = 0;
     while let Some(field) = next_field(&mut form, deadline, api).await? {
+        held.store(0, Ordering::Relaxed);
+        fields += 1;
+        if fields > FIELDS {
+            return Err(Problem::bad_request(format!("the form has more than {FIELDS} fields")));
+        }
         let Some(name) = field.name().map(ToOwned::to_owned) else { continue };
         if name == "file" {
             if file.is_some() {
@@ -88,9 +110,9 @@ pub async fn submission(api: &Api, request: Request, query: RawQuery) -> Result<
             let given = field.file_name().map(ToOwned::to_owned);
             let given =
                 given.ok_or_else(|| Problem::bad_request("the field `file` has no file name; send it as a file"))?;
-            file = Some((given, receive(api, parts(field), cap).await?));
+            file = Some((given, receive(api, parts(field, &held), cap).await?));
         } else {
-            set(&mut about, &name, text(field, deadline, api).await?)?;
+            set(&mut about, &name, text(field, &held, deadline, api).await?)?;
         }
     }
     let (name, blob) = file.ok_or_else(|| Problem::bad_request("the form has no field `file`"))?;
@@ -101,7 +123,8 @@ pub async fn submission(api: &Api, request: Request, query: RawQuery) -> Result<
 ///
 /// # Errors
 /// Too big, too slow, cut off.
-pub async fn archive(api: &Api, request: Request) -> Result<Box<dyn PendingBlob>, Problem> {
+pub async fn archive(api: &Api, token: &Token, request: Request) -> Result<Box<dyn PendingBlob>, Problem> {
+    let _upstream = Upstream::new(api, token)?;
     let cap = api.limits.challenge;
     refuse_early(api, &request, cap)?;
     receive(api, raw(request.into_body()), cap).await
@@ -117,8 +140,13 @@ fn refuse_early(api: &Api, request: &Request, cap: units::Bytes) -> Result<(), P
     if said.is_some_and(|said| said > cap.0.saturating_add(64 << 10)) {
         return Err(too_large(cap));
     }
+    room(api, said.unwrap_or(0))
+}
+
+/// Whether the disk has room for `more` bytes.
+fn room(api: &Api, more: u64) -> Result<(), Problem> {
     match free_space(&api.data) {
-        Ok(free) if free < api.limits.free.0.saturating_add(said.unwrap_or(0)) => Err(no_space()),
+        Ok(free) if free < api.limits.free.0.saturating_add(more) => Err(no_space()),
         Ok(_) => Ok(()),
         Err(error) => Err(Problem::internal(&error)),
     }
@@ -177,8 +205,15 @@ fn raw(body: Body) -> impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin 
     body.into_data_stream().map(|chunk| chunk.map_err(|_| cut_off()))
 }
 
-fn parts(field: Field<'_>) -> impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin + '_ {
-    field.map(|chunk| chunk.map_err(|error| malformed(&error)))
+fn parts<'f>(
+    field: Field<'f>,
+    held: &Arc<AtomicU64>,
+) -> impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin + use<'f> {
+    let held = Arc::clone(held);
+    field.map(move |chunk| {
+        held.store(0, Ordering::Relaxed);
+        chunk.map_err(|error| malformed(&error))
+    })
 }
 
 fn malformed(error: &MultipartError) -> Problem {
@@ -196,9 +231,9 @@ async fn next_field<'a>(form: &'a mut Multipart, deadline: Instant, api: &Api) -
     next.map_err(|error| malformed(&error))
 }
 
-async fn text(field: Field<'_>, deadline: Instant, api: &Api) -> Result<String, Problem> {
+async fn text(field: Field<'_>, held: &Arc<AtomicU64>, deadline: Instant, api: &Api) -> Result<String, Problem> {
     let name: String = field.name().unwrap_or_default().chars().take(60).collect();
-    let mut chunks = parts(field);
+    let mut chunks = parts(field, held);
     let mut bytes = Vec::new();
     loop {
         let idle = (Instant::now() + api.limits.idle).min(deadline);
@@ -214,42 +249,98 @@ async fn text(field: Field<'_>, deadline: Instant, api: &Api) -> Result<String, 
     String::from_utf8(bytes).map_err(|_| Problem::bad_request(format!("`{name}` is not UTF-8")))
 }
 
-/// Streams `chunks` into a blob that is not kept yet. The disk is written by a thread that may block.
+/// Streams `chunks` into a blob that is not kept yet. A thread that may block is taken for each batch and not for the whole
+/// body, so that slow clients hold none.
 async fn receive(
     api: &Api,
     mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
     cap: units::Bytes,
 ) -> Result<Box<dyn PendingBlob>, Problem> {
-    let (sender, mut receiver) = mpsc::channel::<Bytes>(IN_FLIGHT);
     let app = Arc::clone(&api.app);
-    let write = blocking(move || {
-        let mut blob = app.blobs.create().map_err(gradus_core::app::Refusal::from)?;
-        while let Some(chunk) = receiver.blocking_recv() {
-            blob.write_all(&chunk)
-                .map_err(|error| gradus_core::app::Refusal::from(gradus_core::ports::blobs::BlobError::Write(error)))?;
-        }
-        Ok(blob)
-    });
-    let write = tokio::spawn(write);
+    let mut blob = blocking(move || Ok(app.blobs.create().map_err(Refusal::from)?)).await?;
     let deadline = Instant::now() + api.limits.total;
-    let mut len = 0u64;
+    let (mut len, mut batch, mut unlooked) = (0u64, Vec::new(), 0u64);
     loop {
         let idle = Instant::now() + api.limits.idle;
         let chunk = timeout_at(idle.min(deadline), chunks.next()).await.map_err(|_| {
             let (idle, total) = (api.limits.idle.as_secs(), api.limits.total.as_secs());
             too_slow(&format!("the body paused for {idle} s, or took longer than {total} s; nothing was stored"))
         })?;
-        let Some(chunk) = chunk else { break };
-        let chunk = chunk?;
-        len += chunk.len() as u64;
-        if len > cap.0 {
-            return Err(too_large(cap));
+        let over = chunk.is_none();
+        if let Some(chunk) = chunk.transpose()? {
+            len += chunk.len() as u64;
+            if len > cap.0 {
+                return Err(too_large(cap));
+            }
+            batch.extend_from_slice(&chunk);
         }
-        if sender.send(chunk).await.is_err() {
-            // The writing side ended: its own error says why.
-            break;
+        if batch.len() >= BATCH || (over && !batch.is_empty()) {
+            unlooked += batch.len() as u64;
+            if unlooked >= LOOK {
+                unlooked = 0;
+                room(api, 0)?;
+            }
+            let bytes = std::mem::take(&mut batch);
+            blob = blocking(move || {
+                blob.write_all(&bytes).map_err(|error| Refusal::from(BlobError::Write(error)))?;
+                Ok(blob)
+            })
+            .await?;
+        }
+        if over {
+            return Ok(blob);
         }
     }
-    drop(sender);
-    write.await.unwrap_or_else(|error| Err(Problem::internal(&error)))
+}
+
+/// Bodies that are being taken in, by token.
+#[derive(Debug, Default)]
+pub struct Uploads(Mutex<HashMap<TokenId, usize>>);
+
+/// One of them; it counts until it is dropped.
+struct Upstream {
+    api: Api,
+    token: TokenId,
+}
+
+impl Upstream {
+    fn new(api: &Api, token: &Token) -> Result<Self, Problem> {
+        let mut open = api.uploads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = open.values().sum();
+        let mine = open.entry(token.id).or_default();
+        if *mine >= OF_ONE || all >= OF_ALL {
+            let detail = format!("{mine} uploads of yours, {all} in all, are under way; wait for one to end");
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail).after(5));
+        }
+        *mine += 1;
+        Ok(Self { api: Arc::clone(api), token: token.id })
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let mut open = self.api.uploads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mine) = open.get_mut(&self.token) {
+            *mine -= 1;
+            if *mine == 0 {
+                open.remove(&self.token);
+            }
+        }
+    }
+}
+
+/// The body of a form, bounded: in all, and in what may come before the form's reader hands something on, since that is
+/// what it holds in memory.
+fn bounded(body: Body, cap: units::Bytes, held: &Arc<AtomicU64>) -> Body {
+    let (held, mut total) = (Arc::clone(held), 0u64);
+    Body::from_stream(body.into_data_stream().map(move |chunk| {
+        let chunk = chunk.map_err(std::io::Error::other)?;
+        let len = chunk.len() as u64;
+        total += len;
+        let holding = held.fetch_add(len, Ordering::Relaxed) + len;
+        if total > cap.0.saturating_add(FORM) || holding > FORM {
+            return Err(std::io::Error::other("it is too large, or a part of it has no end"));
+        }
+        Ok(chunk)
+    }))
 }

@@ -15,13 +15,16 @@ fn first_row(row: &str) -> Vec<u8> {
     (lines.join("\n") + "\n").into_bytes()
 }
 
+/// What it is, the bytes, how many problems, the line of the first, and a word of it.
+type Case = (&'static str, Vec<u8>, u64, Option<u64>, &'static str);
+
 #[test]
 fn wrong_predictions_are_told_by_line_and_leave_nothing() {
     let server = Server::start();
     server.publish_example("breast-cancer");
     let anna = server.participant("anna");
     // What, bytes, problems in all, the first one's line, words of its message.
-    let cases: Vec<(&str, Vec<u8>, u64, Option<u64>, &str)> = vec![
+    let cases: Vec<Case> = vec![
         ("wrong column", sample("wrong-column.csv"), 1, Some(1), "`p`"),
         ("duplicate id", sample("duplicate-id.csv"), 1, Some(202), "is there already, on line 51"),
         ("missing ids", sample("missing-rows.csv"), 3, None, "no row for id"),

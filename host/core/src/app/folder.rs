@@ -3,10 +3,10 @@
 use super::App;
 use crate::domain::digest::{Digest, Hasher};
 use crate::domain::tree::{Tree, TreeFile, TreePath};
-use crate::ports::blobs::{BlobError, Blobs, ReadAt};
+use crate::ports::blobs::{Blobs, ReadAt};
 use crate::ports::scorer::InputFile;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A file at hand: its place, its digest, its bytes.
 #[derive(Clone)]
@@ -15,6 +15,37 @@ pub struct File {
     pub about: TreeFile,
     /// The bytes.
     pub bytes: Arc<dyn ReadAt>,
+}
+
+/// Files of a folder that stay open once they were read.
+const KEPT_OPEN: usize = 16;
+
+/// A blob that is opened when it is read.
+struct Stored {
+    blobs: Arc<dyn Blobs>,
+    digest: Digest,
+    len: u64,
+    /// Whether, and as what, it stays open.
+    opened: Option<OnceLock<Arc<dyn ReadAt>>>,
+}
+
+impl ReadAt for Stored {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(opened) = self.opened.as_ref().and_then(OnceLock::get) {
+            return opened.read_at(offset, buffer);
+        }
+        let blob = self.blobs.open(self.digest).map_err(io::Error::other)?;
+        let count = blob.read_at(offset, buffer);
+        if let Some(opened) = &self.opened {
+            // Another thread may have been faster; either handle reads the same bytes.
+            drop(opened.set(blob));
+        }
+        count
+    }
 }
 
 /// Files at hand, as a tree.
@@ -35,14 +66,15 @@ impl Folder {
         Ok(Self { tree, files })
     }
 
-    /// From a tree whose files are blobs.
-    ///
-    /// # Errors
-    /// A blob is missing.
-    pub fn of_blobs(tree: Tree, blobs: &dyn Blobs) -> Result<Self, BlobError> {
-        let open = |about: &TreeFile| Ok(File { about: about.clone(), bytes: blobs.open(about.digest)? });
-        let files = tree.files().iter().map(open).collect::<Result<_, BlobError>>()?;
-        Ok(Self { tree, files })
+    /// From a tree whose files are blobs. None is opened yet: a tree may have more files than a process may open.
+    pub fn of_blobs(tree: Tree, blobs: &Arc<dyn Blobs>) -> Self {
+        let stored = |(at, about): (usize, &TreeFile)| {
+            let opened = (at < KEPT_OPEN).then(OnceLock::new);
+            let bytes = Stored { blobs: Arc::clone(blobs), digest: about.digest, len: about.len, opened };
+            File { about: about.clone(), bytes: Arc::new(bytes) }
+        };
+        let files = tree.files().iter().enumerate().map(stored).collect();
+        Self { tree, files }
     }
 
     /// The paths, lengths and digests.
@@ -98,6 +130,6 @@ pub fn digest_of(source: &dyn ReadAt) -> io::Result<Digest> {
 impl App {
     /// A stored tree, ready to be read.
     pub(super) fn folder(&self, body: &crate::domain::submission::Body) -> Result<Folder, super::Refusal> {
-        Ok(Folder::of_blobs(self.tree(body)?, &*self.blobs)?)
+        Ok(Folder::of_blobs(self.tree(body)?, &self.blobs))
     }
 }

@@ -3,7 +3,7 @@
 use super::check::Pending;
 use super::folder::Folder;
 use super::grade::Grader;
-use super::solutions::try_all;
+use super::solutions::{try_all, unknown_splits};
 use super::{App, Refusal, Stock};
 use crate::domain::board::placements;
 use crate::domain::challenge::{Challenge, Column, Expected, ScorerSource, Task, TaskScorer, Version};
@@ -19,6 +19,7 @@ use crate::ports::blobs::{ReadAt, read_all};
 use crate::ports::scorer::{Scorer, ScorerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A challenge folder that was looked over.
 pub struct Inspected {
@@ -177,15 +178,24 @@ fn fit(manifest: &Manifest, folder: &Folder, graders: &BTreeMap<TaskId, Grader>,
 }
 
 impl App {
+    /// Whether the bearer may publish `id`: asked before a folder is taken in, and again when it is.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`].
+    pub fn may_publish(&self, token: &Token, id: &ChallengeId) -> Result<(), Refusal> {
+        let owner = self.store.challenge(id)?.map(|row| row.owner);
+        if token.organizes(id, owner.as_ref()) {
+            return Ok(());
+        }
+        Err(Refusal::Forbidden("this token may not publish this challenge; it needs its organizer's"))
+    }
+
     /// Takes a challenge folder in as the next version of `id`. Its solutions are run by [`App::run_operation`].
     ///
     /// # Errors
     /// [`Refusal::Challenge`] with all that is wrong; [`Refusal::Forbidden`].
     pub fn publish(&self, token: &Token, id: &ChallengeId, files: Pending) -> Result<Operation, Refusal> {
-        let owner = self.store.challenge(id)?.map(|row| row.owner);
-        if !token.organizes(id, owner.as_ref()) {
-            return Err(Refusal::Forbidden("this token may not publish this challenge; it needs its organizer's"));
-        }
+        self.may_publish(token, id)?;
         let inspected = inspect(files.folder(), &*self.scorer, self.stock)?.map_err(Refusal::Challenge)?;
         let Inspected { challenge, graders } = inspected;
         if challenge.id != *id {
@@ -197,7 +207,7 @@ impl App {
         for (task, grader) in graders {
             let bytes = read_all(&*grader.source).map_err(crate::ports::blobs::BlobError::Write)?;
             let component = self.keep_bytes(&bytes)?;
-            let salt = self.clock.secret().iter().map(|byte| format!("{byte:02x}")).collect();
+            let salt = hex::encode(self.clock.secret());
             scorers.insert(task, TaskScorer { component, description: grader.description, salt });
         }
         let tree = files.keep(self)?;
@@ -239,9 +249,13 @@ impl App {
             graders.insert(task.id.clone(), Grader::clone(&grader));
         }
         let mut problems = Vec::new();
-        try_all(&*self.scorer, &version.challenge, &graders, &folder, |tried| {
+        let all = try_all(&*self.scorer, &version.challenge, &graders, &folder, &self.stopping, |tried| {
             problems.extend(tried.differences.iter().map(|what| format!("{}: {what}", tried.path)));
         })?;
+        if self.stopping.load(Ordering::Relaxed) {
+            return Ok(OperationState::Running);
+        }
+        problems.extend(unknown_splits(&version.challenge, &all).iter().map(ToString::to_string));
         let state = if problems.is_empty() {
             // Before and after it goes live: what is scored in between goes where the live version says.
             self.fill_boards(&version)?;

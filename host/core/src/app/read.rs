@@ -100,7 +100,11 @@ impl App {
         let board = version.challenge.leaderboard(board).ok_or(Refusal::Unknown("leaderboard"))?;
         let key = board_key(version, board);
         let (rank, from) = match &after {
-            Some((rank, entrant)) => (*rank, self.store.entry(&key, entrant)?.map(|entry| entry.key)),
+            Some((rank, entrant)) => {
+                let gone = || Refusal::Unknown("place on this leaderboard; begin again without a cursor");
+                let entry = self.store.entry(&key, entrant)?.ok_or_else(gone)?;
+                (*rank, Some(entry.key))
+            }
             None => (0, None),
         };
         let mut entries = self.store.entries(&key, from.as_deref(), limit + 1)?;
@@ -109,7 +113,7 @@ impl App {
         let columns = self.columns(version, board, *organizer, &entries);
         let shown: Vec<_> = entries
             .iter()
-            .zip(rank + 1..)
+            .zip(rank.saturating_add(1)..)
             .map(|(entry, rank)| {
                 let mine = token.is_some_and(|token| token.subject == entry.entrant);
                 let value = |column: &ShownColumn| {
@@ -187,7 +191,8 @@ impl App {
             return Ok(ReadReport::Whole(bytes));
         }
         let rules = &seen.live.challenge;
-        let cut = for_participant(&report, &seen.tracked.submission, &seen.version, rules, self.clock.now());
+        let refunded = seen.tracked.refunded;
+        let cut = for_participant(&report, &seen.tracked.submission, &seen.version, rules, refunded, self.clock.now());
         Ok(ReadReport::Cut(Box::new(cut)))
     }
 
@@ -224,9 +229,10 @@ impl App {
     pub fn file(&self, seen: &Seen, path: &str) -> Result<File, Refusal> {
         let unknown = || Refusal::Unknown("file");
         let Version { challenge, files, .. } = &seen.version;
-        let folder = self.folder(files)?;
-        let file = folder.get(path).ok_or_else(unknown)?;
-        if seen.organizer || challenge.publishes(&file.about.path) { Ok(file.clone()) } else { Err(unknown()) }
+        let tree = self.tree(files)?;
+        let about =
+            tree.get(path).filter(|file| seen.organizer || challenge.publishes(&file.path)).ok_or_else(unknown)?;
+        Ok(File { about: about.clone(), bytes: self.blobs.open(about.digest)? })
     }
 
     /// The public files of a challenge.

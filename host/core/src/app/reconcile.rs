@@ -17,7 +17,7 @@ impl App {
     pub fn recover(&self) -> Result<Vec<Operation>, Refusal> {
         for tracked in self.store.open_jobs()? {
             if tracked.job.lease.is_some() {
-                self.change(tracked.submission.id, &JobEvent::Released { epoch: tracked.job.epoch }, None)?;
+                self.change(tracked.submission.id, &JobEvent::HostLost, None)?;
             }
         }
         for tracked in self.store.open_jobs()? {
@@ -35,11 +35,7 @@ impl App {
         for (id, held) in held {
             let until = self.clock.now().saturating_add(LEASE).unwrap_or(Timestamp::MAX);
             match self.change(id, &JobEvent::Renewed { epoch: held.epoch, until }, None)? {
-                Some(_) => {
-                    if let Some(held) = self.running().get_mut(&id) {
-                        held.until = until;
-                    }
-                }
+                Some(_) => {}
                 // Cancelled, or taken over: its result would be dropped.
                 None => held.stop.store(true, Ordering::Relaxed),
             }
@@ -47,18 +43,28 @@ impl App {
         Ok(())
     }
 
-    /// Takes back the claims that were not renewed in time.
+    /// Takes back the claims that were not renewed in time: by their rows, as whoever held one may be gone.
     ///
     /// # Errors
     /// The store's.
     pub fn reap(&self) -> Result<usize, Refusal> {
         let now = self.clock.now();
-        let late = |held: &super::Held| held.until <= now;
-        let expired: Vec<_> = self.running().iter().filter(|(_, held)| late(held)).map(|(id, _)| *id).collect();
-        for id in &expired {
-            self.change(*id, &JobEvent::LeaseExpired, None)?;
+        let mut count = 0;
+        for tracked in self.store.open_jobs()? {
+            let id = tracked.submission.id;
+            let late = tracked.job.lease.as_ref().is_some_and(|lease| lease.until <= now);
+            if late && self.change(id, &JobEvent::LeaseExpired, None)?.is_some() {
+                count += 1;
+                // Nobody of ours is at it: it waits again. If somebody is, it lines up when they are done.
+                if !self.running().contains_key(&id)
+                    && let Some(tracked) = self.store.submission(id)?
+                {
+                    self.queue().done(id);
+                    self.line_up(&tracked)?;
+                }
+            }
         }
-        Ok(expired.len())
+        Ok(count)
     }
 
     /// Forgets idempotency keys whose day is over.

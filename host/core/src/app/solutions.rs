@@ -4,10 +4,13 @@ use super::folder::Folder;
 use super::grade::{Graded, Grader, cut};
 use crate::domain::challenge::{Challenge, Expected, Solution};
 use crate::domain::id::TaskId;
+use crate::domain::manifest::{FILE, Located, nearest};
 use crate::domain::metric::Description;
 use crate::domain::report::{Outcome, Problems, Report};
 use crate::ports::scorer::{Ended, Scorer, ScorerError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What a solution got.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +36,7 @@ pub fn try_one(
     graders: &BTreeMap<TaskId, Grader>,
     folder: &Folder,
     solution: &Solution,
+    stop: &Arc<AtomicBool>,
 ) -> Result<Tried, ScorerError> {
     let Some(grader) = graders.get(&solution.task) else {
         let what = format!("there is no task `{}`", solution.task);
@@ -41,7 +45,7 @@ pub fn try_one(
     let predictions = folder.at(&solution.path);
     let checked = grader.validate(scorer, &predictions)?.ended;
     let (outcome, problems, detail, report) = match checked {
-        Ended::Value(()) => match grader.grade(scorer, &predictions, &std::sync::Arc::default(), &mut ())? {
+        Ended::Value(()) => match grader.grade(scorer, &predictions, stop, &mut ())? {
             Some(Graded { report, .. }) => {
                 (report.outcome.clone(), report.problems.clone(), report.detail.clone(), Some(report))
             }
@@ -118,7 +122,35 @@ fn near(got: f64, wanted: f64, precision: u8) -> bool {
     (got - wanted).abs() <= 0.5 * 10f64.powi(-i32::from(precision)) * (1.0 + 1e-9)
 }
 
-/// Runs all solutions; each with what it got.
+/// Leaderboards that go by a split which no solution got a score on: a board that would stay empty.
+pub fn unknown_splits(challenge: &Challenge, all: &[Tried]) -> Vec<Located> {
+    let mut wrong = Vec::new();
+    for board in &challenge.leaderboards {
+        let phase = challenge.phases.iter().find(|phase| board.phases.contains(&phase.id));
+        let Some(task) = phase.map(|phase| &phase.task) else { continue };
+        let of_task = |tried: &&Tried| challenge.solutions.iter().any(|s| s.path == tried.path && s.task == *task);
+        let names = all.iter().filter(of_task).flat_map(|tried| tried.scores.keys());
+        let splits: BTreeSet<Option<&str>> = names.map(|name| name.split_once('@').map(|(_, split)| split)).collect();
+        if splits.is_empty() || splits.contains(&board.split.as_deref()) {
+            continue;
+        }
+        let known: Vec<_> = splits.into_iter().flatten().collect();
+        let message = match &board.split {
+            Some(split) if known.is_empty() => format!("the scorer reports no splits, and so no `{split}`; remove it"),
+            Some(split) => {
+                let near = nearest(split, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+                let (near, known) = (near.unwrap_or_default(), known.join(", "));
+                format!("the scorer reports no split `{split}`{near}; it reports: {known}")
+            }
+            None => format!("is missing: the scorer reports the splits {}; name one", known.join(", ")),
+        };
+        let key = format!("leaderboards.{}.split", board.id);
+        wrong.push(Located { file: FILE.into(), line: 0, key, message });
+    }
+    wrong
+}
+
+/// Runs all solutions; each with what it got. Once `stop` is set, those that are left come out as cancelled.
 ///
 /// # Errors
 /// We could not do our part.
@@ -127,11 +159,12 @@ pub fn try_all(
     challenge: &Challenge,
     graders: &BTreeMap<TaskId, Grader>,
     folder: &Folder,
+    stop: &Arc<AtomicBool>,
     mut each: impl FnMut(&Tried),
 ) -> Result<Vec<Tried>, ScorerError> {
     let mut all = Vec::with_capacity(challenge.solutions.len());
     for solution in &challenge.solutions {
-        let tried = try_one(scorer, graders, folder, solution)?;
+        let tried = try_one(scorer, graders, folder, solution, stop)?;
         each(&tried);
         all.push(tried);
     }

@@ -154,6 +154,8 @@ impl App {
             && let Some((before, id)) = self.store.idempotent(token.id, used, now)?
         {
             return if before == request {
+                // Rows can be read a moment before they are durable: what is told again has to be, too.
+                self.store.probe()?;
                 Ok(Some(Submitted { id, before: true }))
             } else {
                 Err(Refusal::OtherRequest)

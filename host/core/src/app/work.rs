@@ -54,9 +54,9 @@ impl App {
     pub fn work(&self, worker: &str) -> Result<Worked, Refusal> {
         let now = self.clock.now();
         let Some(id) = self.queue().take(now) else { return Ok(Worked::Idle) };
+        let turn = Turn { app: self, id };
         let worked = self.work_on(id, worker);
-        self.running().remove(&id);
-        self.queue().done(id);
+        drop(turn);
         // Whatever happened: what waits by its row waits in the picture.
         if let Some(tracked) = self.store.submission(id)? {
             self.line_up(&tracked)?;
@@ -87,8 +87,16 @@ impl App {
                 (event, Yield::default(), Some(chain(&error)))
             }
         };
-        let job = self.change(id, &event, Some(&ended))?;
-        Ok(Worked::Did { id, job, trouble })
+        match self.change(id, &event, Some(&ended)) {
+            Ok(job) => Ok(Worked::Did { id, job, trouble }),
+            Err(error) => {
+                // A body that could not be kept, say: the attempt is lost, and the submission is not.
+                let outcome = Outcome::Platform;
+                let event = JobEvent::Finished { epoch, fault: outcome.fault(), outcome };
+                let job = self.change(id, &event, None)?;
+                Ok(Worked::Did { id, job, trouble: Some(chain(&error)) })
+            }
+        }
     }
 
     fn grade_tracked(
@@ -111,7 +119,12 @@ impl App {
         let Some(job) = self.change(id, &JobEvent::Claimed { worker: worker.to_owned(), until }, None)? else {
             return Ok(None);
         };
-        self.running().insert(id, Held { epoch: job.epoch, until, stop: Arc::default() });
+        let held = Held { epoch: job.epoch, stop: Arc::default() };
+        self.running().insert(id, held.clone());
+        // After the insert: whoever stops the host sets the flags of those that are in.
+        if self.stopping.load(Ordering::Relaxed) {
+            held.stop.store(true, Ordering::Relaxed);
+        }
         let Some(tracked) = self.store.submission(id)? else { return Ok(None) };
         let Submission { challenge, version, .. } = &tracked.submission;
         let version = self.store.version(challenge, *version)?;
@@ -238,6 +251,19 @@ fn settle(tracked: &Tracked, effects: &[Effect]) -> Option<Settle> {
     let Submission { challenge, phase, entrant, submitted_at, .. } = &tracked.submission;
     let ledger = LedgerKey { challenge: challenge.clone(), phase: phase.clone(), entrant: entrant.clone() };
     settlement.map(|settlement| Settle { ledger, reserved_at: *submitted_at, settlement })
+}
+
+/// A worker is at a submission; whichever way it ends, even by a panic, it is not any more.
+struct Turn<'a> {
+    app: &'a App,
+    id: SubmissionId,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.app.running().remove(&self.id);
+        self.app.queue().done(self.id);
+    }
 }
 
 /// Passes a scorer's progress on.

@@ -185,6 +185,9 @@ pub enum JobEvent {
     },
     /// The reaper looked at the lease.
     LeaseExpired,
+    /// The host that held it is gone, whatever its lease says. It counts as an attempt, so that a submission that brings
+    /// hosts down does not do so for ever.
+    HostLost,
     /// Somebody with the right to do so called it off.
     Cancelled,
 }
@@ -269,6 +272,12 @@ pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Eff
             let mut effects = finish(&mut next, &Outcome::Platform, Some(Fault::Platform), now);
             effects.push(Effect::StopWork);
             effects
+        }
+        JobEvent::HostLost => {
+            if job.lease.is_none() {
+                return Err(IllegalTransition::FromHere(job.state));
+            }
+            finish(&mut next, &Outcome::Platform, Some(Fault::Platform), now)
         }
         JobEvent::Cancelled => {
             if job.state.is_terminal() {

@@ -59,11 +59,16 @@ pub struct SeenReport {
 }
 
 /// What a participant reads when the fault is not theirs.
-fn message(fault: Option<Fault>) -> Option<String> {
+fn message(fault: Option<Fault>, refunded: bool) -> Option<String> {
     match fault {
-        Some(Fault::Challenge) => Some("The organizer's scorer failed; they were told; it cost you nothing.".into()),
+        Some(Fault::Challenge) if refunded => Some(
+            "The organizer's scorer failed, and not your submission; it cost you nothing; please tell them.".into(),
+        ),
+        Some(Fault::Challenge) => {
+            Some("The organizer's scorer failed, and not your submission; please tell them.".into())
+        }
         Some(Fault::Platform) => {
-            Some("Something failed on our side; it cost you nothing; please hand in again.".into())
+            Some("Something failed on our side, and it cost you nothing; please hand in again.".into())
         }
         Some(Fault::Participant) | None => None,
     }
@@ -84,12 +89,13 @@ fn over(rules: &Challenge, submission: &Submission, now: Timestamp) -> bool {
 }
 
 /// The report of `submission` as its participant sees it at `now`. `version` graded it; `rules` is the live version's
-/// challenge, whose boards and dates say what may be seen now.
+/// challenge, whose boards and dates say what may be seen now; `refunded`: its charge was given back.
 pub fn for_participant(
     report: &Report,
     submission: &Submission,
     version: &Version,
     rules: &Challenge,
+    refunded: bool,
     now: Timestamp,
 ) -> SeenReport {
     let scorer = version.scorers.get(&submission.task);
@@ -116,7 +122,7 @@ pub fn for_participant(
         report: report.report,
         outcome: report.outcome.word().to_owned(),
         fault: report.fault,
-        message: message(report.fault),
+        message: message(report.fault, refunded),
         scores: cut(&report.scores),
         cases: (report.cases.iter().filter(told))
             .map(|case| Case { scores: cut(&case.scores), ..case.clone() })

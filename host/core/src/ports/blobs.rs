@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// There is none of that digest.
-    #[error("there is no blob {0}; the data folder is not whole: run `gradus admin check`, or restore a backup")]
+    #[error("there is no blob {0}; the data folder is not whole: restore a backup of it")]
     Missing(Digest),
     /// The disk would not take it.
     #[error("could not write a blob to the data folder")]

@@ -13,8 +13,8 @@ use std::path::Path;
 /// The format that this gradus writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 
-const DAMAGED: &str = "its files are damaged; nothing was deleted: copy the folder away, then restore a backup with \
-                       `gradus admin restore`";
+const DAMAGED: &str = "its files are damaged; nothing was deleted: copy the folder away, then put a backup of \
+                       it in its place";
 
 type Source = Option<Box<dyn std::error::Error + Send + Sync>>;
 

@@ -144,7 +144,7 @@ fn damage_is_told_and_nothing_is_deleted() {
     std::fs::write(&snapshot, &bytes).unwrap();
     let before = files(dir);
     let said = hint(dir);
-    assert!(said.contains("nothing was deleted") && said.contains("admin restore"), "{said}");
+    assert!(said.contains("nothing was deleted") && said.contains("backup"), "{said}");
     assert_eq!(files(dir), before);
     assert_eq!(std::fs::read(&snapshot).unwrap(), bytes);
 }

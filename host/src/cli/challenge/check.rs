@@ -5,10 +5,11 @@ use super::super::{Context, Done, Json, local};
 use super::print_problems;
 use clap::Args;
 use gradus_core::app::publish::Inspected;
-use gradus_core::app::solutions::{Tried, try_all};
+use gradus_core::app::solutions::{Tried, try_all, unknown_splits};
 use gradus_core::domain::challenge::{Challenge, Solution};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Check a challenge's folder, run its solutions, and compare what they get with what they must get.
 ///
@@ -79,7 +80,7 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     }
     let width = challenge.solutions.iter().map(|solution| solution.path.chars().count()).max().unwrap_or(0);
     let mut printed = Ok(());
-    let tried = try_all(&*local.scorer, &challenge, &graders, &local.folder, |tried| {
+    let tried = try_all(&*local.scorer, &challenge, &graders, &local.folder, &Arc::default(), |tried| {
         if !quiet && printed.is_ok() {
             let solution = challenge.solutions.iter().find(|solution| solution.path == tried.path);
             let grader = solution.and_then(|solution: &Solution| graders.get(&solution.task));
@@ -95,8 +96,14 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     })?;
     printed?;
     let failed = tried.iter().filter(|tried| !tried.differences.is_empty()).count();
+    let problems: Vec<_> = unknown_splits(&challenge, &tried).iter().map(ToString::to_string).collect();
+    for problem in problems.iter().filter(|_| !quiet) {
+        out.line(super::clean(problem))?;
+    }
+    let failed = failed + problems.len();
     let solutions: Vec<_> = tried.iter().map(document).collect();
-    let document = json!({ "ok": failed == 0, "challenge": challenge.id, "problems": [], "solutions": solutions });
+    let document =
+        json!({ "ok": failed == 0, "challenge": challenge.id, "problems": problems, "solutions": solutions });
     Ok(Checked { challenge: Some(challenge), ok: failed == 0, failed, document })
 }
 

@@ -66,6 +66,7 @@ fn table() -> Vec<Row> {
         ),
         ("released", JobEvent::Released { epoch: 3 }, working(Ok(Queued))),
         ("lease still holds", JobEvent::LeaseExpired, working(Err(Early))),
+        ("host lost", JobEvent::HostLost, working(Ok(Queued))),
         (
             "cancelled",
             JobEvent::Cancelled,
