@@ -7,5 +7,6 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     setup::wasm_target()?;
     super::run(&mut cargo(&["build", "--release", "--package", "gradus"]))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    super::run(cargo(&["run", "--release", "--package", "gradus-e2e", "--bin", "bench", "--"]).args(words))
+    let bench = ["run", "--release", "--package", "gradus-e2e", "--features", "bench", "--bin", "bench", "--"];
+    super::run(cargo(&bench).args(words))
 }

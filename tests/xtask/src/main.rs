@@ -113,7 +113,7 @@ fn ci() -> Result<(), Failure> {
     for scorer in own_scorers()? {
         run(cargo(&["fmt", "--check", "--manifest-path"]).arg(scorer.join("Cargo.toml")))?;
     }
-    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     // With private items, as they are for those who work here: links between them are fine.
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
     run(doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"))?;

@@ -1,0 +1,69 @@
+//! Figures of a release build, by `cargo xtask bench`: size, start, memory, the way from a file to its score, and one run
+//! of a scorer beside one process and one container.
+//!
+//! Asserts no time: a noisy machine is no failure. Compare figures of one run with each other, and runs of one machine.
+//! Leaves nothing behind: servers, folders and the image are its own and go with it.
+
+mod data;
+mod engine;
+mod figures;
+mod line;
+mod start;
+
+use std::env;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask bench [--quick] [start|line|engine]...
+
+  --quick   a tenth of the rounds
+  start     binary size, time until ready, memory
+  line      submit until the score is visible, and many clients at once
+  engine    one warm run of a scorer, beside a process and a container
+";
+
+/// What to measure, and how often.
+struct Plan {
+    quick: bool,
+    parts: Vec<String>,
+}
+
+impl Plan {
+    /// `rounds`, or a tenth of them.
+    fn rounds(&self, rounds: usize) -> usize {
+        if self.quick { rounds.div_ceil(10) } else { rounds }
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
+    }
+}
+
+fn main() -> ExitCode {
+    let mut plan = Plan { quick: false, parts: Vec::new() };
+    for word in env::args().skip(1) {
+        match word.as_str() {
+            "--quick" => plan.quick = true,
+            "start" | "line" | "engine" => plan.parts.push(word),
+            "-h" | "--help" => {
+                print!("{HELP}");
+                return ExitCode::SUCCESS;
+            }
+            other => {
+                eprint!("bench: there is no `{other}`\n\n{HELP}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    figures::machine();
+    if plan.wants("start") {
+        start::run(&plan);
+    }
+    if plan.wants("line") {
+        line::run(&plan);
+    }
+    if plan.wants("engine") {
+        engine::run(&plan);
+    }
+    ExitCode::SUCCESS
+}
