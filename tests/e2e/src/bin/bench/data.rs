@@ -51,7 +51,7 @@ pub fn files(rows: usize) -> [(&'static str, String); 3] {
     let mut reference = "id,label\n".to_owned();
     let mut sample = "id,label,p\n".to_owned();
     for row in 0..rows {
-        let _ = writeln!(reference, "r{row},{}", label(mixed(row as u64) % 2 == 0));
+        let _ = writeln!(reference, "r{row},{}", label(mixed(row as u64) & 1 == 0));
         let _ = writeln!(sample, "r{row},no,0.5");
     }
     [
@@ -74,9 +74,9 @@ pub fn write(folder: &Path, rows: usize) {
 pub fn predictions(rows: usize, seed: u64) -> String {
     let mut text = "id,label,p\n".to_owned();
     for row in 0..rows {
-        let luck = mixed(row as u64 ^ (seed + 1) << 32);
-        let truth = mixed(row as u64) % 2 == 0;
-        let said = truth == (luck % 4 != 0);
+        let luck = mixed(row as u64 ^ ((seed + 1) << 32));
+        let truth = mixed(row as u64) & 1 == 0;
+        let said = truth == (luck & 3 != 0);
         let sure = 500_000 + (luck >> 32) % 500_000;
         let p = if said { sure } else { 1_000_000 - sure };
         let _ = writeln!(text, "r{row},{},{:.6}", label(said), p as f64 / 1e6);
