@@ -162,12 +162,11 @@ impl App {
             };
         }
         let (ledger, most) = (self.store.ledger(key)?, max_open(phase));
-        if ledger.open >= most {
-            return Err(Refusal::TooManyOpen { open: ledger.open, most });
-        }
         let standings = phase.quota.iter().map(|rule| rule.standing(&ledger, now));
         match standings.into_iter().find(|standing| standing.remaining == 0) {
+            // Of both, the quota comes first: waiting for one to end would not help.
             Some(standing) => Err(Refusal::OverQuota(standing)),
+            None if ledger.open >= most => Err(Refusal::TooManyOpen { open: ledger.open, most }),
             None => Ok(None),
         }
     }
