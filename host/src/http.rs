@@ -4,6 +4,7 @@ pub mod auth;
 pub mod challenges;
 pub mod dto;
 pub mod events;
+pub mod extract;
 pub mod health;
 pub mod problem;
 pub mod state;
@@ -68,14 +69,12 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
-/// The OpenAPI description, as it is served.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().1
-}
-
 /// All routes.
 pub fn router(api: Api) -> Router {
-    let (router, description) = described();
+    let (router, mut description) = described();
+    // A path that takes the rest is written `{*path}` for the router, and has no word of its own in the description.
+    let paths = std::mem::take(&mut description.paths.paths);
+    description.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     let text = description.to_pretty_json().unwrap_or_default();
     router
         .route("/api/openapi.json", get(move || async move { ([("content-type", "application/json")], text) }))

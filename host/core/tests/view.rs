@@ -3,6 +3,8 @@
 //! The report under test holds a secret in every part that may hold one; a secret that shows in the JSON of what a
 //! participant gets is a leak, wherever it shows.
 
+#![expect(clippy::unwrap_used, reason = "this is test code; the lint knows only functions under #[test]")]
+
 use gradus_core::domain::challenge::{Challenge, TaskScorer, Version};
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::id::{SubmissionId, TokenId};

@@ -5,13 +5,14 @@ use super::dto::{
     BoardInfo, ChallengeInfo, ChallengeItem, ColumnInfo, EntryInfo, FileInfo, List, MetricInfo, OperationInfo,
     PhaseInfo, PhaseQuota, ProblemInfo, QuotaInfo,
 };
+use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking, slot};
 use super::upload;
 use crate::workspace::unpack;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gradus_core::app::Refusal;

@@ -5,10 +5,11 @@
 use super::auth::Bearer;
 use super::challenges::id;
 use super::dto::ProblemInfo;
+use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking};
 use crate::live::Live;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures_util::Stream;

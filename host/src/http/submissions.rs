@@ -3,12 +3,13 @@
 use super::auth::Bearer;
 use super::challenges::{PageQuery, download, file_info, id};
 use super::dto::{AboutInfo, CheckInfo, FileInfo, List, ProblemInfo, SubmissionInfo};
+use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking, slot};
 use super::upload::{self, Arrived, RawQuery};
 use crate::workspace::unpack;
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gradus_core::app::Refusal;

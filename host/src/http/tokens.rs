@@ -3,11 +3,12 @@
 use super::auth::{Bearer, operator};
 use super::challenges::{PageQuery, id};
 use super::dto::{List, MadeToken, NewToken, ProblemInfo, TokenInfo};
+use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking};
 use axum::Json;
+use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use gradus_core::app::Refusal;
 use gradus_core::domain::id::{ChallengeId, EntrantId, TokenId};

@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Text fields, at most; bytes each.
@@ -29,6 +30,8 @@ const FIELDS: usize = 16;
 const BATCH: usize = 256 << 10;
 /// Free space is looked at again after so many bytes.
 const LOOK: u64 = 16 << 20;
+/// A refused body is read on for so long, so that its sender comes to read the answer.
+const DRAIN: Duration = Duration::from_secs(2);
 /// Bytes of a form that its reader may hold, and that its framing may have.
 const FORM: u64 = 16 << 20;
 /// Bodies of one token that are taken in at once, and of all.
@@ -71,7 +74,10 @@ pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQu
     let _upstream = Upstream::new(api, token)?;
     let cap = api.limits.submission;
     let multipart = content_type(&request).is_some_and(|kind| kind.starts_with("multipart/form-data"));
-    refuse_early(api, &request, cap)?;
+    if let Err(problem) = refuse_early(api, &request, cap) {
+        drain(raw(request.into_body())).await;
+        return Err(problem);
+    }
     if !multipart {
         let name = query.filename.clone().ok_or_else(|| {
             Problem::bad_request("a raw body needs its file name: add `?filename=predictions.csv`, or send multipart")
@@ -126,7 +132,10 @@ pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQu
 pub async fn archive(api: &Api, token: &Token, request: Request) -> Result<Box<dyn PendingBlob>, Problem> {
     let _upstream = Upstream::new(api, token)?;
     let cap = api.limits.challenge;
-    refuse_early(api, &request, cap)?;
+    if let Err(problem) = refuse_early(api, &request, cap) {
+        drain(raw(request.into_body())).await;
+        return Err(problem);
+    }
     receive(api, raw(request.into_body()), cap).await
 }
 
@@ -270,6 +279,7 @@ async fn receive(
         if let Some(chunk) = chunk.transpose()? {
             len += chunk.len() as u64;
             if len > cap.0 {
+                drain(chunks).await;
                 return Err(too_large(cap));
             }
             batch.extend_from_slice(&chunk);
@@ -291,6 +301,13 @@ async fn receive(
             return Ok(blob);
         }
     }
+}
+
+/// Reads on for a moment after a refusal. A connection that is closed in the middle of a body would often take the answer
+/// with it, and most clients look for one only when they have sent all.
+async fn drain(mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Unpin) {
+    let until = Instant::now() + DRAIN;
+    while let Ok(Some(Ok(_))) = timeout_at(until, chunks.next()).await {}
 }
 
 /// Bodies that are being taken in, by token.

@@ -126,6 +126,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     let trees = tables::Trees::open(&db).unwrap();
     assert_eq!(trees.get::<Token>(Table::Tokens, &key::token(rows::token(1).id)).unwrap(), Some(rows::token(1)));
     trees.tree(Table::Meta).clear().unwrap();
+    db.flush().unwrap();
     drop((db, trees));
     assert!(hint(dir).contains("restore a backup"), "rows without a format are no store of ours");
 }
