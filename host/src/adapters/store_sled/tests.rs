@@ -128,7 +128,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     trees.tree(Table::Meta).clear().unwrap();
     db.flush().unwrap();
     drop((db, trees));
-    assert!(hint(dir).contains("restore a backup"), "rows without a format are no store of ours");
+    assert!(hint(dir).contains("backup"), "rows without a format are no store of ours");
 }
 
 #[test]
