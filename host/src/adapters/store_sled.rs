@@ -222,6 +222,10 @@ impl Store for SledStore {
         self.trees.get(Table::Outputs, &key::report(id))
     }
 
+    fn small(&self, digest: Digest) -> Result<Option<Vec<u8>>> {
+        self.trees.bytes(Table::Small, digest.as_bytes())
+    }
+
     fn log(&self, id: SubmissionId) -> Result<Option<Body>> {
         self.trees.get(Table::Outputs, &key::log(id))
     }

@@ -99,9 +99,12 @@ fn no_submission_is_acknowledged_before_it_is_on_the_disk() {
         // Other bytes each time, or there would be nothing new to keep.
         let (header, rows) = good.split_once('\n').expect("it has a header");
         let rows: Vec<&str> = rows.lines().collect();
-        let turned = [&rows[round + 1..], &rows[..=round]].concat().join("\n");
+        let turned = [&rows[round + 1..], &rows[..=round]].concat();
+        // Wide enough to be a blob: few bytes go into the row, and are covered by its sync.
+        let turned: Vec<String> = turned.iter().map(|row| format!("{row},{}", "x".repeat(400))).collect();
+        let turned = turned.join("\n");
         let name = format!("round-{round}.csv");
-        let answer = anna.submit("breast-cancer", "dev", &name, format!("{header}\n{turned}\n").as_bytes());
+        let answer = anna.submit("breast-cancer", "dev", &name, format!("{header},pad\n{turned}\n").as_bytes());
         assert_eq!(answer.status, 202, "{}", answer.text());
         anna.ended(answer.json()["id"].as_str().expect("an id"));
     }

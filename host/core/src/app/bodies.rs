@@ -1,10 +1,13 @@
-//! Texts that live in their row when small, and as a blob when not.
+//! Bodies that live with their row when small, and as blobs when not.
 
 use super::{App, Refusal};
+use crate::domain::digest::Digest;
 use crate::domain::submission::{Body, MAX_INLINE};
 use crate::domain::tree::Tree;
-use crate::ports::blobs::{BlobError, read_all};
+use crate::ports::blobs::{BlobError, Blobs, ReadAt, read_all};
+use crate::ports::store::Store;
 use std::io::Write as _;
+use std::sync::Arc;
 
 impl App {
     /// Keeps `text`; durable when a blob, and else as durable as the row that it goes into.
@@ -16,10 +19,15 @@ impl App {
     }
 
     /// Keeps `bytes` as a blob.
-    pub(super) fn keep_bytes(&self, bytes: &[u8]) -> Result<crate::domain::digest::Digest, Refusal> {
+    pub(super) fn keep_bytes(&self, bytes: &[u8]) -> Result<Digest, Refusal> {
         let mut blob = self.blobs.create()?;
         blob.write_all(bytes).map_err(BlobError::Write)?;
         Ok(blob.keep()?)
+    }
+
+    /// The bytes of that digest, wherever they are.
+    pub(super) fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>, Refusal> {
+        open(&*self.store, &*self.blobs, digest)
     }
 
     /// The text again.
@@ -43,5 +51,13 @@ impl App {
     pub fn tree(&self, body: &Body) -> Result<Tree, Refusal> {
         let parsed = serde_json::from_slice(&self.body(body)?);
         parsed.map_err(|error| Refusal::Stored { what: "a list of files", source: error.into() })
+    }
+}
+
+/// The bytes of that digest: beside the rows, or a blob.
+pub(super) fn open(store: &dyn Store, blobs: &dyn Blobs, digest: Digest) -> Result<Arc<dyn ReadAt>, Refusal> {
+    match store.small(digest)? {
+        Some(bytes) => Ok(Arc::new(bytes)),
+        None => Ok(blobs.open(digest)?),
     }
 }

@@ -7,9 +7,11 @@ use crate::domain::challenge::Version;
 use crate::domain::digest::Digest;
 use crate::domain::id::TaskId;
 use crate::domain::manifest::Located;
+use crate::domain::submission::MAX_INLINE;
 use crate::domain::tree::{Tree, TreeFile, TreePath};
-use crate::ports::blobs::{BlobError, Part, PendingBlob, ReadAt};
+use crate::ports::blobs::{BlobError, Part, PendingBlob, ReadAt, read_all};
 use crate::ports::scorer::Ended;
+use crate::ports::store::Small;
 use std::sync::Arc;
 
 /// Files on their way in: they can be read now and kept later. Dropped, they are gone.
@@ -49,6 +51,20 @@ impl Pending {
         &self.folder
     }
 
+    /// Keeps all of them: few bytes to go in with the row that names them, more as blobs, durable when this returns.
+    pub(super) fn keep_with_row(self, app: &App) -> Result<(Tree, Vec<Small>), Refusal> {
+        if self.folder.files().iter().map(|file| file.about.len).sum::<u64>() > MAX_INLINE as u64 {
+            return Ok((self.keep(app)?, Vec::new()));
+        }
+        let small = |file: &File| {
+            let digest = file.about.digest;
+            let bytes = read_all(&*file.bytes).map_err(|source| BlobError::Read { digest, source })?;
+            if Digest::of(&bytes) == digest { Ok(Small { digest, bytes }) } else { Err(changed(digest)) }
+        };
+        let small = self.folder.files().iter().map(small).collect::<Result<_, Refusal>>()?;
+        Ok((self.folder.tree().clone(), small))
+    }
+
     /// Keeps all of them. They are durable when this returns.
     pub(super) fn keep(self, app: &App) -> Result<Tree, Refusal> {
         let tree = self.folder.tree().clone();
@@ -84,8 +100,7 @@ impl App {
         if blob.keep()? == digest {
             return Ok(());
         }
-        let source = std::io::ErrorKind::InvalidData.into();
-        Err(BlobError::Read { digest, source }.into())
+        Err(changed(digest))
     }
 
     /// What grades `task` of `version`.
@@ -133,6 +148,12 @@ impl App {
             Ended::Stopped => Err(Refusal::CheckFailed("it was stopped".to_owned())),
         }
     }
+}
+
+/// What is read is not what was taken in.
+fn changed(digest: Digest) -> Refusal {
+    let source = std::io::ErrorKind::InvalidData.into();
+    BlobError::Read { digest, source }.into()
 }
 
 /// Shows located problems one to a line.

@@ -1,10 +1,12 @@
 //! Files that use cases read, wherever they lie: on the way in, among the blobs, or in a folder of the organizer's.
 
-use super::App;
+use super::bodies::open;
+use super::{App, Refusal};
 use crate::domain::digest::{Digest, Hasher};
 use crate::domain::tree::{Tree, TreeFile, TreePath};
 use crate::ports::blobs::{Blobs, ReadAt};
 use crate::ports::scorer::InputFile;
+use crate::ports::store::Store;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -20,8 +22,9 @@ pub struct File {
 /// Files of a folder that stay open once they were read.
 const KEPT_OPEN: usize = 16;
 
-/// A blob that is opened when it is read.
+/// A kept file that is opened when it is read.
 struct Stored {
+    store: Arc<dyn Store>,
     blobs: Arc<dyn Blobs>,
     digest: Digest,
     len: u64,
@@ -38,7 +41,7 @@ impl ReadAt for Stored {
         if let Some(opened) = self.opened.as_ref().and_then(OnceLock::get) {
             return opened.read_at(offset, buffer);
         }
-        let blob = self.blobs.open(self.digest).map_err(io::Error::other)?;
+        let blob = open(&*self.store, &*self.blobs, self.digest).map_err(io::Error::other)?;
         let count = blob.read_at(offset, buffer);
         if let Some(opened) = &self.opened {
             // Another thread may have been faster; either handle reads the same bytes.
@@ -66,11 +69,12 @@ impl Folder {
         Ok(Self { tree, files })
     }
 
-    /// From a tree whose files are blobs. None is opened yet: a tree may have more files than a process may open.
-    pub fn of_blobs(tree: Tree, blobs: &Arc<dyn Blobs>) -> Self {
+    /// From a tree whose files are kept. None is opened yet: a tree may have more files than a process may open.
+    fn of_kept(tree: Tree, app: &App) -> Self {
         let stored = |(at, about): (usize, &TreeFile)| {
             let opened = (at < KEPT_OPEN).then(OnceLock::new);
-            let bytes = Stored { blobs: Arc::clone(blobs), digest: about.digest, len: about.len, opened };
+            let (store, blobs) = (Arc::clone(&app.store), Arc::clone(&app.blobs));
+            let bytes = Stored { store, blobs, digest: about.digest, len: about.len, opened };
             File { about: about.clone(), bytes: Arc::new(bytes) }
         };
         let files = tree.files().iter().enumerate().map(stored).collect();
@@ -129,7 +133,7 @@ pub fn digest_of(source: &dyn ReadAt) -> io::Result<Digest> {
 
 impl App {
     /// A stored tree, ready to be read.
-    pub(super) fn folder(&self, body: &crate::domain::submission::Body) -> Result<Folder, super::Refusal> {
-        Ok(Folder::of_blobs(self.tree(body)?, &self.blobs))
+    pub(super) fn folder(&self, body: &crate::domain::submission::Body) -> Result<Folder, Refusal> {
+        Ok(Folder::of_kept(self.tree(body)?, self))
     }
 }

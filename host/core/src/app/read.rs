@@ -218,7 +218,7 @@ impl App {
         let readable =
             |file: &&Attachment| file.name == name && (seen.organizer || file.audience == Audience::Participant);
         let found = report.attachments.iter().find(readable).ok_or_else(unknown)?;
-        Ok((found.clone(), self.blobs.open(found.digest)?))
+        Ok((found.clone(), self.open(found.digest)?))
     }
 
     /// A file of a challenge that [`Challenge::publishes`](crate::domain::challenge::Challenge::publishes). Organizers may
@@ -232,7 +232,7 @@ impl App {
         let tree = self.tree(files)?;
         let about =
             tree.get(path).filter(|file| seen.organizer || challenge.publishes(&file.path)).ok_or_else(unknown)?;
-        Ok(File { about: about.clone(), bytes: self.blobs.open(about.digest)? })
+        Ok(File { about: about.clone(), bytes: self.open(about.digest)? })
     }
 
     /// The public files of a challenge.

@@ -100,7 +100,7 @@ impl App {
             return Ok(before);
         }
 
-        let tree = files.keep(self)?;
+        let (tree, small) = files.keep_with_row(self)?;
         let text = serde_json::to_string(&tree).expect("paths and digests always have a JSON form");
         let submission = Submission {
             id: SubmissionId(self.clock.id(arrived)),
@@ -126,7 +126,7 @@ impl App {
         let waiting = waiting(&Tracked { submission: submission.clone(), job: job.clone(), refunded: false }, phase);
         let (id, max_open) = (submission.id, max_open(phase));
         let rules = phase.quota.clone();
-        match self.store.admit(Admission { submission, job, rules, max_open, idempotency })? {
+        match self.store.admit(Admission { submission, small, job, rules, max_open, idempotency })? {
             Admitted::Accepted { event } => {
                 self.queue().push(waiting);
                 self.signals.logged(std::slice::from_ref(&event));

@@ -10,9 +10,9 @@ use crate::domain::id::SubmissionId;
 use crate::domain::job::{Effect, IllegalTransition, Job, JobEvent, State, step};
 use crate::domain::quota::Settlement;
 use crate::domain::report::{Outcome, Report};
-use crate::domain::submission::{Body, Submission};
-use crate::ports::scorer::Listener;
-use crate::ports::store::{Advance, Advanced, LedgerKey, Settle, Tracked};
+use crate::domain::submission::{Body, MAX_INLINE, Submission};
+use crate::ports::scorer::{Attached, Listener};
+use crate::ports::store::{Advance, Advanced, LedgerKey, Settle, Small, Tracked};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,15 @@ pub enum Worked {
 pub(super) struct Yield {
     report: Option<Report>,
     log: Vec<u8>,
-    attachments: Vec<crate::ports::scorer::Attached>,
+    attachments: Vec<Attached>,
+}
+
+/// The same, ready for the row.
+#[derive(Clone, Default)]
+struct Bodies {
+    report: Option<Body>,
+    log: Option<Body>,
+    small: Vec<Small>,
 }
 
 impl App {
@@ -154,7 +162,8 @@ impl App {
             if over && bodies.is_none() {
                 bodies = Some(self.keep_yield(ended)?);
             }
-            let (report, log) = if over { bodies.clone().unwrap_or_default() } else { (None, None) };
+            let Bodies { report, log, small } =
+                if over { bodies.clone().unwrap_or_default() } else { Bodies::default() };
             let (placements, live) = self.rank(&tracked, ended, &effects)?;
             let advance = Advance {
                 id,
@@ -165,6 +174,7 @@ impl App {
                 settle: settle(&tracked, &effects),
                 report,
                 log,
+                small,
                 placements,
                 live,
             };
@@ -180,15 +190,21 @@ impl App {
         Err(Refusal::Contended)
     }
 
-    /// Makes the bodies durable that the row will name.
-    fn keep_yield(&self, ended: &Yield) -> Result<(Option<Body>, Option<Body>), Refusal> {
-        for attached in &ended.attachments {
-            self.keep_bytes(&attached.bytes)?;
+    /// The bodies that the row will name: durable, or to go in with it.
+    fn keep_yield(&self, ended: &Yield) -> Result<Bodies, Refusal> {
+        let mut small = Vec::new();
+        let total: usize = ended.attachments.iter().map(|attached| attached.bytes.len()).sum();
+        for Attached { about, bytes } in &ended.attachments {
+            if total <= MAX_INLINE {
+                small.push(Small { digest: about.digest, bytes: bytes.clone() });
+            } else {
+                self.keep_bytes(bytes)?;
+            }
         }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let report = ended.report.as_ref().map(|report| self.keep_body(text(report.to_bytes()))).transpose()?;
         let log = (!ended.log.is_empty()).then(|| self.keep_body(text(ended.log.clone()))).transpose()?;
-        Ok((report, log))
+        Ok(Bodies { report, log, small })
     }
 
     /// The boards of the live version take the scores, whichever version graded them.

@@ -88,11 +88,23 @@ pub struct Idempotency {
     pub until: Timestamp,
 }
 
+/// Bytes that are too few for a blob: they go in with the rows that name them, and need no file and no syncing of their
+/// own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Small {
+    /// Of the bytes.
+    pub digest: Digest,
+    /// At most [`MAX_INLINE`](crate::domain::submission::MAX_INLINE), all of one change together.
+    pub bytes: Vec<u8>,
+}
+
 /// A submission at the door.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// The submission; its blobs are durable.
+    /// The submission; its blobs are durable, or in `small`.
     pub submission: Submission,
+    /// Those of its files that are no blobs.
+    pub small: Vec<Small>,
     /// Its job.
     pub job: Job,
     /// The phase's rules.
@@ -143,6 +155,8 @@ pub struct Advance {
     pub report: Option<Body>,
     /// The scorer's log, when there is one.
     pub log: Option<Body>,
+    /// Those of its attachments that are no blobs.
+    pub small: Vec<Small>,
     /// Where the scores go.
     pub placements: Vec<Placement>,
     /// With placements: the live version whose boards they are for.
@@ -306,6 +320,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn report(&self, id: SubmissionId) -> Result<Option<Body>>;
+    /// Bytes that went in as [`Small`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn small(&self, digest: Digest) -> Result<Option<Vec<u8>>>;
     /// The scorer's log of a submission.
     ///
     /// # Errors

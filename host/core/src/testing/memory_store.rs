@@ -33,6 +33,7 @@ struct Rows {
     events: BTreeMap<(SubmissionId, u64), Event>,
     reports: BTreeMap<SubmissionId, Body>,
     logs: BTreeMap<SubmissionId, Body>,
+    small: BTreeMap<Digest, Vec<u8>>,
     ledgers: BTreeMap<LedgerKey, Ledger>,
     boards: BTreeMap<BoardKey, Board>,
     keys: BTreeMap<(TokenId, String), KeyRow>,
@@ -166,6 +167,7 @@ impl Store for MemoryStore {
             Err(refused) => return Ok(refused),
         };
         let submission = admission.submission;
+        rows.small.extend(admission.small.into_iter().map(|small| (small.digest, small.bytes)));
         rows.ledgers.insert(ledger, intake.ledger);
         rows.keys.extend(key.zip(intake.key));
         rows.events.insert((submission.id, intake.event.seq), intake.event.clone());
@@ -185,6 +187,7 @@ impl Store for MemoryStore {
         rows.ledgers.extend(settled.zip(change.ledger));
         rows.events.extend(change.events.iter().map(|event| ((advance.id, event.seq), event.clone())));
         rows.reports.extend(advance.report.map(|report| (advance.id, report)));
+        rows.small.extend(advance.small.into_iter().map(|small| (small.digest, small.bytes)));
         rows.logs.extend(advance.log.map(|log| (advance.id, log)));
         advance.placements.into_iter().for_each(|placement| rows.place(placement));
         Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
@@ -245,6 +248,10 @@ impl Store for MemoryStore {
 
     fn report(&self, id: SubmissionId) -> Result<Option<Body>> {
         Ok(self.read().reports.get(&id).cloned())
+    }
+
+    fn small(&self, digest: Digest) -> Result<Option<Vec<u8>>> {
+        Ok(self.read().small.get(&digest).cloned())
     }
 
     fn log(&self, id: SubmissionId) -> Result<Option<Body>> {

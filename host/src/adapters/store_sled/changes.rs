@@ -10,7 +10,7 @@ use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::domain::submission::Submission;
 use gradus_core::domain::token::Token;
 use gradus_core::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
-use gradus_core::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result};
+use gradus_core::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Small};
 use jiff::Timestamp;
 
 /// Keys that one transaction forgets, at most.
@@ -78,6 +78,7 @@ pub fn admit(draft: &mut Draft<'_>, admission: Admission) -> Result<Admitted> {
     let submission = &admission.submission;
     let id = submission.id;
     draft.put(Table::Submissions, key::submission(id), submission)?;
+    put_small(draft, &admission.small)?;
     draft.put(Table::Jobs, key::job(id), &intake.job)?;
     draft.mark(Table::Jobs, key::open(id))?;
     for list in [key::list(&submission.challenge, None), key::list(&submission.challenge, Some(&submission.entrant))] {
@@ -119,8 +120,13 @@ pub fn advance(draft: &mut Draft<'_>, advance: Advance) -> Result<Advanced> {
     if let Some(log) = &advance.log {
         draft.put(Table::Outputs, key::log(id), log)?;
     }
+    put_small(draft, &advance.small)?;
     place(draft, advance.placements)?;
     Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
+}
+
+fn put_small(draft: &mut Draft<'_>, all: &[Small]) -> Result<()> {
+    all.iter().try_for_each(|small| draft.put_bytes(Table::Small, small.digest.as_bytes(), &small.bytes))
 }
 
 fn live_version(draft: &Draft<'_>, advance: &Advance) -> Result<Option<u32>> {

@@ -2,7 +2,7 @@
 //!
 //! Only the writer's thread drafts and writes, so what a draft reads still holds when it is written.
 
-use super::tables::{Table, Trees, decode, encode};
+use super::tables::{Table, Trees, decode, encode, plain};
 use gradus_core::ports::store::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +36,14 @@ impl<'a> Draft<'a> {
     pub fn put<T: Serialize>(&mut self, table: Table, key: impl Into<Vec<u8>>, row: &T) -> Result<()> {
         let row = encode(table, row)?;
         self.writes.insert((table, key.into()), Some(row));
+        Ok(())
+    }
+
+    /// Puts `bytes` at `key`, unless they are there.
+    pub fn put_bytes(&mut self, table: Table, key: &[u8], bytes: &[u8]) -> Result<()> {
+        if self.stored.bytes(table, key)?.as_deref() != Some(bytes) {
+            self.writes.insert((table, key.to_vec()), Some(plain(bytes)));
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The trees, and rows as bytes: the schema's number first, then JSON. Keys are made in [`super::key`].
+//! The trees, and rows as bytes: the schema's number first, then JSON; of small bodies, what they hold. Keys are made in [`super::key`].
 //!
 //! A tree that holds rows of several kinds tells them apart by a first byte.
 
@@ -41,10 +41,12 @@ pub enum Table {
     Boards,
     /// `k`, token, key → what it was used for; `u`, its end, token, key → nothing.
     Keys,
+    /// Digest → bytes, as they are.
+    Small,
 }
 
 impl Table {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Meta,
         Self::Tokens,
         Self::Challenges,
@@ -58,6 +60,7 @@ impl Table {
         Self::Ledgers,
         Self::Boards,
         Self::Keys,
+        Self::Small,
     ];
 
     /// What the rows are called where one cannot be read.
@@ -76,6 +79,7 @@ impl Table {
             Self::Ledgers => "ledgers",
             Self::Boards => "boards",
             Self::Keys => "keys",
+            Self::Small => "small",
         }
     }
 }
@@ -118,6 +122,12 @@ impl Trees {
     pub fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>> {
         let row = self.tree(table).get(key).map_err(|source| unreadable(table, source))?;
         row.map(|row| decode(table, &row)).transpose()
+    }
+
+    /// The bytes at `key`.
+    pub fn bytes(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let row = self.tree(table).get(key).map_err(|source| unreadable(table, source))?;
+        row.map(|row| content(table, &row).map(<[u8]>::to_vec)).transpose()
     }
 
     /// Keys and rows that begin with `prefix`, after the key `after`, in order.
@@ -166,14 +176,22 @@ pub fn encode<T: Serialize>(table: Table, row: &T) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Bytes as a row that holds them as they are.
+pub fn plain(bytes: &[u8]) -> Vec<u8> {
+    [&[SCHEMA], bytes].concat()
+}
+
+fn content(table: Table, row: &[u8]) -> Result<&[u8]> {
+    match row.split_first() {
+        Some((&SCHEMA, content)) => Ok(content),
+        Some((&other, _)) => Err(unreadable(table, BadRow::Schema(Some(other)))),
+        None => Err(unreadable(table, BadRow::Schema(None))),
+    }
+}
+
 /// A row from bytes.
 pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T> {
-    let json = match bytes.split_first() {
-        Some((&SCHEMA, json)) => json,
-        Some((&other, _)) => return Err(unreadable(table, BadRow::Schema(Some(other)))),
-        None => return Err(unreadable(table, BadRow::Schema(None))),
-    };
-    serde_json::from_slice(json).map_err(|source| unreadable(table, BadRow::Json(source)))
+    serde_json::from_slice(content(table, bytes)?).map_err(|source| unreadable(table, BadRow::Json(source)))
 }
 
 /// A row that must be there is not.

@@ -99,7 +99,7 @@ impl JobRow {
 /// # Errors
 /// Why it stays outside; never [`Admitted::Accepted`].
 pub fn admit(admission: &Admission, key: Option<&KeyRow>, mut ledger: Ledger) -> Result<Intake, Admitted> {
-    let Admission { submission, job, rules, max_open, idempotency } = admission;
+    let Admission { submission, small: _, job, rules, max_open, idempotency } = admission;
     let now = submission.submitted_at;
     if let (Some(asked), Some(used)) = (idempotency, key)
         && used.holds(now)

@@ -1,6 +1,6 @@
 //! At the door: all that is checked and stored there happens as one.
 
-use super::rows::{admission, admitted, at, in_all, key, settle, submission_id, to, token};
+use super::rows::{admission, admitted, at, in_all, key, settle, small, submission_id, to, token};
 use super::{Property, Store};
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
@@ -28,7 +28,7 @@ fn ledger_of(admission: &Admission) -> LedgerKey {
 }
 
 fn an_accepted_submission_is_there_with_all_that_belongs_to_it(store: &dyn Store) {
-    let asked = admission(7, "c", "anna");
+    let asked = Admission { small: vec![small("\0a,b\n"), small("")], ..admission(7, "c", "anna") };
     let id = submission_id(7);
     assert_eq!(store.submission(id).unwrap(), None);
     assert_eq!(store.ledger(&ledger_of(&asked)).unwrap(), Ledger::default());
@@ -47,6 +47,13 @@ fn an_accepted_submission_is_there_with_all_that_belongs_to_it(store: &dyn Store
     assert_eq!((ledger.total, ledger.open), (1, 1));
     assert_eq!(store.report(id).unwrap(), None);
     assert_eq!(store.log(id).unwrap(), None);
+    for kept in &asked.small {
+        assert_eq!(store.small(kept.digest).unwrap().as_ref(), Some(&kept.bytes));
+    }
+    assert_eq!(store.small(Digest::of(b"other")).unwrap(), None);
+    // The same bytes once more are no other bytes.
+    assert!(accepted(&store.admit(Admission { small: asked.small.clone(), ..admission(8, "c", "anna") }).unwrap()));
+    assert_eq!(store.small(asked.small[0].digest).unwrap().as_ref(), Some(&asked.small[0].bytes));
 }
 
 fn the_same_request_is_answered_with_its_submission(store: &dyn Store) {
@@ -93,11 +100,14 @@ fn who_is_over_quota_is_told_and_nothing_is_stored(store: &dyn Store) {
     for n in 1..=2 {
         assert!(accepted(&store.admit(Admission { rules: in_all(2), ..admission(n, "c", "anna") }).unwrap()));
     }
-    let asked = Admission { rules: in_all(2), idempotency: key("k", "body", 100), ..admission(3, "c", "anna") };
+    let small = vec![small("of the third")];
+    let idempotency = key("k", "body", 100);
+    let asked = Admission { rules: in_all(2), small, idempotency, ..admission(3, "c", "anna") };
     let before = store.ledger(&ledger_of(&asked)).unwrap();
     let Admitted::OverQuota(standing) = store.admit(asked.clone()).unwrap() else { panic!("it had nothing left") };
     assert_eq!((standing.used, standing.remaining, &standing.rule), (2, 0, &in_all(2)[0]));
     assert_eq!(store.submission(submission_id(3)).unwrap(), None);
+    assert_eq!(store.small(asked.small[0].digest).unwrap(), None);
     assert_eq!(store.events(submission_id(3), 0, 10).unwrap(), []);
     assert_eq!(store.ledger(&ledger_of(&asked)).unwrap(), before);
     assert_eq!(store.idempotent(token(1).id, "k", at(4)).unwrap(), None, "only what is accepted is remembered");

@@ -1,6 +1,6 @@
 //! A job's changes: all of a change, or none of it.
 
-use super::rows::{admitted, at, board, placement, published, settle, submission_id, to};
+use super::rows::{admitted, at, board, placement, published, settle, small, submission_id, to};
 use super::{Property, Store};
 use crate::domain::challenge::Rule;
 use crate::domain::event::EventKind;
@@ -30,6 +30,7 @@ fn the_end(tracked: &Tracked) -> Advance {
         settle: settle(tracked, Settlement::Charge),
         report: Some(Body::Inline("{\"report\":1}".into())),
         log: Some(Body::Inline("log".into())),
+        small: vec![small("attached")],
         placements: vec![placement(&board, Rule::Best, 1, "anna", 0.5)],
         live: Some(1),
         ..to(tracked, State::Scored, 9)
@@ -42,6 +43,7 @@ fn untouched(store: &dyn Store, tracked: &Tracked) {
     assert_eq!(store.submission(id).unwrap().as_ref(), Some(tracked));
     assert_eq!(store.report(id).unwrap(), None);
     assert_eq!(store.log(id).unwrap(), None);
+    assert_eq!(store.small(small("attached").digest).unwrap(), None);
     assert_eq!(store.events(id, 1, 10).unwrap(), []);
     assert_eq!(store.entries(&board("c", "1"), None, 10).unwrap(), []);
     assert_eq!(store.ledger(&LedgerKey::of(&tracked.submission)).unwrap().open, 1);
@@ -63,6 +65,7 @@ fn the_end_of_a_job_is_stored_as_one(store: &dyn Store) {
     assert_eq!((&now.job, now.refunded), (&end.job, false));
     assert_eq!(now.submission, tracked.submission);
     assert_eq!((store.report(id).unwrap(), store.log(id).unwrap()), (end.report, end.log));
+    assert_eq!(store.small(end.small[0].digest).unwrap().as_ref(), Some(&end.small[0].bytes));
     assert_eq!(store.events(id, 1, 10).unwrap(), events);
     assert_eq!(store.entries(&board("c", "1"), None, 10).unwrap(), [end.placements[0].entry.clone()]);
     let ledger = store.ledger(&LedgerKey::of(&tracked.submission)).unwrap();

@@ -11,7 +11,7 @@ use crate::domain::operation::{Operation, OperationState};
 use crate::domain::quota::{QuotaRule, Settlement, Window};
 use crate::domain::submission::{About, Body, Lane, Submission, Upload};
 use crate::domain::token::{Role, Token};
-use crate::ports::store::{Admission, Admitted, Advance, Idempotency, LedgerKey, Settle, Store, Tracked};
+use crate::ports::store::{Admission, Admitted, Advance, Idempotency, LedgerKey, Settle, Small, Store, Tracked};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use ulid::Ulid;
@@ -61,6 +61,11 @@ pub fn submission(n: u64, challenge: &str, entrant: &str) -> Submission {
     }
 }
 
+/// `text` as it goes in with a row.
+pub fn small(text: &str) -> Small {
+    Small { digest: Digest::of(text.as_bytes()), bytes: text.into() }
+}
+
 /// At most `limit` in all.
 pub fn in_all(limit: u32) -> Vec<QuotaRule> {
     vec![QuotaRule { limit, window: Window::Total }]
@@ -70,6 +75,7 @@ pub fn in_all(limit: u32) -> Vec<QuotaRule> {
 pub fn admission(n: u64, challenge: &str, entrant: &str) -> Admission {
     Admission {
         submission: submission(n, challenge, entrant),
+        small: Vec::new(),
         job: Job::new(Lane::Results),
         rules: in_all(1_000),
         max_open: 1_000,
@@ -101,6 +107,7 @@ pub fn to(tracked: &Tracked, state: State, now: u64) -> Advance {
         settle: None,
         report: None,
         log: None,
+        small: Vec::new(),
         placements: Vec::new(),
         live: None,
     }

@@ -20,7 +20,7 @@ ends = 2099-01-01T00:00:00Z
 tasks = ["main"]
 quota = [{ limit = 10000000 }]
 concurrent = 64
-max_queued = 100000
+max_queued = 10000
 
 [[tasks]]
 id = "main"
