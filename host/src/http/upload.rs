@@ -35,7 +35,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Bytes of a form that its reader may hold, and that its framing may have.
 const FORM: u64 = 16 << 20;
 /// Bodies of one token that are taken in at once, and of all.
-const OF_ONE: usize = 16;
+const OF_ONE: usize = 64;
 const OF_ALL: usize = 256;
 
 /// What arrived.

@@ -114,6 +114,15 @@ impl Drop for SmallDisk {
     }
 }
 
+/// The good sample with a wide column more: too big to go in with its row, so that it needs room of its own.
+fn wide(number: usize) -> Vec<u8> {
+    let text = String::from_utf8(good()).expect("the sample is text");
+    let mut lines = text.lines();
+    let header = lines.next().expect("it has a header");
+    let rows: String = lines.map(|row| format!("{row},{number}{}\n", "x".repeat(500))).collect();
+    format!("{header},pad\n{rows}").into_bytes()
+}
+
 #[test]
 fn a_full_disk_refuses_and_loses_nothing() {
     let home = tempfile::tempdir().expect("there is room for a folder");
@@ -147,7 +156,7 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let ballast = disk.fill(64 << 10);
     let (mut acknowledged, mut refused) = (vec![first, second], 0);
     for number in 0..12 {
-        let body = [good(), vec![b'\n'; number]].concat();
+        let body = wide(number);
         let path = "/api/v1/challenges/breast-cancer/phases/dev/submissions?filename=good.csv";
         let Ok(answer) = anna.send("POST", path, &[], &body) else { break };
         match answer.status {
