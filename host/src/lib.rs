@@ -4,7 +4,7 @@
 //!
 //! * The word sled occurs in `adapters/store_sled` only, wasmtime in `adapters/scorer_wasm` only.
 //! * No code here decides what the core can: handlers parse, call one use case and map.
-//! * Only `config` reads the environment; only `main` and `wiring` point at adapters.
+//! * Only `config` and the command line read the environment; only `main` and `wiring` point at adapters.
 //! * Participants' bytes never touch a path that their names could choose.
 
 pub mod adapters;

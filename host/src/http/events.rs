@@ -91,7 +91,8 @@ impl Reader {
                 return None;
             }
             self.read().await?;
-            if !self.ready.is_empty() {
+            // An end with nothing more to tell is the end of the stream, too.
+            if self.over || !self.ready.is_empty() {
                 continue;
             }
             if let Some(progress) = self.wait().await? {

@@ -29,8 +29,7 @@ pub async fn ready(State(api): State<Api>) -> Result<(StatusCode, Json<ReadyInfo
     blocking(move || {
         // One at a time, and one a second: the probe writes, and anybody may ask.
         let mut last = api.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, info)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            let _ = at;
+        if let Some((_, info)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok((status(info), Json(info.clone())));
         }
         let mut checks = BTreeMap::new();

@@ -60,6 +60,7 @@ fn unknown_closed_and_future_places() {
         ("", "bad-request", "?filename=predictions.csv"),
         ("?filename=", "bad-request", "file name is empty"),
         ("?filename=..", "bad-request", "file name is empty"),
+        ("?filename=a.csv&filename=b.csv", "bad-request", "filename"),
         ("?filename=a.csv&project_url=ftp://x", "bad-request", "`project_url` must begin with https://"),
     ] {
         anna.post(&format!("{path}{query}"), &good()).refuses(query, 400, code, detail);
@@ -203,7 +204,7 @@ fn bodies_too_large_too_slow_and_cut() {
     let left_nothing = |what: &str| before.is_all(&server, &anna, "breast-cancer", what);
 
     // A little too large, twice too large, and without saying how large.
-    for len in [(64 << 10) + 1, 128 << 10] {
+    for len in [(64 << 10) + 1, 128 << 10, 10 << 20] {
         let answer = anna.submit("breast-cancer", "dev", "good.csv", &vec![b'a'; len]);
         answer.refuses(&format!("{len} bytes"), 413, "too-large", "larger than the 64 KiB");
         left_nothing("too large");
