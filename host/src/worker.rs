@@ -163,7 +163,7 @@ impl Workers {
                 Ok(OperationState::Failed { problems }) => {
                     info!(challenge, version, ?problems, "a version was refused")
                 }
-                Ok(OperationState::Running) => {}
+                Ok(OperationState::Running | OperationState::Live) => {}
                 Err(refusal) => {
                     self.trouble("a publication could not be finished; it is tried again", &refusal);
                     self.hub.wait(self.hub.rung(), LOOK);

@@ -9,7 +9,7 @@ use gradus_core::app::work::{LEASE, Worked};
 use gradus_core::app::{App, Refusal};
 use gradus_core::domain::id::{ChallengeId, SubmissionId};
 use gradus_core::domain::job::{Job, State};
-use gradus_core::domain::operation::OperationState;
+use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::domain::submission::{About, Upload};
 use gradus_core::domain::token::{Role, Token};
 use gradus_core::ports::blobs::{Blobs as _, Part};
@@ -81,10 +81,25 @@ impl World {
         Pending::new(files.iter().map(part).collect()).unwrap()
     }
 
+    fn stage(&self, toml: &str, good: &str) -> Result<Operation, Refusal> {
+        let files = [("challenge.toml", toml), ("ref.csv", "secret"), ("good.txt", good), ("page.md", "hello")];
+        self.app.publish(&self.operator, &challenge(), self.pending(&files))
+    }
+
     fn publish(&self, toml: &str) -> Result<OperationState, Refusal> {
-        let files = [("challenge.toml", toml), ("ref.csv", "secret"), ("good.txt", "score 0.75"), ("page.md", "hello")];
-        let operation = self.app.publish(&self.operator, &challenge(), self.pending(&files))?;
-        self.app.run_operation(&operation)
+        self.app.run_operation(&self.stage(toml, "score 0.75")?)
+    }
+
+    /// Another host on the same store, after this one died.
+    fn next_host(&self) -> App {
+        App::new(
+            Arc::clone(&self.app.store),
+            Arc::clone(&self.blobs) as _,
+            Arc::clone(&self.scorer) as _,
+            Arc::clone(&self.clock) as _,
+            Arc::new(Silence),
+            &[("fake", b"good")],
+        )
     }
 
     fn entrant(&self, name: &str) -> Token {
@@ -262,14 +277,7 @@ fn a_host_that_died_leaves_nothing_stuck() {
         std::thread::yield_now();
     }
     // Another host opens the same store.
-    let next = App::new(
-        Arc::clone(&world.app.store),
-        Arc::clone(&world.blobs) as _,
-        Arc::clone(&world.scorer) as _,
-        Arc::clone(&world.clock) as _,
-        Arc::new(Silence),
-        &[],
-    );
+    let next = world.next_host();
     next.recover().unwrap();
     assert_eq!(world.job(id).state, State::Queued);
     next.cancel(&anna, id).unwrap();
@@ -277,6 +285,62 @@ fn a_host_that_died_leaves_nothing_stuck() {
     world.app.renew().unwrap();
     assert_eq!(dead.join().unwrap(), Worked::Did { id, job: None, trouble: None });
     assert_eq!(world.job(id).state, State::Cancelled);
+}
+
+#[test]
+fn a_submission_that_brings_hosts_down_ends_and_costs_nothing() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "panic").unwrap();
+    for attempt in 1..=5 {
+        // The panic takes the host with it, in the middle of the run.
+        let host = world.next_host();
+        assert_eq!(host.recover().unwrap(), []);
+        world.clock.pass(SignedDuration::from_secs(20));
+        let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.work("w")));
+        assert!(died.is_err() && world.job(id).state == State::Scoring, "attempt {attempt}");
+    }
+    world.next_host().recover().unwrap();
+    let job = world.job(id);
+    assert_eq!((job.state, job.attempts, job.outcome.unwrap().word()), (State::Failed, 5, "platform"));
+    assert_eq!(world.remaining(&anna), 3);
+}
+
+#[test]
+fn a_panic_in_a_turn_leaves_its_job_to_the_reaper() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "panic").unwrap();
+    let turn = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.app.work("w")));
+    assert!(turn().is_err());
+    world.clock.pass(LEASE);
+    // Nobody is at it, so nobody renews it.
+    world.app.renew().unwrap();
+    assert_eq!(world.app.reap().unwrap(), 1);
+    assert_eq!((world.job(id).state, world.job(id).attempts), (State::Queued, 1));
+    world.clock.pass(SignedDuration::from_secs(20));
+    assert!(turn().is_err(), "it is in the queue again, and its seat is free");
+    assert_eq!(world.job(id).epoch, 2);
+}
+
+#[test]
+fn a_result_that_cannot_be_kept_is_an_attempt_of_ours_and_tried_again() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "attach 0.9").unwrap();
+    world.blobs.full.store(true, Ordering::SeqCst);
+    let Worked::Did { job, trouble, .. } = world.app.work("w").unwrap() else { panic!("there is something to do") };
+    assert!(trouble.unwrap().contains("could not write a blob"));
+    assert_eq!((job.unwrap().state, world.board(None)), (State::Queued, vec![]));
+    world.blobs.full.store(false, Ordering::SeqCst);
+    world.clock.pass(SignedDuration::from_secs(20));
+    world.work();
+    assert_eq!((world.job(id).state, world.board(None)), (State::Scored, vec![(1, "anna".into(), 0.9)]));
+    let seen = world.app.see_submission(&world.operator, id).unwrap();
+    assert_eq!(world.app.attachment(&seen, "big.txt").unwrap().1.len(), 65_537);
 }
 
 #[test]
@@ -337,6 +401,51 @@ fn a_board_that_is_defined_anew_is_filled_from_the_reports() {
     assert_eq!(world.board(None), [(1, "anna".into(), 0.9), (2, "ben".into(), 0.5)]);
     world.publish(&TOML.replace("rule = \"best\"", "rule = \"last\"")).unwrap();
     assert_eq!(world.board(None), [(1, "ben".into(), 0.5), (2, "anna".into(), 0.1)]);
+}
+
+#[test]
+fn a_host_that_dies_while_boards_are_filled_loses_no_row() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    world.submit(&anna, "score 0.9").unwrap();
+    world.work();
+    let operation = world.stage(&TOML.replace("rule = \"best\"", "rule = \"last\""), "score 0.75").unwrap();
+    // Scored while the new boards were filled the first time: it went where the old version says.
+    world.submit(&ben, "score 0.5").unwrap();
+    world.work();
+    world.app.store.settle_operation(operation.id, OperationState::Live).unwrap();
+    assert_eq!(world.board(None), [], "the host died here");
+
+    let next = world.next_host();
+    let left = next.recover().unwrap();
+    assert_eq!(left.iter().map(|left| left.id).collect::<Vec<_>>(), [operation.id]);
+    assert_eq!(next.run_operation(&left[0]).unwrap(), OperationState::Done);
+    assert_eq!(world.board(None), [(1, "anna".into(), 0.9), (2, "ben".into(), 0.5)]);
+    assert_eq!(next.recover().unwrap(), []);
+}
+
+#[test]
+fn a_board_whose_split_no_scorer_reports_does_not_go_live() {
+    for (split, good, told) in [
+        (
+            "split = \"pubic\"",
+            "split 0.75",
+            "the scorer reports no split `pubic`; did you mean `public`?; it reports: private, public",
+        ),
+        ("split = \"public\"", "score 0.75", "the scorer reports no splits, and so no `public`; remove it"),
+        ("", "split 0.75", "is missing: the scorer reports the splits private, public; name one"),
+    ] {
+        let world = world();
+        let metric = if good.starts_with("split") { "\"accuracy@public\"" } else { "accuracy" };
+        let toml = TOML.replace("rule = \"best\"", &format!("rule = \"best\"\n{split}"));
+        let toml = toml.replace("{ accuracy = 0.75 }", &format!("{{ {metric} = 0.75 }}"));
+        let operation = world.stage(&toml, good).unwrap();
+        let OperationState::Failed { problems } = world.app.run_operation(&operation).unwrap() else {
+            panic!("{split}: the board would stay empty")
+        };
+        assert_eq!(problems, [format!("challenge.toml: leaderboards.main.split: {told}")]);
+    }
 }
 
 #[test]

@@ -130,8 +130,8 @@ impl Store for SledStore {
         self.writer.write(move |draft| changes::stage_version(draft, version, operation))
     }
 
-    fn end_operation(&self, id: OperationId, state: OperationState) -> Result<()> {
-        self.writer.write(move |draft| changes::end_operation(draft, id, state))
+    fn settle_operation(&self, id: OperationId, state: OperationState) -> Result<()> {
+        self.writer.write(move |draft| changes::settle_operation(draft, id, state))
     }
 
     fn operation(&self, id: OperationId) -> Result<Option<Operation>> {
@@ -144,7 +144,7 @@ impl Store for SledStore {
         for line in self.trees.after(Table::Operations, b"r", None) {
             let id = OperationId(id_at_end(Table::Operations, &line?.0)?.0);
             // It may have ended since the line was read.
-            let operation = self.operation(id)?.filter(|operation| operation.state == OperationState::Running);
+            let operation = self.operation(id)?.filter(|operation| !operation.state.is_over());
             running.extend(operation);
         }
         Ok(running)

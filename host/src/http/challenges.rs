@@ -242,7 +242,8 @@ pub async fn publish(
 
 fn operation_info(operation: &Operation) -> OperationInfo {
     let (state, problems) = match &operation.state {
-        OperationState::Running => ("running", Vec::new()),
+        // Until the boards are filled too: who waits for the end then finds them so.
+        OperationState::Running | OperationState::Live => ("running", Vec::new()),
         OperationState::Done => ("done", Vec::new()),
         OperationState::Failed { problems } => ("failed", problems.clone()),
     };

@@ -239,13 +239,40 @@ impl App {
     /// # Errors
     /// Ours: the operation stays, and is run again at the next start.
     pub fn run_operation(&self, operation: &Operation) -> Result<OperationState, Refusal> {
+        let unknown = || Refusal::Unknown("operation");
         let Some(version) = self.store.version(&operation.challenge, operation.version)? else {
             return Err(Refusal::Unknown("version"));
         };
+        // As it is now: a restart may have come in between.
+        let mut state = self.store.operation(operation.id)?.ok_or_else(unknown)?.state;
+        if state == OperationState::Running {
+            state = self.try_solutions(&version)?;
+            if state == OperationState::Running {
+                return Ok(state);
+            }
+            if state == OperationState::Live {
+                // Before it goes live, so that its boards are never seen empty.
+                self.fill_boards(&version)?;
+            }
+            self.store.settle_operation(operation.id, state)?;
+            // Read back: somebody else may have published the same new name meanwhile.
+            state = self.store.operation(operation.id)?.ok_or_else(unknown)?.state;
+        }
+        if state == OperationState::Live {
+            // And after: what was scored in between went where the version before it said.
+            self.fill_boards(&version)?;
+            state = OperationState::Done;
+            self.store.settle_operation(operation.id, state.clone())?;
+        }
+        Ok(state)
+    }
+
+    /// Whether the solutions of `version` hold: live or failed. Running: the host stops.
+    fn try_solutions(&self, version: &Version) -> Result<OperationState, Refusal> {
         let folder = self.folder(&version.files)?;
         let mut graders = BTreeMap::new();
         for task in &version.challenge.tasks {
-            let grader = self.grader(&version, &task.id)?;
+            let grader = self.grader(version, &task.id)?;
             graders.insert(task.id.clone(), Grader::clone(&grader));
         }
         let mut problems = Vec::new();
@@ -256,20 +283,7 @@ impl App {
             return Ok(OperationState::Running);
         }
         problems.extend(unknown_splits(&version.challenge, &all).iter().map(ToString::to_string));
-        let state = if problems.is_empty() {
-            // Before and after it goes live: what is scored in between goes where the live version says.
-            self.fill_boards(&version)?;
-            OperationState::Done
-        } else {
-            OperationState::Failed { problems }
-        };
-        self.store.end_operation(operation.id, state)?;
-        // Read back: somebody else may have published the same new name, or a newer version, meanwhile.
-        let ended = self.store.operation(operation.id)?.ok_or(Refusal::Unknown("operation"))?;
-        if ended.state == OperationState::Done {
-            self.fill_boards(&version)?;
-        }
-        Ok(ended.state)
+        Ok(if problems.is_empty() { OperationState::Live } else { OperationState::Failed { problems } })
     }
 
     /// Puts all scores that there are onto the boards of `version`, if the live version has other ones. Placing an entry

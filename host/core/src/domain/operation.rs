@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum OperationState {
     /// It runs, or will after a restart.
     Running,
+    /// Its version is live, and the leaderboards are being filled; a restart goes on with that.
+    Live,
     /// It did what was asked.
     Done,
     /// It did not, and nothing changed.
@@ -17,6 +19,16 @@ pub enum OperationState {
         /// Each as `where: what; do this`.
         problems: Vec<String>,
     },
+}
+
+impl OperationState {
+    /// Whether nothing follows.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Running | Self::Live => false,
+            Self::Done | Self::Failed { .. } => true,
+        }
+    }
 }
 
 /// A publication.

@@ -228,13 +228,14 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn stage_version(&self, version: &Version, operation: &Operation) -> Result<u32>;
-    /// Ends an operation that runs; one that has ended stays as it is. When it is done its version is live, unless a later
-    /// one is already, and the challenge exists with `by` as its owner if it did not before. Done becomes failed if the
-    /// challenge was new when it was staged and belongs to somebody else by now: read the operation back.
+    /// Brings an operation a step further: from running to failed or to live, from live to done. Any other step, as one
+    /// that it has taken already, changes nothing. With the step to live its version is live, unless a later one is
+    /// already, and the challenge exists with `by` as its owner if it did not before. Live becomes failed if the challenge
+    /// was new when it was staged and belongs to somebody else by now: read the operation back.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn end_operation(&self, id: OperationId, state: OperationState) -> Result<()>;
+    fn settle_operation(&self, id: OperationId, state: OperationState) -> Result<()>;
     /// The operation of that id.
     ///
     /// # Errors

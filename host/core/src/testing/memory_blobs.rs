@@ -4,6 +4,7 @@ use crate::domain::digest::{Digest, Hasher};
 use crate::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 type Kept = Arc<Mutex<BTreeMap<Digest, Arc<Vec<u8>>>>>;
@@ -12,6 +13,8 @@ type Kept = Arc<Mutex<BTreeMap<Digest, Arc<Vec<u8>>>>>;
 #[derive(Debug, Default)]
 pub struct MemoryBlobs {
     kept: Kept,
+    /// While it is set nothing new is taken, as on a full disk.
+    pub full: AtomicBool,
 }
 
 struct Pending {
@@ -58,6 +61,9 @@ impl PendingBlob for Pending {
 
 impl Blobs for MemoryBlobs {
     fn create(&self) -> Result<Box<dyn PendingBlob>, BlobError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(BlobError::Write(io::ErrorKind::StorageFull.into()));
+        }
         Ok(Box::new(Pending { bytes: Vec::new(), hasher: Hasher::default(), kept: Arc::clone(&self.kept) }))
     }
 

@@ -122,13 +122,13 @@ impl Store for MemoryStore {
         Ok(number)
     }
 
-    fn end_operation(&self, id: OperationId, state: OperationState) -> Result<()> {
+    fn settle_operation(&self, id: OperationId, state: OperationState) -> Result<()> {
         let mut rows = self.write()?;
         let Some(row) = rows.operations.get(&id).cloned() else { return Ok(()) };
         let challenge = rows.challenges.get(&row.operation.challenge).cloned();
-        if let Some(ending) = decide::end(row, state, challenge) {
-            rows.operations.insert(id, ending.operation);
-            rows.challenges.extend(ending.challenge.map(|row| (row.id.clone(), row)));
+        if let Some(settled) = decide::settle(row, state, challenge) {
+            rows.operations.insert(id, settled.operation);
+            rows.challenges.extend(settled.challenge.map(|row| (row.id.clone(), row)));
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Store for MemoryStore {
     fn running_operations(&self) -> Result<Vec<Operation>> {
         let rows = self.read();
         let all = rows.operations.values().map(|row| &row.operation);
-        Ok(all.filter(|operation| operation.state == OperationState::Running).cloned().collect())
+        Ok(all.filter(|operation| !operation.state.is_over()).cloned().collect())
     }
 
     fn challenge(&self, id: &ChallengeId) -> Result<Option<ChallengeRow>> {

@@ -43,14 +43,16 @@ pub fn stage_version(draft: &mut Draft<'_>, version: Version, operation: Operati
     Ok(number)
 }
 
-pub fn end_operation(draft: &mut Draft<'_>, id: OperationId, state: OperationState) -> Result<()> {
+pub fn settle_operation(draft: &mut Draft<'_>, id: OperationId, state: OperationState) -> Result<()> {
     let row: Option<OperationRow> = draft.get(Table::Operations, &key::operation(id))?;
     let Some(row) = row else { return Ok(()) };
     let challenge = draft.get(Table::Challenges, &key::challenge(&row.operation.challenge))?;
-    let Some(ending) = decide::end(row, state, challenge) else { return Ok(()) };
-    draft.put(Table::Operations, key::operation(id), &ending.operation)?;
-    draft.remove(Table::Operations, key::running(id));
-    if let Some(challenge) = ending.challenge {
+    let Some(settled) = decide::settle(row, state, challenge) else { return Ok(()) };
+    draft.put(Table::Operations, key::operation(id), &settled.operation)?;
+    if settled.operation.operation.state.is_over() {
+        draft.remove(Table::Operations, key::running(id));
+    }
+    if let Some(challenge) = settled.challenge {
         draft.put(Table::Challenges, key::challenge(&challenge.id), &challenge)?;
     }
     Ok(())

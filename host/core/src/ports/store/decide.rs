@@ -71,10 +71,10 @@ pub struct Change {
     pub refunded: bool,
 }
 
-/// The end of an operation that applies.
+/// A step of an operation that applies.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ending {
-    /// The operation, ended.
+pub struct Settled {
+    /// The operation after it.
     pub operation: OperationRow,
     /// The challenge, if something changes for it.
     pub challenge: Option<ChallengeRow>,
@@ -145,18 +145,21 @@ pub fn advance(advance: &Advance, row: Option<&JobRow>, live: Option<u32>, ledge
     Some(Change { job, ledger, events, refunded: refunded == Some(true) })
 }
 
-/// Decides on the end of an operation, given the challenge as it is now. `None` if there is nothing to end.
+/// Decides on an operation's next step, given the challenge as it is now. `None` if it has taken that step, or ended.
 ///
 /// A version never takes the place of a later one. Of two who publish the same new challenge at once, the one whose
 /// operation is done first owns it, and the other's fails.
-pub fn end(row: OperationRow, state: OperationState, challenge: Option<ChallengeRow>) -> Option<Ending> {
+pub fn settle(row: OperationRow, state: OperationState, challenge: Option<ChallengeRow>) -> Option<Settled> {
     let OperationRow { operation, unowned } = row;
-    if operation.state != OperationState::Running || state == OperationState::Running {
-        return None;
-    }
-    let ended = |state| OperationRow { operation: Operation { state, ..operation.clone() }, unowned };
-    if state != OperationState::Done {
-        return Some(Ending { operation: ended(state), challenge: None });
+    let settled = |state| OperationRow { operation: Operation { state, ..operation.clone() }, unowned };
+    match (&operation.state, &state) {
+        (OperationState::Running, OperationState::Live) => {}
+        (OperationState::Running, OperationState::Failed { .. }) | (OperationState::Live, OperationState::Done) => {
+            return Some(Settled { operation: settled(state), challenge: None });
+        }
+        (OperationState::Running, OperationState::Running | OperationState::Done)
+        | (OperationState::Live, OperationState::Running | OperationState::Live | OperationState::Failed { .. })
+        | (OperationState::Done | OperationState::Failed { .. }, _) => return None,
     }
     let challenge = match challenge {
         None => {
@@ -167,10 +170,10 @@ pub fn end(row: OperationRow, state: OperationState, challenge: Option<Challenge
             let problem =
                 format!("challenge.toml: id: `{id}` was published by somebody else meanwhile; choose another");
             let state = OperationState::Failed { problems: vec![problem] };
-            return Some(Ending { operation: ended(state), challenge: None });
+            return Some(Settled { operation: settled(state), challenge: None });
         }
         Some(there) if there.live < operation.version => Some(ChallengeRow { live: operation.version, ..there }),
         Some(_) => None,
     };
-    Some(Ending { operation: ended(state), challenge })
+    Some(Settled { operation: settled(state), challenge })
 }

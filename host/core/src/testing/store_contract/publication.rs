@@ -1,6 +1,6 @@
 //! Versions and the operations that decide on them.
 
-use super::rows::{operation, published, version};
+use super::rows::{done, operation, published, version};
 use super::{Property, Store};
 use crate::domain::challenge::{ChallengeRow, Version};
 use crate::domain::operation::{Operation, OperationState};
@@ -37,7 +37,14 @@ fn a_version_is_numbered_and_goes_live_when_its_operation_is_done(store: &dyn St
     assert_eq!(store.version(&id, 1).unwrap(), Some(Version { version: 1, ..version("c", "olga") }));
     assert_eq!(store.operation(first.id).unwrap(), Some(first.clone()));
     assert_eq!(store.running_operations().unwrap(), std::slice::from_ref(&first));
-    store.end_operation(first.id, OperationState::Done).unwrap();
+    store.settle_operation(first.id, OperationState::Done).unwrap();
+    assert_eq!(store.challenge(&id).unwrap(), None, "live is on the way to done");
+    store.settle_operation(first.id, OperationState::Live).unwrap();
+    assert_eq!(store.challenge(&id).unwrap(), row("c", "olga", 1));
+    let live = Operation { state: OperationState::Live, ..first.clone() };
+    assert_eq!(store.running_operations().unwrap(), [live], "its boards are to be filled");
+    store.settle_operation(first.id, failed()).unwrap();
+    store.settle_operation(first.id, OperationState::Done).unwrap();
     assert_eq!(store.challenge(&id).unwrap(), row("c", "olga", 1));
     assert_eq!(store.operation(first.id).unwrap().unwrap().state, OperationState::Done);
     assert_eq!(store.running_operations().unwrap(), []);
@@ -45,7 +52,7 @@ fn a_version_is_numbered_and_goes_live_when_its_operation_is_done(store: &dyn St
     assert_eq!(number, 2);
     assert_eq!(staged(store, 3, "cc", "olga").1, 1, "each challenge counts for itself");
     assert_eq!(store.challenge(&id).unwrap(), row("c", "olga", 1), "staged is not live");
-    store.end_operation(second.id, OperationState::Done).unwrap();
+    done(store, second.id);
     assert_eq!(store.challenge(&id).unwrap(), row("c", "olga", 2));
     assert!(store.version(&id, 1).unwrap().is_some(), "an old version stays");
     assert_eq!(store.version(&id, 3).unwrap(), None);
@@ -54,13 +61,13 @@ fn a_version_is_numbered_and_goes_live_when_its_operation_is_done(store: &dyn St
 fn a_failed_publication_changes_nothing(store: &dyn Store) {
     let id = "c".parse().unwrap();
     let (first, _) = staged(store, 1, "c", "olga");
-    store.end_operation(first.id, failed()).unwrap();
+    store.settle_operation(first.id, failed()).unwrap();
     assert_eq!(store.challenge(&id).unwrap(), None);
     assert_eq!(store.operation(first.id).unwrap(), Some(Operation { state: failed(), ..first }));
     assert_eq!(store.running_operations().unwrap(), []);
     assert_eq!(published(store, 2, "c", "olga"), 2, "its number is not given out again");
     let (third, _) = staged(store, 3, "c", "olga");
-    store.end_operation(third.id, failed()).unwrap();
+    store.settle_operation(third.id, failed()).unwrap();
     assert_eq!(store.challenge(&id).unwrap(), row("c", "olga", 2));
 }
 
@@ -73,19 +80,19 @@ fn the_first_to_publish_owns_it(store: &dyn Store) {
 fn an_ended_operation_stays_as_it_ended(store: &dyn Store) {
     let id = "c".parse().unwrap();
     let (first, _) = staged(store, 1, "c", "olga");
-    store.end_operation(first.id, OperationState::Running).unwrap();
+    store.settle_operation(first.id, OperationState::Running).unwrap();
     assert_eq!(store.running_operations().unwrap(), std::slice::from_ref(&first));
-    store.end_operation(first.id, failed()).unwrap();
-    store.end_operation(first.id, OperationState::Done).unwrap();
+    store.settle_operation(first.id, failed()).unwrap();
+    done(store, first.id);
     assert_eq!(store.operation(first.id).unwrap().unwrap().state, failed());
     assert_eq!(store.challenge(&id).unwrap(), None);
     let (second, _) = staged(store, 2, "c", "olga");
-    for state in [OperationState::Done, OperationState::Done, failed()] {
-        store.end_operation(second.id, state).unwrap();
+    for state in [OperationState::Live, OperationState::Done, OperationState::Done, failed()] {
+        store.settle_operation(second.id, state).unwrap();
     }
     assert_eq!(store.operation(second.id).unwrap().unwrap().state, OperationState::Done);
     assert_eq!(store.challenge(&id).unwrap(), row("c", "olga", 2));
-    store.end_operation(operation(9, &version("c", "olga")).id, OperationState::Done).unwrap();
+    store.settle_operation(operation(9, &version("c", "olga")).id, OperationState::Done).unwrap();
     assert_eq!(store.challenge(&id).unwrap(), row("c", "olga", 2), "there was no such operation");
 }
 
@@ -93,7 +100,7 @@ fn a_late_operation_does_not_bring_back_an_older_version(store: &dyn Store) {
     published(store, 1, "c", "olga");
     let (slow, _) = staged(store, 2, "c", "olga");
     assert_eq!(published(store, 3, "c", "olga"), 3);
-    store.end_operation(slow.id, OperationState::Done).unwrap();
+    done(store, slow.id);
     assert_eq!(store.challenge(&"c".parse().unwrap()).unwrap(), row("c", "olga", 3));
     assert_eq!(store.operation(slow.id).unwrap().unwrap().state, OperationState::Done);
 }
@@ -103,7 +110,7 @@ fn of_two_new_challenges_of_one_name_one_is_published(store: &dyn Store) {
     let (second, _) = staged(store, 2, "c", "pia");
     let (third, _) = staged(store, 3, "c", "olga");
     for operation in [&first, &second, &third] {
-        store.end_operation(operation.id, OperationState::Done).unwrap();
+        done(store, operation.id);
     }
     assert_eq!(store.challenge(&"c".parse().unwrap()).unwrap(), row("c", "olga", 3));
     let second = store.operation(second.id).unwrap().unwrap();
