@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod challenges;
+pub mod desk;
 pub mod dto;
 pub mod events;
 pub mod extract;

@@ -31,7 +31,7 @@ impl Host for Wired {
         let config = Config::load(options.config.as_deref())?;
         log(&config)?;
         let (data, listen) = config.place(options.data, options.listen);
-        let runtime = Runtime::new()?;
+        let runtime = runtime()?;
         let served = runtime.block_on(async {
             let running = wiring::serve(&config, &data, listen).await?;
             let mut out = std::io::stdout();
@@ -49,7 +49,7 @@ impl Host for Wired {
     fn start(&self, options: ServeOptions) -> anyhow::Result<Running> {
         let config = Config::load(options.config.as_deref())?;
         let (data, listen) = config.place(options.data, options.listen);
-        let runtime = Runtime::new()?;
+        let runtime = runtime()?;
         let running = runtime.block_on(wiring::serve(&config, &data, listen))?;
         let (addr, operator_token_file) = (running.addr, running.token_file.clone());
         let stop = Box::new(move || {
@@ -75,6 +75,12 @@ impl Host for Wired {
     fn compile(&self) -> ExitCode {
         ExitCode::from(u8::try_from(compile_child()).unwrap_or(1))
     }
+}
+
+/// Threads for requests, and some to lend to reads and writes of the disk, which go back soon after a crowd.
+fn runtime() -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().max_blocking_threads(64).thread_keep_alive(std::time::Duration::from_secs(2)).build()
 }
 
 /// The log goes to standard error, so that standard output is the ready line alone.

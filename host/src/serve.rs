@@ -4,6 +4,7 @@
 
 use crate::config::Config;
 use crate::http;
+use crate::http::desk::Desk;
 use crate::http::state::{Api, Shared};
 use crate::live::Hub;
 use crate::worker::Workers;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// Beside the data: the token that the first start made.
 pub const TOKEN_FILE: &str = "operator.token";
@@ -107,8 +108,8 @@ pub async fn start(
         hub: Arc::clone(&hub),
         workers: Arc::clone(&workers),
         limits: config.door(),
-        slots: Arc::new(Semaphore::new(config.workers.checks)),
-        publishing: Arc::new(Semaphore::new(1)),
+        door: Desk::open("door", config.workers.checks)?,
+        publishing: Desk::open("publishing", 1)?,
         uploads: http::upload::Uploads::default(),
         ready: std::sync::Mutex::default(),
         metrics: metrics.clone(),

@@ -7,7 +7,7 @@ use super::dto::{
 };
 use super::extract::{Path, Query};
 use super::problem::Problem;
-use super::state::{Api, blocking, slot};
+use super::state::{Api, blocking};
 use super::upload;
 use crate::workspace::unpack;
 use axum::Json;
@@ -223,19 +223,18 @@ pub async fn publish(
     let (shared, bearer, name) = (Arc::clone(&api), token.clone(), challenge.clone());
     // Before a gigabyte is taken in.
     blocking(move || Ok(shared.app.may_publish(&bearer, &name)?)).await?;
-    let archive = upload::archive(&api, &token, request).await?;
-    let slot = slot(&api.publishing).await?;
+    let (archive, place) = upload::archive(&api, &token, request).await?;
     let shared = Arc::clone(&api);
-    let operation = blocking(move || {
+    let look_over = move || {
         // With the work, and not with the request: whoever sent it may go away.
-        let _slot = slot;
+        let _place = place;
         let unpacked = unpack("challenge", archive, &*shared.app.blobs, &shared.limits.challenge_archive)?;
         let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
         let operation = shared.app.publish(&token, &challenge, files)?;
         shared.workers.enqueue(operation.clone());
         Ok(operation)
-    })
-    .await?;
+    };
+    let operation = api.publishing.have_done(look_over).await?;
     let location = format!("/api/v1/operations/{}", operation.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(operation_info(&operation))).into_response())
 }

@@ -1,5 +1,6 @@
 //! What the handlers share.
 
+use super::desk::Desk;
 use super::dto::ReadyInfo;
 use super::problem::Problem;
 use super::upload::Uploads;
@@ -12,7 +13,6 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Limits of the door.
 #[derive(Debug, Clone)]
@@ -43,10 +43,10 @@ pub struct Shared {
     pub workers: Arc<Workers>,
     /// Limits of the door.
     pub limits: DoorLimits,
-    /// Format checks and unpacking run at once, at most.
-    pub slots: Arc<Semaphore>,
-    /// Publications are looked over one at a time: they may take minutes, and must not hold the checks up.
-    pub publishing: Arc<Semaphore>,
+    /// Where submissions are unpacked, checked and taken in.
+    pub door: Desk,
+    /// Where publications are looked over, one at a time: they may take minutes, and must not hold the checks up.
+    pub publishing: Desk,
     /// Bodies that are being taken in.
     pub uploads: Uploads,
     /// The last answer of the readiness check.
@@ -57,18 +57,10 @@ pub struct Shared {
     pub data: PathBuf,
 }
 
-/// A slot of `semaphore`, to be moved to where the work is done.
-///
-/// # Errors
-/// The semaphore is closed, which it never is.
-pub async fn slot(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
-    Arc::clone(semaphore).acquire_owned().await.map_err(|error| Problem::internal(&error))
-}
-
 /// Cheap to clone.
 pub type Api = Arc<Shared>;
 
-/// Runs `work` on a thread that may block.
+/// Runs `work` on a thread that may block: reads and writes of rows and files. Scorers run at a [`Desk`].
 ///
 /// # Errors
 /// What `work` says; a panic in it is ours.

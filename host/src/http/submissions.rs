@@ -5,8 +5,8 @@ use super::challenges::{PageQuery, download, file_info, id};
 use super::dto::{AboutInfo, CheckInfo, FileInfo, List, ProblemInfo, SubmissionInfo};
 use super::extract::{Path, Query};
 use super::problem::Problem;
-use super::state::{Api, blocking, slot};
-use super::upload::{self, Arrived, RawQuery};
+use super::state::{Api, blocking};
+use super::upload::{self, Arrived, Place, RawQuery};
 use crate::workspace::unpack;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -18,7 +18,7 @@ use gradus_core::app::read::ReadReport;
 use gradus_core::app::submit::{Door, Offer, Submitted};
 use gradus_core::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use gradus_core::domain::report::Outcome;
-use gradus_core::domain::submission::About;
+use gradus_core::domain::submission::{About, Upload};
 use gradus_core::domain::token::Token;
 use gradus_core::ports::store::Tracked;
 use std::sync::Arc;
@@ -86,11 +86,11 @@ async fn take_in(
 }
 
 /// The files of what arrived: one, or those of an archive.
-fn files(api: &Api, arrived: Arrived) -> Result<(Pending, gradus_core::domain::submission::Upload, About), Problem> {
-    let Arrived { upload, blob, about } = arrived;
+fn files(api: &Api, arrived: Arrived) -> Result<(Pending, Upload, About, Place), Problem> {
+    let Arrived { upload, blob, about, place } = arrived;
     let unpacked = unpack(&upload.name, blob, &*api.app.blobs, &api.limits.submission_archive)?;
     let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
-    Ok((files, upload, about))
+    Ok((files, upload, about, place))
 }
 
 /// Hands in. The format check, quota and limits come first; a 202 means that it is kept and will be graded.
@@ -110,18 +110,15 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&request)?;
     let AtTheDoor { door, arrived, at } = take_in(&api, &token, &challenge, &phase, query, request).await?;
-    let slot = slot(&api.slots).await?;
     let shared = Arc::clone(&api);
-    let (submitted, tracked) = blocking(move || {
-        // With the work, and not with the request: whoever sent it may go away.
-        let _slot = slot;
-        let (files, upload, about) = files(&shared, arrived)?;
+    let take_in = move || {
+        let (files, upload, about, _place) = files(&shared, arrived)?;
         let offer = Offer { upload, files, about, key, arrived: at };
         let submitted = shared.app.submit(&token, &door, offer)?;
         let found = shared.app.store.submission(submitted.id).map_err(Refusal::from)?;
         Ok((submitted, found.ok_or(Refusal::Unknown("submission"))?))
-    })
-    .await?;
+    };
+    let (submitted, tracked) = api.door.have_done(take_in).await?;
     let Submitted { id, before } = submitted;
     let headers = [(header::LOCATION, format!("/api/v1/submissions/{id}"))];
     let mut response = (StatusCode::ACCEPTED, headers, Json(info(&tracked))).into_response();
@@ -151,15 +148,13 @@ pub async fn check(
     request: Request,
 ) -> Result<Json<CheckInfo>, Problem> {
     let AtTheDoor { door, arrived, .. } = take_in(&api, &token, &challenge, &phase, query, request).await?;
-    let slot = slot(&api.slots).await?;
     let shared = Arc::clone(&api);
-    let files = blocking(move || {
-        let _slot = slot;
-        let (files, ..) = files(&shared, arrived)?;
+    let look = move || {
+        let (files, _, _, _place) = files(&shared, arrived)?;
         shared.app.check_only(&door, &files)?;
         Ok(files.folder().tree().files().iter().map(file_info).collect())
-    })
-    .await?;
+    };
+    let files = api.door.have_done(look).await?;
     Ok(Json(CheckInfo { check: "valid".to_owned(), files }))
 }
 

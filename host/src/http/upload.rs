@@ -34,7 +34,7 @@ const LOOK: u64 = 16 << 20;
 const DRAIN: Duration = Duration::from_secs(2);
 /// Bytes of a form that its reader may hold, and that its framing may have.
 const FORM: u64 = 16 << 20;
-/// Bodies of one token that are taken in at once, and of all.
+/// Bodies of one token that are taken in or dealt with at once, and of all: each holds an open file.
 const OF_ONE: usize = 64;
 const OF_ALL: usize = 256;
 
@@ -46,6 +46,8 @@ pub struct Arrived {
     pub blob: Box<dyn PendingBlob>,
     /// What the participant says about it.
     pub about: About,
+    /// It counts among the uploads until it was dealt with.
+    pub place: Place,
 }
 
 /// What a raw body says of itself in its query.
@@ -71,7 +73,7 @@ pub struct RawQuery {
 /// # Errors
 /// Too big, too slow, cut off, without a file or a name.
 pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQuery) -> Result<Arrived, Problem> {
-    let _upstream = Upstream::new(api, token)?;
+    let place = Place::new(api, token)?;
     let cap = api.limits.submission;
     let multipart = content_type(&request).is_some_and(|kind| kind.starts_with("multipart/form-data"));
     if let Err(problem) = refuse_early(api, &request, cap) {
@@ -93,7 +95,7 @@ pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQu
         ] {
             value.map_or(Ok(()), |value| set(&mut about, field, value))?;
         }
-        return arrived(&name, blob, about);
+        return arrived(&name, blob, about, place);
     }
     let held = Arc::new(AtomicU64::new(0));
     let request = request.map(|body| bounded(body, cap, &held));
@@ -122,21 +124,21 @@ pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQu
         }
     }
     let (name, blob) = file.ok_or_else(|| Problem::bad_request("the form has no field `file`"))?;
-    arrived(&name, blob, about)
+    arrived(&name, blob, about, place)
 }
 
 /// Takes a challenge's archive in.
 ///
 /// # Errors
 /// Too big, too slow, cut off.
-pub async fn archive(api: &Api, token: &Token, request: Request) -> Result<Box<dyn PendingBlob>, Problem> {
-    let _upstream = Upstream::new(api, token)?;
+pub async fn archive(api: &Api, token: &Token, request: Request) -> Result<(Box<dyn PendingBlob>, Place), Problem> {
+    let place = Place::new(api, token)?;
     let cap = api.limits.challenge;
     if let Err(problem) = refuse_early(api, &request, cap) {
         drain(raw(request.into_body())).await;
         return Err(problem);
     }
-    receive(api, raw(request.into_body()), cap).await
+    Ok((receive(api, raw(request.into_body()), cap).await?, place))
 }
 
 fn content_type(request: &Request) -> Option<&str> {
@@ -181,10 +183,10 @@ fn plain_name(given: &str) -> Option<String> {
     (!name.is_empty() && name != "." && name != "..").then_some(name)
 }
 
-fn arrived(name: &str, blob: Box<dyn PendingBlob>, about: About) -> Result<Arrived, Problem> {
+fn arrived(name: &str, blob: Box<dyn PendingBlob>, about: About, place: Place) -> Result<Arrived, Problem> {
     let name = plain_name(name).ok_or_else(|| Problem::bad_request("the file name is empty"))?;
     let upload = Upload { name, len: blob.len(), digest: blob.digest() };
-    Ok(Arrived { upload, blob, about })
+    Ok(Arrived { upload, blob, about, place })
 }
 
 fn set(about: &mut About, field: &str, value: String) -> Result<(), Problem> {
@@ -310,17 +312,17 @@ async fn drain(mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Unpin) {
     while let Ok(Some(Ok(_))) = timeout_at(until, chunks.next()).await {}
 }
 
-/// Bodies that are being taken in, by token.
+/// Bodies that are being taken in or dealt with, by token.
 #[derive(Debug, Default)]
 pub struct Uploads(Mutex<HashMap<TokenId, usize>>);
 
 /// One of them; it counts until it is dropped.
-struct Upstream {
+pub struct Place {
     api: Api,
     token: TokenId,
 }
 
-impl Upstream {
+impl Place {
     fn new(api: &Api, token: &Token) -> Result<Self, Problem> {
         let mut open = api.uploads.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = open.values().sum();
@@ -334,7 +336,7 @@ impl Upstream {
     }
 }
 
-impl Drop for Upstream {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.api.uploads.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mine) = open.get_mut(&self.token) {

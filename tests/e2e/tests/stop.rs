@@ -91,3 +91,36 @@ fn a_kill_in_the_middle_of_a_run_costs_nothing_but_time() {
     }
     once(&Api::new(&server.base, anna.token.as_deref()), &id, 1);
 }
+
+#[test]
+fn a_stop_in_the_middle_of_a_publication_leaves_it_to_the_next_start() {
+    let mut server = Server::start();
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    misbehaving_challenge(folder.path(), "slow", SLOW, "truth", "public");
+    let manifest = folder.path().join("challenge.toml");
+    let text = std::fs::read_to_string(&manifest).expect("it has a manifest");
+    let solution = "[[solutions]]\npath = \"sample.txt\"\noutcome = \"scored\"\n";
+    std::fs::write(&manifest, text + solution).expect("there is room");
+    std::fs::write(folder.path().join("sample.txt"), "x").expect("there is room");
+    let mut packed = tar::Builder::new(Vec::new());
+    packed.append_dir_all("folder", folder.path()).expect("it can be packed");
+    let packed = packed.into_inner().expect("it can be packed");
+    let answer = server.operator().send("PUT", "/api/v1/challenges/slow", &[], &packed).expect("the server answers");
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let place = answer.header("location").expect("it says where the operation is").to_owned();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(server.operator().get(&place).json()["state"], "running", "the solution is too fast for this test");
+    let began = Instant::now();
+    assert_eq!(server.stop(), Some(0), "it stops in order");
+    assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
+
+    server.again();
+    let until = Instant::now() + Duration::from_secs(60);
+    let state = || server.operator().get(&place).json()["state"].clone();
+    while state() == "running" {
+        assert!(Instant::now() < until, "it goes on by itself");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(state(), "done");
+    assert_eq!(server.api().get("/api/v1/challenges/slow").status, 200, "it is live");
+}
