@@ -8,9 +8,11 @@ pub mod events;
 pub mod extract;
 pub mod health;
 pub mod problem;
+pub mod reserving;
 pub mod state;
 pub mod submissions;
 pub mod tokens;
+pub mod unread;
 pub mod upload;
 
 use self::state::Api;
@@ -24,6 +26,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// Bytes of a JSON body, at most.
+const JSON: usize = 64 << 10;
 
 /// What the description says of the whole.
 #[derive(OpenApi)]
@@ -81,8 +86,9 @@ pub fn router(api: Api) -> Router {
         .route("/api/openapi.json", get(move || async move { ([("content-type", "application/json")], text) }))
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
-        // Bodies are bounded where they are read, each by its own cap.
-        .layer(DefaultBodyLimit::disable())
+        // Small JSON. Bodies of submissions and challenges are bounded where they are read, each by its own cap.
+        .layer(DefaultBodyLimit::max(JSON))
+        .layer(middleware::from_fn(unread::read_on))
         .layer(middleware::from_fn(measure))
         .with_state(api)
 }

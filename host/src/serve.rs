@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::http;
 use crate::http::desk::Desk;
+use crate::http::reserving::Reserving;
 use crate::http::state::{Api, Shared};
 use crate::live::Hub;
 use crate::worker::Workers;
@@ -12,6 +13,7 @@ use anyhow::{Context as _, anyhow, bail};
 use axum::serve::ListenerExt as _;
 use gradus_core::app::App;
 use gradus_core::domain::token::Role;
+use gradus_core::ports::store::Store;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::fs::Permissions;
 use std::io::{ErrorKind, Write as _};
@@ -39,6 +41,7 @@ pub struct Running {
     /// The operator's token.
     pub token_file: PathBuf,
     workers: Arc<Workers>,
+    store: Arc<dyn Store>,
     hub: Arc<Hub>,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
@@ -90,6 +93,7 @@ pub async fn start(
     data: &Path,
     listen: SocketAddr,
 ) -> anyhow::Result<Running> {
+    let store = Arc::clone(&app.store);
     // First the port: a server that cannot listen must not begin to grade.
     let listener = bind(listen).await?;
     let metrics_listener = match config.server.metrics_listen {
@@ -104,12 +108,13 @@ pub async fn start(
     let workers = tokio::task::spawn_blocking(move || Workers::start(starting, bell, graders)).await?;
     let workers = workers.map_err(|error| anyhow!(error))?;
     let api: Api = Arc::new(Shared {
-        app,
         hub: Arc::clone(&hub),
         workers: Arc::clone(&workers),
         limits: config.door(),
         door: Desk::open("door", config.workers.checks)?,
         publishing: Desk::open("publishing", 1)?,
+        intake: Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk),
+        app,
         uploads: http::upload::Uploads::default(),
         ready: std::sync::Mutex::default(),
         metrics: metrics.clone(),
@@ -141,7 +146,7 @@ pub async fn start(
             tracing::error!(%error, "the listener failed");
         }
     });
-    Ok(Running { addr, token_file, workers, hub, stop, serving })
+    Ok(Running { addr, token_file, workers, store, hub, stop, serving })
 }
 
 async fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -189,7 +194,7 @@ impl Running {
             tokio::select! {
                 _ = term.recv() => break false,
                 _ = int.recv() => break false,
-                _ = look.tick() => if self.workers.broken() { break true },
+                _ = look.tick() => if !self.store.is_open() { break true },
             }
         };
         if broken {

@@ -5,14 +5,12 @@
 use crate::live::Hub;
 use gradus_core::app::work::Worked;
 use gradus_core::app::{App, Refusal, chain};
-use gradus_core::domain::job::State;
+use gradus_core::domain::job::{MAX_ATTEMPTS, State};
 use gradus_core::domain::operation::{Operation, OperationState};
-use gradus_core::ports::store::StoreError;
-use std::collections::VecDeque;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -24,14 +22,26 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Idempotency keys are swept this often.
 const TIDY: Duration = Duration::from_secs(3600);
 
+/// A publication that waits, and how often it failed on our side.
+struct Publication {
+    operation: Operation,
+    attempts: u32,
+    /// Not before then.
+    due: Instant,
+}
+
+impl Publication {
+    fn new(operation: Operation) -> Self {
+        Self { operation, attempts: 0, due: Instant::now() }
+    }
+}
+
 /// The threads, and what they share.
 pub struct Workers {
     app: Arc<App>,
     hub: Arc<Hub>,
     stopping: Arc<AtomicBool>,
-    publications: Arc<Mutex<VecDeque<Operation>>>,
-    /// Set when the store takes no more changes: the host has to end.
-    broken: Arc<AtomicBool>,
+    publications: Mutex<Vec<Publication>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -47,8 +57,7 @@ impl Workers {
             app,
             hub,
             stopping: Arc::default(),
-            publications: Arc::new(Mutex::new(operations.into())),
-            broken: Arc::default(),
+            publications: Mutex::new(operations.into_iter().map(Publication::new).collect()),
             threads: Mutex::default(),
         });
         for number in 0..graders {
@@ -57,6 +66,10 @@ impl Workers {
         workers.spawn("publisher".to_owned(), |workers, _| workers.publish())?;
         workers.spawn("reconciler".to_owned(), |workers, _| workers.reconcile())?;
         Ok(workers)
+    }
+
+    fn publications(&self) -> MutexGuard<'_, Vec<Publication>> {
+        self.publications.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spawn(self: &Arc<Self>, name: String, run: fn(&Self, &str)) -> std::io::Result<()> {
@@ -68,13 +81,8 @@ impl Workers {
 
     /// Takes a publication on.
     pub fn enqueue(&self, operation: Operation) {
-        self.publications.lock().unwrap_or_else(PoisonError::into_inner).push_back(operation);
+        self.publications().push(Publication::new(operation));
         gradus_core::ports::signals::Signals::queued(&*self.hub);
-    }
-
-    /// Whether the store takes no more changes.
-    pub fn broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
     }
 
     /// Stops claiming, has runs end or go back into the queue, and waits for the threads.
@@ -94,27 +102,24 @@ impl Workers {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Notes a failure of ours; a store that is closed ends the host.
-    fn trouble(&self, what: &str, refusal: &Refusal) {
-        error!(error = %chain(refusal), "{what}");
-        if matches!(refusal, Refusal::Store(StoreError::Closed | StoreError::Write(_))) {
-            self.broken.store(true, Ordering::Relaxed);
+    /// Runs a step of a loop. A failure of ours is noted, and a panic, which is a bug of ours, does not end the loop.
+    fn step<T>(what: &str, step: impl FnOnce() -> Result<T, Refusal>) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(step)) {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(refusal)) => error!(error = %chain(&refusal), "{what}"),
+            Err(_) => error!("{what}: it panicked"),
         }
+        None
     }
 
     fn grade(&self, name: &str) {
         while !self.stopped() {
             let seen = self.hub.rung();
             let began = Instant::now();
-            // A panic is a bug of ours. Its job is taken back when its claim runs out; the others go on.
-            let turn = catch_unwind(AssertUnwindSafe(|| self.app.work(name)));
-            let Ok(turn) = turn else {
-                error!(worker = name, "a worker's turn panicked");
-                continue;
-            };
-            match turn {
-                Ok(Worked::Idle) => self.hub.wait(seen, self.pause()),
-                Ok(Worked::Did { id, job, trouble }) => {
+            // The job of a turn that panicked is taken back when its claim runs out; the others go on.
+            match Self::step("a worker's turn failed", || self.app.work(name)) {
+                Some(Worked::Idle) => self.hub.wait(seen, self.pause()),
+                Some(Worked::Did { id, job, trouble }) => {
                     if let Some(trouble) = trouble {
                         warn!(submission = %id, trouble, "an attempt failed on our side");
                     }
@@ -133,10 +138,7 @@ impl Workers {
                         }
                     }
                 }
-                Err(refusal) => {
-                    self.trouble("a worker's turn failed", &refusal);
-                    thread::sleep(Duration::from_secs(1));
-                }
+                None => thread::sleep(Duration::from_secs(1)),
             }
         }
     }
@@ -152,25 +154,39 @@ impl Workers {
     fn publish(&self) {
         while !self.stopped() {
             let seen = self.hub.rung();
-            let next = self.publications.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(operation) = next else {
-                self.hub.wait(seen, LOOK);
+            let now = Instant::now();
+            let next = {
+                let mut waiting = self.publications();
+                let due = waiting.iter().position(|publication| publication.due <= now);
+                due.map(|at| waiting.remove(at))
+            };
+            let Some(Publication { operation, attempts, .. }) = next else {
+                let due = self.publications().iter().map(|publication| publication.due).min();
+                self.hub.wait(seen, due.map_or(LOOK, |due| due.saturating_duration_since(now).min(LOOK)));
                 continue;
             };
             let (challenge, version) = (operation.challenge.as_str(), operation.version);
-            match self.app.run_operation(&operation) {
-                Ok(OperationState::Done) => info!(challenge, version, "a version is live"),
-                Ok(OperationState::Failed { problems }) => {
+            let what = format!("publication of `{challenge}`, version {version}: it is tried again");
+            match Self::step(&what, || self.app.run_operation(&operation)) {
+                Some(OperationState::Done) => info!(challenge, version, "a version is live"),
+                Some(OperationState::Failed { problems }) => {
                     info!(challenge, version, ?problems, "a version was refused")
                 }
-                Ok(OperationState::Running | OperationState::Live) => {}
-                Err(refusal) => {
-                    self.trouble("a publication could not be finished; it is tried again", &refusal);
-                    self.hub.wait(self.hub.rung(), LOOK);
-                    self.publications.lock().unwrap_or_else(PoisonError::into_inner).push_back(operation);
+                Some(OperationState::Running | OperationState::Live) => {}
+                None if attempts + 1 < MAX_ATTEMPTS || !self.give_up(&operation) => {
+                    let attempts = attempts + 1;
+                    let pause = Duration::from_secs(1 << attempts.min(6));
+                    self.publications().push(Publication { operation, attempts, due: Instant::now() + pause });
                 }
+                None => {}
             }
         }
+    }
+
+    /// After the last attempt. `false`: it is live already, and its boards are filled one day.
+    fn give_up(&self, operation: &Operation) -> bool {
+        let given_up = Self::step("a publication could not be given up", || self.app.give_up(operation));
+        given_up.is_some_and(|state| state.is_over())
     }
 
     fn reconcile(&self) {
@@ -180,19 +196,13 @@ impl Workers {
             while !self.stopped() && woken.elapsed() < RENEWAL {
                 thread::sleep(Duration::from_millis(100));
             }
-            if let Err(refusal) = self.app.renew() {
-                self.trouble("claims could not be renewed", &refusal);
-            }
-            match self.app.reap() {
-                Ok(0) => {}
-                Ok(count) => warn!(count, "claims had run out and were taken back"),
-                Err(refusal) => self.trouble("claims could not be taken back", &refusal),
+            Self::step("claims could not be renewed", || self.app.renew());
+            if let Some(count @ 1..) = Self::step("claims could not be taken back", || self.app.reap()) {
+                warn!(count, "claims had run out and were taken back");
             }
             if tidied.elapsed() >= TIDY {
                 tidied = Instant::now();
-                if let Err(refusal) = self.app.tidy() {
-                    self.trouble("idempotency keys could not be swept", &refusal);
-                }
+                Self::step("idempotency keys could not be swept", || self.app.tidy());
             }
             let (waiting, running) = self.app.load();
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and a queue is short beside 2^53")]

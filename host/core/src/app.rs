@@ -16,7 +16,7 @@ pub mod submit;
 pub mod work;
 
 use self::grade::Grader;
-use crate::domain::challenge::PhaseState;
+use crate::domain::challenge::{PhaseState, Version};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
@@ -36,6 +36,9 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 /// A stock scorer's name and component.
 pub type Stock = &'static [(&'static str, &'static [u8])];
 
+/// Versions that stay in memory, at most.
+const MAX_VERSIONS: usize = 64;
+
 /// The use cases, over their ports.
 pub struct App {
     /// Rows.
@@ -53,6 +56,7 @@ pub struct App {
     queue: Mutex<Queue>,
     running: Mutex<HashMap<SubmissionId, Held>>,
     graders: Mutex<HashMap<(ChallengeId, u32, TaskId), Arc<Grader>>>,
+    versions: Mutex<HashMap<(ChallengeId, u32), Arc<Version>>>,
     /// Held shared by a run, and alone by one that has to have the machine for itself.
     machine: RwLock<()>,
     /// At the door: submissions charged to one ledger pass one after the other.
@@ -87,6 +91,7 @@ impl App {
             queue: Mutex::default(),
             running: Mutex::default(),
             graders: Mutex::default(),
+            versions: Mutex::default(),
             machine: RwLock::default(),
             gates: std::array::from_fn(|_| Mutex::default()),
             stopping: Arc::default(),
@@ -100,6 +105,27 @@ impl App {
 
     fn graders(&self) -> MutexGuard<'_, HashMap<(ChallengeId, u32, TaskId), Arc<Grader>>> {
         self.graders.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A published version, from memory if it was read before: it never changes.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Arc<Version>>, StoreError> {
+        let versions = || self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let key = (id.clone(), version);
+        if let Some(known) = versions().get(&key) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let Some(read) = self.store.version(id, version)? else { return Ok(None) };
+        let read = Arc::new(read);
+        let mut versions = versions();
+        // Whatever is here is right; a full shelf is simply cleared.
+        if versions.len() >= MAX_VERSIONS {
+            versions.clear();
+        }
+        versions.insert(key, Arc::clone(&read));
+        Ok(Some(read))
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<SubmissionId, Held>> {
@@ -123,6 +149,9 @@ pub enum Refusal {
         /// What there is.
         known: String,
     },
+    /// The token was revoked while the request was on its way.
+    #[error("this token was revoked; ask the operator for a new one")]
+    Revoked,
     /// No such thing, or none that the bearer may know of.
     #[error("there is no {0} here that you may see")]
     Unknown(&'static str),
@@ -225,6 +254,7 @@ impl Refusal {
             Self::UnknownChallenge(_) => "unknown-challenge",
             Self::UnknownPhase { .. } => "unknown-phase",
             Self::Unknown(_) => "not-found",
+            Self::Revoked => "invalid-token",
             Self::Forbidden(_) => "forbidden",
             Self::NotOpen { state: PhaseState::Upcoming, .. } => "phase-not-open",
             Self::NotOpen { .. } => "phase-closed",

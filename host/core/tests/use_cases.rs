@@ -107,7 +107,7 @@ impl World {
     }
 
     fn submit_with(&self, token: &Token, text: &str, key: Option<&str>) -> Result<(SubmissionId, bool), Refusal> {
-        let door = self.app.door(token, &challenge(), &"dev".parse().unwrap())?;
+        let door = self.app.door(token, &challenge(), &"dev".parse().unwrap(), key)?;
         let files = self.pending(&[("p.txt", text)]);
         let about = &files.folder().files()[0].about;
         let upload = Upload { name: "p.txt".into(), len: about.len, digest: about.digest };
@@ -225,10 +225,13 @@ fn what_is_refused_leaves_nothing_behind() {
     world.clock.pass(SignedDuration::from_hours(24 * 40));
     assert_eq!(world.submit(&anna, "score 1").unwrap_err().code(), "phase-closed");
     assert!(matches!(
-        world.app.door(&anna, &"d".parse().unwrap(), &"dev".parse().unwrap()),
+        world.app.door(&anna, &"d".parse().unwrap(), &"dev".parse().unwrap(), None),
         Err(Refusal::UnknownChallenge(_))
     ));
-    assert!(matches!(world.app.door(&anna, &challenge(), &"def".parse().unwrap()), Err(Refusal::UnknownPhase { .. })));
+    assert!(matches!(
+        world.app.door(&anna, &challenge(), &"def".parse().unwrap(), None),
+        Err(Refusal::UnknownPhase { .. })
+    ));
 }
 
 #[test]

@@ -39,7 +39,7 @@ scorer = { stock = "s" }
 [[tasks]]
 id = "u"
 accepts = ["results"]
-reference = "r"
+reference = "OTHER"
 scorer = { stock = "s" }
 "#;
 
@@ -49,7 +49,12 @@ fn board(id: &str, phases: &str, rest: &str) -> String {
 
 /// The rules: the phase after `dev` is of the task `last`.
 fn rules(last: &str, boards: &[String]) -> Challenge {
-    let text = HEAD.replace("LAST", last) + &boards.concat();
+    rules_with(last, "other", boards)
+}
+
+/// The same, where the reference data of `u` are `other`.
+fn rules_with(last: &str, other: &str, boards: &[String]) -> Challenge {
+    let text = HEAD.replace("LAST", last).replace("OTHER", other) + &boards.concat();
     manifest::parse(&text).unwrap_or_else(|problems| panic!("{problems:?}")).challenge
 }
 
@@ -231,6 +236,13 @@ fn a_hidden_metric_is_hidden_whatever_board_hides_it_and_whenever() {
 #[test]
 fn cost_shows_when_the_task_is_over_in_all_its_phases() {
     let limit = Outcome::Limit { limit: LimitKind::Fuel, used: 987_654_321, allowed: 987_654_320 };
+    // Another task, and the same hidden labels.
+    for other in ["r", "r/part"] {
+        let at = |now| seen(&report(Outcome::Scored, &[None]), &rules_with("u", other, &[]), now);
+        let (open, closed) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
+        assert!(open.cost.is_none() && open.digests.reference_salt.is_none(), "{other}");
+        assert!(closed.cost.is_some() && closed.digests.reference_salt.is_some(), "{other}");
+    }
     for (last, outcome, now, expected) in [
         ("u", Outcome::Scored, "2026-01-31T23:59:59Z", false),
         ("u", Outcome::Scored, "2026-02-01T00:00:00Z", true),
@@ -250,7 +262,8 @@ fn cost_shows_when_the_task_is_over_in_all_its_phases() {
 
 #[test]
 fn a_phase_that_is_gone_from_the_live_version_shows_nothing_more() {
-    let text = HEAD.replace("LAST", "u").replace("id = \"dev\"", "id = \"old\"") + &board("p", "[\"old\"]", PUBLIC);
+    let text = HEAD.replace("LAST", "u").replace("OTHER", "other").replace("id = \"dev\"", "id = \"old\"")
+        + &board("p", "[\"old\"]", PUBLIC);
     let rules = manifest::parse(&text).unwrap_or_else(|problems| panic!("{problems:?}")).challenge;
     let report = report(Outcome::Scored, &[Some("public"), Some("private")]);
     let seen = seen(&report, &rules, "2030-01-01T00:00:00Z");

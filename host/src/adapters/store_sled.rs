@@ -19,6 +19,7 @@ mod tests;
 pub use writer::Stats;
 
 use durable::{Disk, Durable};
+use gradus_core::app::chain;
 use gradus_core::domain::board::{BoardKey, Entry, Placement};
 use gradus_core::domain::challenge::{ChallengeRow, Version};
 use gradus_core::domain::digest::Digest;
@@ -125,9 +126,9 @@ impl Store for SledStore {
         self.writer.write(move |draft| changes::revoke_token(draft, id, at))
     }
 
-    fn stage_version(&self, version: &Version, operation: &Operation) -> Result<u32> {
-        let (version, operation) = (version.clone(), operation.clone());
-        self.writer.write(move |draft| changes::stage_version(draft, version, operation))
+    fn stage_version(&self, version: &Version, operation: &Operation, owner: Option<&EntrantId>) -> Result<u32> {
+        let (version, operation, owner) = (version.clone(), operation.clone(), owner.cloned());
+        self.writer.write(move |draft| changes::stage_version(draft, version, operation, owner))
     }
 
     fn settle_operation(&self, id: OperationId, state: OperationState) -> Result<()> {
@@ -208,10 +209,16 @@ impl Store for SledStore {
     }
 
     fn open_jobs(&self) -> Result<Vec<Tracked>> {
-        let lines = self.trees.after(Table::Jobs, b"o", None);
-        let all = lines.map(|line| self.named(Table::Jobs, &line?.0));
-        // It may have ended since the line was read.
-        all.filter(|job| job.as_ref().is_ok_and(|job| !job.job.state.is_terminal()) || job.is_err()).collect()
+        let mut open = Vec::new();
+        for line in self.trees.after(Table::Jobs, b"o", None) {
+            match self.named(Table::Jobs, &line?.0) {
+                // It may have ended since the line was read.
+                Ok(job) => open.extend(Some(job).filter(|job| !job.job.state.is_terminal())),
+                // One that cannot be read must not hold all others up.
+                Err(error) => tracing::error!(error = %chain(&error), "a submission cannot be read; restore a backup"),
+            }
+        }
+        Ok(open)
     }
 
     fn events(&self, id: SubmissionId, after: u64, limit: usize) -> Result<Vec<Event>> {
@@ -244,5 +251,9 @@ impl Store for SledStore {
 
     fn probe(&self) -> Result<()> {
         self.writer.write(changes::probe)
+    }
+
+    fn is_open(&self) -> bool {
+        self.writer.is_open()
     }
 }

@@ -18,9 +18,9 @@ use axum::response::{IntoResponse, Response};
 use gradus_core::app::Refusal;
 use gradus_core::app::access::Seen;
 use gradus_core::app::check::Pending;
-use gradus_core::app::read::{Page, ShownColumn};
+use gradus_core::app::read::{Page, Place, ShownColumn};
 use gradus_core::domain::challenge::{PhaseState, Visibility};
-use gradus_core::domain::id::{ChallengeId, EntrantId, LeaderboardId, OperationId};
+use gradus_core::domain::id::{ChallengeId, LeaderboardId, OperationId};
 use gradus_core::domain::metric::Direction;
 use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::domain::token::Role;
@@ -222,13 +222,13 @@ pub async fn publish(
     }
     let (shared, bearer, name) = (Arc::clone(&api), token.clone(), challenge.clone());
     // Before a gigabyte is taken in.
-    blocking(move || Ok(shared.app.may_publish(&bearer, &name)?)).await?;
+    blocking(move || Ok(shared.app.may_publish(&bearer, &name).map(drop)?)).await?;
     let (archive, place) = upload::archive(&api, &token, request).await?;
     let shared = Arc::clone(&api);
     let look_over = move || {
         // With the work, and not with the request: whoever sent it may go away.
         let _place = place;
-        let unpacked = unpack("challenge", archive, &*shared.app.blobs, &shared.limits.challenge_archive)?;
+        let unpacked = unpack("challenge", archive, &shared.intake, &shared.limits.challenge_archive)?;
         let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
         let operation = shared.app.publish(&token, &challenge, files)?;
         shared.workers.enqueue(operation.clone());
@@ -377,27 +377,14 @@ pub async fn leaderboard(
     };
     let limit = page.limit()?;
     let after = page.cursor.as_deref().map(place).transpose()?;
-    let who = (bearer.map(|bearer| bearer.0), challenge, board);
-    let (shared, asked) = (Arc::clone(&api), who.clone());
+    let limit = if csv { MOST_CSV } else { limit };
+    let token = bearer.map(|bearer| bearer.0);
     let shown = blocking(move || {
-        let (token, challenge, board) = &asked;
-        let seen = shared.app.see(token.as_ref(), challenge)?;
-        Ok(shared.app.leaderboard(&seen, token.as_ref(), board, after, limit)?)
+        let seen = api.app.see(token.as_ref(), &challenge)?;
+        Ok(api.app.leaderboard(&seen, token.as_ref(), &board, after.as_ref(), limit)?)
     })
     .await?;
     if csv {
-        let mut shown = shown;
-        while let Some(next) = shown.next.take() {
-            let (shared, seen) = (Arc::clone(&api), who.clone());
-            let more = blocking(move || {
-                let (token, challenge, board) = &seen;
-                let seen = shared.app.see(token.as_ref(), challenge)?;
-                Ok(shared.app.leaderboard(&seen, token.as_ref(), board, Some(next), MOST)?)
-            })
-            .await?;
-            shown.entries.extend(more.entries);
-            shown.next = more.next.filter(|_| shown.entries.len() < MOST_CSV);
-        }
         let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
         return Ok((kind, to_csv(&shown)).into_response());
     }
@@ -416,14 +403,18 @@ pub async fn leaderboard(
         submitted_at: entry.submitted_at,
         values: entry.values.clone(),
     });
-    let next_cursor = shown.next.as_ref().map(|(rank, entrant)| format!("{rank}.{entrant}"));
+    let next_cursor = shown.next.as_ref().map(|Place { rank, entrant, mark }| format!("{rank}.{entrant}.{mark}"));
     Ok(Json(BoardInfo { columns: columns.collect(), items: items.collect(), next_cursor }).into_response())
 }
 
-/// A board's cursor: the rank and entrant to go on after.
-fn place(cursor: &str) -> Result<(u64, EntrantId), Problem> {
-    let parsed = cursor.split_once('.').and_then(|(rank, entrant)| Some((rank.parse().ok()?, entrant.parse().ok()?)));
-    parsed.ok_or_else(|| Problem::bad_request("`cursor` is not one that this list gave"))
+/// A board's cursor: the place to go on after.
+fn place(cursor: &str) -> Result<Place, Problem> {
+    let parse = || {
+        let (rank, rest) = cursor.split_once('.')?;
+        let (entrant, mark) = rest.rsplit_once('.')?;
+        Some(Place { rank: rank.parse().ok()?, entrant: entrant.parse().ok()?, mark: mark.to_owned() })
+    };
+    parse().ok_or_else(|| Problem::bad_request("`cursor` is not one that this list gave"))
 }
 
 /// Names of metrics and entrants are slugs, and splits are quoted: no cell can be a formula.

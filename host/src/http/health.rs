@@ -45,10 +45,8 @@ pub async fn ready(State(api): State<Api>) -> Result<(StatusCode, Json<ReadyInfo
             Ok(free) => format!("{} left, {} needed", Bytes(free), api.limits.free),
             Err(error) => error.to_string(),
         };
-        let workers = if api.workers.broken() { "the store takes no more changes" } else { "ok" };
         checks.insert("store".to_owned(), store);
         checks.insert("disk".to_owned(), disk);
-        checks.insert("workers".to_owned(), workers.to_owned());
         let info = ReadyInfo { ready: checks.values().all(|check| check == "ok"), checks };
         *last = Some((Instant::now(), info.clone()));
         Ok((status(&info), Json(info)))

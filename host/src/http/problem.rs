@@ -55,7 +55,8 @@ fn disk_full(error: &(dyn Error + 'static)) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
         let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull) {
+        let full = [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded];
+        if io.is_some_and(|io| full.contains(&io.kind())) {
             return true;
         }
         next = error.source();
@@ -78,6 +79,7 @@ impl From<Refusal> for Problem {
                 plain(StatusCode::NOT_FOUND)
             }
             Refusal::Forbidden(_) => plain(StatusCode::FORBIDDEN),
+            Refusal::Revoked => plain(StatusCode::UNAUTHORIZED),
             Refusal::NotOpen { .. } | Refusal::Transition(_) => plain(StatusCode::CONFLICT),
             Refusal::OtherRequest => plain(StatusCode::UNPROCESSABLE_ENTITY),
             Refusal::Format(problems) => {

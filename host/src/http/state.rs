@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::dto::ReadyInfo;
 use super::problem::Problem;
+use super::reserving::Reserving;
 use super::upload::Uploads;
 use crate::live::Hub;
 use crate::worker::Workers;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub door: Desk,
     /// Where publications are looked over, one at a time: they may take minutes, and must not hold the checks up.
     pub publishing: Desk,
+    /// The blobs, for what comes in: the reserve of the disk is not for it.
+    pub intake: Reserving,
     /// Bodies that are being taken in.
     pub uploads: Uploads,
     /// The last answer of the readiness check.

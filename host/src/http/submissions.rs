@@ -65,6 +65,7 @@ struct AtTheDoor {
     door: Door,
     arrived: Arrived,
     at: jiff::Timestamp,
+    key: Option<String>,
 }
 
 async fn take_in(
@@ -77,18 +78,20 @@ async fn take_in(
 ) -> Result<AtTheDoor, Problem> {
     let challenge: ChallengeId = id(challenge, "challenge")?;
     let phase: PhaseId = id(phase, "phase")?;
-    let (shared, bearer) = (Arc::clone(api), token.clone());
-    let door = blocking(move || Ok(shared.app.door(&bearer, &challenge, &phase)?)).await?;
+    let key = idempotency_key(&request)?;
+    let (shared, bearer, named) = (Arc::clone(api), token.clone(), key.clone());
+    let door = move || Ok(shared.app.door(&bearer, &challenge, &phase, named.as_deref())?);
+    blocking(door.clone()).await?;
     let arrived = upload::submission(api, token, request, query).await?;
-    // The submission's time: its last byte is here.
+    // The submission's time: its last byte is here. What holds is what holds now.
     let at = api.app.clock.now();
-    Ok(AtTheDoor { door, arrived, at })
+    Ok(AtTheDoor { door: blocking(door).await?, arrived, at, key })
 }
 
 /// The files of what arrived: one, or those of an archive.
 fn files(api: &Api, arrived: Arrived) -> Result<(Pending, Upload, About, Place), Problem> {
     let Arrived { upload, blob, about, place } = arrived;
-    let unpacked = unpack(&upload.name, blob, &*api.app.blobs, &api.limits.submission_archive)?;
+    let unpacked = unpack(&upload.name, blob, &api.intake, &api.limits.submission_archive)?;
     let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
     Ok((files, upload, about, place))
 }
@@ -108,8 +111,7 @@ pub async fn submit(
     Query(query): Query<RawQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&request)?;
-    let AtTheDoor { door, arrived, at } = take_in(&api, &token, &challenge, &phase, query, request).await?;
+    let AtTheDoor { door, arrived, at, key } = take_in(&api, &token, &challenge, &phase, query, request).await?;
     let shared = Arc::clone(&api);
     let take_in = move || {
         let (files, upload, about, _place) = files(&shared, arrived)?;

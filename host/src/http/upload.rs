@@ -3,23 +3,23 @@
 use super::problem::{Problem, no_space};
 use super::state::{Api, blocking, free_space};
 use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use gradus_core::app::Refusal;
-use gradus_core::domain::id::TokenId;
+use gradus_core::domain::id::EntrantId;
 use gradus_core::domain::submission::{About, Upload};
 use gradus_core::domain::token::Token;
 use gradus_core::domain::units;
-use gradus_core::ports::blobs::{BlobError, PendingBlob};
+use gradus_core::ports::blobs::{BlobError, Blobs as _, PendingBlob};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Text fields, at most; bytes each.
@@ -28,13 +28,10 @@ const MAX_TEXT: usize = 10_000;
 const FIELDS: usize = 16;
 /// Bytes that go to the disk at once.
 const BATCH: usize = 256 << 10;
-/// Free space is looked at again after so many bytes.
-const LOOK: u64 = 16 << 20;
-/// A refused body is read on for so long, so that its sender comes to read the answer.
-const DRAIN: Duration = Duration::from_secs(2);
-/// Bytes of a form that its reader may hold, and that its framing may have.
-const FORM: u64 = 16 << 20;
-/// Bodies of one token that are taken in or dealt with at once, and of all: each holds an open file.
+/// Bytes of a form that its reader may hold before it hands something on; that its framing and texts may have.
+const HELD: u64 = 256 << 10;
+const FRAMING: u64 = 1 << 20;
+/// Bodies of one entrant, whatever their tokens, that are taken in or dealt with at once, and of all: each holds an open file.
 const OF_ONE: usize = 64;
 const OF_ALL: usize = 256;
 
@@ -76,10 +73,7 @@ pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQu
     let place = Place::new(api, token)?;
     let cap = api.limits.submission;
     let multipart = content_type(&request).is_some_and(|kind| kind.starts_with("multipart/form-data"));
-    if let Err(problem) = refuse_early(api, &request, cap) {
-        drain(raw(request.into_body())).await;
-        return Err(problem);
-    }
+    refuse_early(api, &request, cap)?;
     if !multipart {
         let name = query.filename.clone().ok_or_else(|| {
             Problem::bad_request("a raw body needs its file name: add `?filename=predictions.csv`, or send multipart")
@@ -98,7 +92,8 @@ pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQu
         return arrived(&name, blob, about, place);
     }
     let held = Arc::new(AtomicU64::new(0));
-    let request = request.map(|body| bounded(body, cap, &held));
+    let mut request = request.map(|body| bounded(body, cap, &held));
+    DefaultBodyLimit::disable().apply(&mut request);
     let mut form =
         Multipart::from_request(request, api).await.map_err(|error| Problem::bad_request(error.body_text()))?;
     let (mut file, mut about) = (None, About::default());
@@ -134,10 +129,7 @@ pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQu
 pub async fn archive(api: &Api, token: &Token, request: Request) -> Result<(Box<dyn PendingBlob>, Place), Problem> {
     let place = Place::new(api, token)?;
     let cap = api.limits.challenge;
-    if let Err(problem) = refuse_early(api, &request, cap) {
-        drain(raw(request.into_body())).await;
-        return Err(problem);
-    }
+    refuse_early(api, &request, cap)?;
     Ok((receive(api, raw(request.into_body()), cap).await?, place))
 }
 
@@ -267,10 +259,10 @@ async fn receive(
     mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
     cap: units::Bytes,
 ) -> Result<Box<dyn PendingBlob>, Problem> {
-    let app = Arc::clone(&api.app);
-    let mut blob = blocking(move || Ok(app.blobs.create().map_err(Refusal::from)?)).await?;
+    let shared = Arc::clone(api);
+    let mut blob = blocking(move || Ok(shared.intake.create().map_err(Refusal::from)?)).await?;
     let deadline = Instant::now() + api.limits.total;
-    let (mut len, mut batch, mut unlooked) = (0u64, Vec::new(), 0u64);
+    let (mut len, mut batch) = (0u64, Vec::new());
     loop {
         let idle = Instant::now() + api.limits.idle;
         let chunk = timeout_at(idle.min(deadline), chunks.next()).await.map_err(|_| {
@@ -281,17 +273,11 @@ async fn receive(
         if let Some(chunk) = chunk.transpose()? {
             len += chunk.len() as u64;
             if len > cap.0 {
-                drain(chunks).await;
                 return Err(too_large(cap));
             }
             batch.extend_from_slice(&chunk);
         }
         if batch.len() >= BATCH || (over && !batch.is_empty()) {
-            unlooked += batch.len() as u64;
-            if unlooked >= LOOK {
-                unlooked = 0;
-                room(api, 0)?;
-            }
             let bytes = std::mem::take(&mut batch);
             blob = blocking(move || {
                 blob.write_all(&bytes).map_err(|error| Refusal::from(BlobError::Write(error)))?;
@@ -305,44 +291,37 @@ async fn receive(
     }
 }
 
-/// Reads on for a moment after a refusal. A connection that is closed in the middle of a body would often take the answer
-/// with it, and most clients look for one only when they have sent all.
-async fn drain(mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Unpin) {
-    let until = Instant::now() + DRAIN;
-    while let Ok(Some(Ok(_))) = timeout_at(until, chunks.next()).await {}
-}
-
-/// Bodies that are being taken in or dealt with, by token.
+/// Bodies that are being taken in or dealt with, by entrant.
 #[derive(Debug, Default)]
-pub struct Uploads(Mutex<HashMap<TokenId, usize>>);
+pub struct Uploads(Mutex<HashMap<EntrantId, usize>>);
 
 /// One of them; it counts until it is dropped.
 pub struct Place {
     api: Api,
-    token: TokenId,
+    entrant: EntrantId,
 }
 
 impl Place {
     fn new(api: &Api, token: &Token) -> Result<Self, Problem> {
         let mut open = api.uploads.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = open.values().sum();
-        let mine = open.entry(token.id).or_default();
+        let mine = open.entry(token.subject.clone()).or_default();
         if *mine >= OF_ONE || all >= OF_ALL {
             let detail = format!("{mine} uploads of yours, {all} in all, are under way; wait for one to end");
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail).after(5));
         }
         *mine += 1;
-        Ok(Self { api: Arc::clone(api), token: token.id })
+        Ok(Self { api: Arc::clone(api), entrant: token.subject.clone() })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.api.uploads.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mine) = open.get_mut(&self.token) {
+        if let Some(mine) = open.get_mut(&self.entrant) {
             *mine -= 1;
             if *mine == 0 {
-                open.remove(&self.token);
+                open.remove(&self.entrant);
             }
         }
     }
@@ -357,7 +336,7 @@ fn bounded(body: Body, cap: units::Bytes, held: &Arc<AtomicU64>) -> Body {
         let len = chunk.len() as u64;
         total += len;
         let holding = held.fetch_add(len, Ordering::Relaxed) + len;
-        if total > cap.0.saturating_add(FORM) || holding > FORM {
+        if total > cap.0.saturating_add(FRAMING) || holding > HELD {
             return Err(std::io::Error::other("it is too large, or a part of it has no end"));
         }
         Ok(chunk)

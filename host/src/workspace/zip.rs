@@ -22,8 +22,11 @@ pub(super) fn read(upload: &dyn ReadAt, meter: &Meter<'_>, collector: &mut Colle
     for entry in &listed {
         collector.entry()?;
         let path = path(&entry.name)?;
-        if !entry.folder && !is_junk(&path) {
-            meter.announce(path.as_str(), entry.size)?;
+        match &path {
+            Some(path) if !entry.folder && !is_junk(path) => meter.announce(path.as_str(), entry.size)?,
+            Some(_) => {}
+            None if entry.folder => {}
+            None => return Err(Refused::path(&entry.name, BadPath::Empty)),
         }
         paths.push(path);
     }
@@ -36,7 +39,7 @@ pub(super) fn read(upload: &dyn ReadAt, meter: &Meter<'_>, collector: &mut Colle
         starts.push(directory::local(upload, meter, &listed[*at], end)?);
     }
     for (at, start) in order.into_iter().zip(starts) {
-        let (entry, path) = (&listed[at], &paths[at]);
+        let (entry, Some(path)) = (&listed[at], &paths[at]) else { continue };
         if is_junk(path) {
             continue;
         }
@@ -94,14 +97,21 @@ impl<R: Read> Read for Summed<'_, R> {
     }
 }
 
-/// The path of an entry; a folder's name ends with `/`.
-fn path(name: &[u8]) -> Result<TreePath, Refused> {
+/// The path of an entry; a folder's name ends with `/`. `None` is the top itself.
+fn path(name: &[u8]) -> Result<Option<TreePath>, Refused> {
     // Without its UTF-8 flag a name is in some old code page by the standard and UTF-8 in practice.
     let text = std::str::from_utf8(name).map_err(|_| Refused::NameEncoding { entry: Entry::new(name) })?;
     if text.len() > NAME_MOST {
         return Err(Refused::path(name, BadPath::TooLong));
     }
-    let text = text.strip_prefix("./").unwrap_or(text);
-    let text = text.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(text);
-    text.parse().map_err(|why| Refused::path(name, why))
+    let mut text = text;
+    while let Some(rest) = text.strip_prefix("./") {
+        text = rest;
+    }
+    text = text.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(text);
+    // `./`: the top itself, as `zip -r x.zip ./` and Python's `zipfile` write it.
+    if text.is_empty() && !name.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|why| Refused::path(name, why))
 }

@@ -5,6 +5,7 @@ use crate::domain::challenge::{ChallengeRow, Version};
 use crate::domain::id::{ChallengeId, EntrantId, TokenId};
 use crate::domain::token::{Presented, Role, Token, may_read};
 use crate::ports::store::Tracked;
+use std::sync::Arc;
 
 /// A challenge as somebody sees it.
 #[derive(Debug, Clone)]
@@ -12,7 +13,7 @@ pub struct Seen {
     /// Its row.
     pub row: ChallengeRow,
     /// The live version.
-    pub version: Version,
+    pub version: Arc<Version>,
     /// Whether the one who asks organizes it.
     pub organizer: bool,
 }
@@ -23,9 +24,9 @@ pub struct SeenSubmission {
     /// The submission and its job.
     pub tracked: Tracked,
     /// The version that grades it.
-    pub version: Version,
+    pub version: Arc<Version>,
     /// The live version: what may be seen follows its boards and dates.
-    pub live: Version,
+    pub live: Arc<Version>,
     /// Whether the one who asks organizes its challenge, and so sees it whole.
     pub organizer: bool,
 }
@@ -65,7 +66,7 @@ impl App {
     pub fn see(&self, token: Option<&Token>, id: &ChallengeId) -> Result<Seen, Refusal> {
         let unknown = || Refusal::UnknownChallenge(id.clone());
         let row = self.store.challenge(id)?.ok_or_else(unknown)?;
-        let version = self.store.version(id, row.live)?.ok_or_else(unknown)?;
+        let version = self.version(id, row.live)?.ok_or_else(unknown)?;
         if !may_read(token, id, version.challenge.visibility, &row.owner) {
             return Err(unknown());
         }
@@ -91,8 +92,8 @@ impl App {
         if !own && !organizer {
             return Err(unknown());
         }
-        let version = self.store.version(challenge, tracked.submission.version)?.ok_or_else(unknown)?;
-        let live = self.store.version(challenge, row.live)?.ok_or_else(unknown)?;
+        let version = self.version(challenge, tracked.submission.version)?.ok_or_else(unknown)?;
+        let live = self.version(challenge, row.live)?.ok_or_else(unknown)?;
         Ok(SeenSubmission { tracked, version, live, organizer })
     }
 }

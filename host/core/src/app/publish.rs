@@ -5,10 +5,10 @@ use super::folder::Folder;
 use super::grade::Grader;
 use super::solutions::{try_all, unknown_splits};
 use super::{App, Refusal, Stock};
-use crate::domain::board::placements;
+use crate::domain::board::{BoardKey, board_key, placements};
 use crate::domain::challenge::{Challenge, Column, Expected, ScorerSource, Task, TaskScorer, Version};
 use crate::domain::digest::Digest;
-use crate::domain::id::{ChallengeId, OperationId, TaskId};
+use crate::domain::id::{ChallengeId, EntrantId, OperationId, TaskId};
 use crate::domain::limits::MAX_COMPONENT;
 use crate::domain::manifest::{self, FILE, Located, MAX_LEN, Manifest, nearest};
 use crate::domain::metric::Description;
@@ -17,7 +17,7 @@ use crate::domain::report::Report;
 use crate::domain::token::Token;
 use crate::ports::blobs::{ReadAt, read_all};
 use crate::ports::scorer::{Scorer, ScorerError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -180,12 +180,14 @@ fn fit(manifest: &Manifest, folder: &Folder, graders: &BTreeMap<TaskId, Grader>,
 impl App {
     /// Whether the bearer may publish `id`: asked before a folder is taken in, and again when it is.
     ///
+    /// Returns whose it is, if it is somebody's.
+    ///
     /// # Errors
     /// [`Refusal::Forbidden`].
-    pub fn may_publish(&self, token: &Token, id: &ChallengeId) -> Result<(), Refusal> {
+    pub fn may_publish(&self, token: &Token, id: &ChallengeId) -> Result<Option<EntrantId>, Refusal> {
         let owner = self.store.challenge(id)?.map(|row| row.owner);
         if token.organizes(id, owner.as_ref()) {
-            return Ok(());
+            return Ok(owner);
         }
         Err(Refusal::Forbidden("this token may not publish this challenge; it needs its organizer's"))
     }
@@ -195,7 +197,7 @@ impl App {
     /// # Errors
     /// [`Refusal::Challenge`] with all that is wrong; [`Refusal::Forbidden`].
     pub fn publish(&self, token: &Token, id: &ChallengeId, files: Pending) -> Result<Operation, Refusal> {
-        self.may_publish(token, id)?;
+        let owner = self.may_publish(token, id)?;
         let inspected = inspect(files.folder(), &*self.scorer, self.stock)?.map_err(Refusal::Challenge)?;
         let Inspected { challenge, graders } = inspected;
         if challenge.id != *id {
@@ -230,7 +232,7 @@ impl App {
             started_at: now,
             state: OperationState::Running,
         };
-        operation.version = self.store.stage_version(&version, &operation)?;
+        operation.version = self.store.stage_version(&version, &operation, owner.as_ref())?;
         Ok(operation)
     }
 
@@ -240,19 +242,28 @@ impl App {
     /// Ours: the operation stays, and is run again at the next start.
     pub fn run_operation(&self, operation: &Operation) -> Result<OperationState, Refusal> {
         let unknown = || Refusal::Unknown("operation");
-        let Some(version) = self.store.version(&operation.challenge, operation.version)? else {
+        let Some(version) = self.version(&operation.challenge, operation.version)? else {
             return Err(Refusal::Unknown("version"));
         };
         // As it is now: a restart may have come in between.
         let mut state = self.store.operation(operation.id)?.ok_or_else(unknown)?.state;
+        // What a board has that the live version has as well stays as it is.
+        let mut filled = BTreeSet::new();
         if state == OperationState::Running {
             state = self.try_solutions(&version)?;
             if state == OperationState::Running {
                 return Ok(state);
             }
             if state == OperationState::Live {
+                if let Some(live) = self.store.challenge(&operation.challenge)?
+                    && let Some(live) = self.version(&operation.challenge, live.live)?
+                {
+                    filled = live.challenge.leaderboards.iter().map(|board| board_key(&live, board)).collect();
+                }
                 // Before it goes live, so that its boards are never seen empty.
-                self.fill_boards(&version)?;
+                if !self.fill_boards(&version, &filled)? {
+                    return Ok(OperationState::Running);
+                }
             }
             self.store.settle_operation(operation.id, state)?;
             // Read back: somebody else may have published the same new name meanwhile.
@@ -260,11 +271,24 @@ impl App {
         }
         if state == OperationState::Live {
             // And after: what was scored in between went where the version before it said.
-            self.fill_boards(&version)?;
+            if !self.fill_boards(&version, &filled)? {
+                return Ok(state);
+            }
             state = OperationState::Done;
             self.store.settle_operation(operation.id, state.clone())?;
         }
         Ok(state)
+    }
+
+    /// Ends a publication that failed on our side again and again. Returns how it stands: one that is live stays so.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn give_up(&self, operation: &Operation) -> Result<OperationState, Refusal> {
+        let problem = "something failed on our side, again and again; the operator's log says what; publish it again";
+        let state = OperationState::Failed { problems: vec![problem.to_owned()] };
+        self.store.settle_operation(operation.id, state)?;
+        Ok(self.store.operation(operation.id)?.ok_or(Refusal::Unknown("operation"))?.state)
     }
 
     /// Whether the solutions of `version` hold: live or failed. Running: the host stops.
@@ -276,7 +300,8 @@ impl App {
             graders.insert(task.id.clone(), Grader::clone(&grader));
         }
         let mut problems = Vec::new();
-        let all = try_all(&*self.scorer, &version.challenge, &graders, &folder, &self.stopping, |tried| {
+        let (machine, stop) = (&self.machine, &self.stopping);
+        let all = try_all(&*self.scorer, &version.challenge, &graders, &folder, machine, stop, |tried| {
             problems.extend(tried.differences.iter().map(|what| format!("{}: {what}", tried.path)));
         })?;
         if self.stopping.load(Ordering::Relaxed) {
@@ -286,14 +311,21 @@ impl App {
         Ok(if problems.is_empty() { OperationState::Live } else { OperationState::Failed { problems } })
     }
 
-    /// Puts all scores that there are onto the boards of `version`, if the live version has other ones. Placing an entry
-    /// twice is placing it once.
-    fn fill_boards(&self, version: &Version) -> Result<(), Refusal> {
+    /// Puts all scores that there are onto the boards of `version`, but for those that are `filled`. Placing an entry twice
+    /// is placing it once. `false`: the host stops.
+    fn fill_boards(&self, version: &Version, filled: &BTreeSet<BoardKey>) -> Result<bool, Refusal> {
         let challenge = &version.challenge.id;
+        if version.challenge.leaderboards.iter().all(|board| filled.contains(&board_key(version, board))) {
+            return Ok(true);
+        }
         let mut before = None;
         loop {
-            let page = self.store.submissions(challenge, None, before, 200)?;
-            let Some(last) = page.last() else { return Ok(()) };
+            if self.stopping.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            // Few at a time: the rows go in as one transaction, and others wait to write.
+            let page = self.store.submissions(challenge, None, before, 50)?;
+            let Some(last) = page.last() else { return Ok(true) };
             before = Some(last.submission.id);
             let mut all = Vec::new();
             for tracked in &page {
@@ -303,7 +335,8 @@ impl App {
                 let Some(body) = self.store.report(tracked.submission.id)? else { continue };
                 let report: Report = serde_json::from_slice(&self.body(&body)?)
                     .map_err(|error| Refusal::Stored { what: "a report", source: error.into() })?;
-                all.extend(placements(version, &tracked.submission, &report));
+                let new = placements(version, &tracked.submission, &report).into_iter();
+                all.extend(new.filter(|placement| !filled.contains(&placement.board)));
             }
             self.store.place(all)?;
         }

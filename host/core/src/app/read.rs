@@ -4,8 +4,9 @@ use super::access::{Seen, SeenSubmission};
 use super::folder::File;
 use super::submit::ledger_key;
 use super::{App, Refusal};
-use crate::domain::board::{board_key, direction};
+use crate::domain::board::{Entry, board_key, direction};
 use crate::domain::challenge::{Leaderboard, Version};
+use crate::domain::digest::Digest;
 use crate::domain::id::{EntrantId, LeaderboardId, SubmissionId};
 use crate::domain::metric::{Direction, rounded};
 use crate::domain::quota::Standing;
@@ -15,6 +16,9 @@ use crate::domain::view::{SeenReport, for_participant};
 use crate::ports::blobs::ReadAt;
 use jiff::Timestamp;
 use std::sync::Arc;
+
+/// Rows of a leaderboard that are read at once.
+const ROWS_AT_ONCE: usize = 1000;
 
 /// A column as it is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,8 +59,27 @@ pub struct Page {
     pub columns: Vec<ShownColumn>,
     /// The rows.
     pub entries: Vec<ShownEntry>,
-    /// There are more: the rank and entrant to go on after. Not the key of the order, which holds hidden values.
-    pub next: Option<(u64, EntrantId)>,
+    /// There are more, after this place.
+    pub next: Option<Place>,
+}
+
+/// A place on a leaderboard. Not the key of the order, which holds hidden values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// From 1.
+    pub rank: u64,
+    /// Whose.
+    pub entrant: EntrantId,
+    /// Tells the entry that had this place from the entrant's next one.
+    pub mark: String,
+}
+
+impl Place {
+    fn of(rank: u64, entry: &Entry) -> Self {
+        // Of a digest, so that it tells nothing of the values; it covers the submission's id, which cannot be guessed.
+        let mark = Digest::of(entry.key.as_bytes()).hex()[..16].to_owned();
+        Self { rank, entrant: entry.entrant.clone(), mark }
+    }
 }
 
 /// A report as its reader may see it.
@@ -84,36 +107,46 @@ impl App {
         Ok(all)
     }
 
-    /// A page of a leaderboard, after `after`.
+    /// A part of a leaderboard of up to `limit` rows, after `after`.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`]: there is no such board.
+    /// [`Refusal::Unknown`]: there is no such board, or no such place on it any more.
     pub fn leaderboard(
         &self,
         seen: &Seen,
         token: Option<&Token>,
         board: &LeaderboardId,
-        after: Option<(u64, EntrantId)>,
+        after: Option<&Place>,
         limit: usize,
     ) -> Result<Page, Refusal> {
         let Seen { version, organizer, .. } = seen;
         let board = version.challenge.leaderboard(board).ok_or(Refusal::Unknown("leaderboard"))?;
         let key = board_key(version, board);
-        let (rank, from) = match &after {
-            Some((rank, entrant)) => {
-                let gone = || Refusal::Unknown("place on this leaderboard; begin again without a cursor");
-                let entry = self.store.entry(&key, entrant)?.ok_or_else(gone)?;
-                (*rank, Some(entry.key))
+        let (rank, mut from) = match after {
+            Some(place) => {
+                let moved = || Refusal::Unknown("place on this leaderboard any more; begin again without a cursor");
+                let entry = self.store.entry(&key, &place.entrant)?;
+                let entry = entry.filter(|entry| Place::of(place.rank, entry) == *place).ok_or_else(moved)?;
+                (place.rank, Some(entry.key))
             }
             None => (0, None),
         };
-        let mut entries = self.store.entries(&key, from.as_deref(), limit + 1)?;
+        let mut entries = Vec::new();
+        while entries.len() <= limit {
+            let page = self.store.entries(&key, from.as_deref(), ROWS_AT_ONCE.min(limit + 1 - entries.len()))?;
+            let Some(last) = page.last() else { break };
+            from = Some(last.key.clone());
+            entries.extend(page);
+        }
         let more = entries.len() > limit;
         entries.truncate(limit);
         let columns = self.columns(version, board, *organizer, &entries);
+        let ranks = (1..).map(|place| rank.saturating_add(place));
+        let next = entries.last().filter(|_| more);
+        let next = next.map(|last| Place::of(rank.saturating_add(entries.len() as u64), last));
         let shown: Vec<_> = entries
             .iter()
-            .zip(rank.saturating_add(1)..)
+            .zip(ranks)
             .map(|(entry, rank)| {
                 let mine = token.is_some_and(|token| token.subject == entry.entrant);
                 let value = |column: &ShownColumn| {
@@ -132,18 +165,11 @@ impl App {
                 }
             })
             .collect();
-        let next = shown.last().filter(|_| more).map(|last| (last.rank, last.entrant.clone()));
         Ok(Page { columns, entries: shown, next })
     }
 
     /// The columns that the reader may see: the board's split first, then the others once they are revealed.
-    fn columns(
-        &self,
-        version: &Version,
-        board: &Leaderboard,
-        organizer: bool,
-        entries: &[crate::domain::board::Entry],
-    ) -> Vec<ShownColumn> {
+    fn columns(&self, version: &Version, board: &Leaderboard, organizer: bool, entries: &[Entry]) -> Vec<ShownColumn> {
         let now = self.clock.now();
         let mut splits = vec![board.split.clone()];
         for score in entries.iter().flat_map(|entry| &entry.scores) {
@@ -228,7 +254,7 @@ impl App {
     /// [`Refusal::Unknown`].
     pub fn file(&self, seen: &Seen, path: &str) -> Result<File, Refusal> {
         let unknown = || Refusal::Unknown("file");
-        let Version { challenge, files, .. } = &seen.version;
+        let Version { challenge, files, .. } = &*seen.version;
         let tree = self.tree(files)?;
         let about =
             tree.get(path).filter(|file| seen.organizer || challenge.publishes(&file.path)).ok_or_else(unknown)?;

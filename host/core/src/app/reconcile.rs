@@ -43,7 +43,8 @@ impl App {
         Ok(())
     }
 
-    /// Takes back the claims that were not renewed in time: by their rows, as whoever held one may be gone.
+    /// Takes back the claims that were not renewed in time: by their rows, as whoever held one may be gone. What waits by
+    /// its row is put into the picture, if it is not there.
     ///
     /// # Errors
     /// The store's.
@@ -52,6 +53,10 @@ impl App {
         let mut count = 0;
         for tracked in self.store.open_jobs()? {
             let id = tracked.submission.id;
+            if tracked.job.lease.is_none() {
+                self.line_up(&tracked)?;
+                continue;
+            }
             let late = tracked.job.lease.as_ref().is_some_and(|lease| lease.until <= now);
             if late && self.change(id, &JobEvent::LeaseExpired, None)?.is_some() {
                 count += 1;

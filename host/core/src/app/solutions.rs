@@ -6,11 +6,11 @@ use crate::domain::challenge::{Challenge, Expected, Solution};
 use crate::domain::id::TaskId;
 use crate::domain::manifest::{FILE, Located, nearest};
 use crate::domain::metric::Description;
-use crate::domain::report::{Outcome, Problems, Report};
+use crate::domain::report::{LimitKind, Outcome, Problems, Report};
 use crate::ports::scorer::{Ended, Scorer, ScorerError};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 
 /// What a solution got.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,8 @@ pub struct Tried {
     pub differences: Vec<String>,
 }
 
-/// Runs one solution as a participant's submission would be: the format check, then the scorer.
+/// Runs one solution as a participant's submission would be: the format check, then the scorer; and once more, with the
+/// `machine` for itself, if it took too long. `machine` is held shared by other runs.
 ///
 /// # Errors
 /// We could not do our part.
@@ -36,6 +37,7 @@ pub fn try_one(
     graders: &BTreeMap<TaskId, Grader>,
     folder: &Folder,
     solution: &Solution,
+    machine: &RwLock<()>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Tried, ScorerError> {
     let Some(grader) = graders.get(&solution.task) else {
@@ -43,9 +45,27 @@ pub fn try_one(
         return Err(ScorerError { what, source: None });
     };
     let predictions = folder.at(&solution.path);
-    let checked = grader.validate(scorer, &predictions)?.ended;
+    let beside = machine.read();
+    let (tried, outcome) = run(scorer, grader, &predictions, solution, stop)?;
+    drop(beside);
+    if !matches!(outcome, Outcome::Limit { limit: LimitKind::Wall, .. }) {
+        return Ok(tried);
+    }
+    let _alone = machine.write();
+    Ok(run(scorer, grader, &predictions, solution, stop)?.0)
+}
+
+fn run(
+    scorer: &dyn Scorer,
+    grader: &Grader,
+    predictions: &Folder,
+    solution: &Solution,
+    stop: &Arc<AtomicBool>,
+) -> Result<(Tried, Outcome), ScorerError> {
+    let checked =
+        if stop.load(Ordering::Relaxed) { Ended::Stopped } else { grader.validate(scorer, predictions)?.ended };
     let (outcome, problems, detail, report) = match checked {
-        Ended::Value(()) => match grader.grade(scorer, &predictions, stop, &mut ())? {
+        Ended::Value(()) => match grader.grade(scorer, predictions, stop, &mut ())? {
             Some(Graded { report, .. }) => {
                 (report.outcome.clone(), report.problems.clone(), report.detail.clone(), Some(report))
             }
@@ -69,7 +89,7 @@ pub fn try_one(
         differences: Vec::new(),
     };
     tried.differences = differences(&solution.expected, &tried, &grader.description, detail);
-    Ok(tried)
+    Ok((tried, outcome))
 }
 
 fn named_scores(report: &Report) -> BTreeMap<String, f64> {
@@ -159,12 +179,13 @@ pub fn try_all(
     challenge: &Challenge,
     graders: &BTreeMap<TaskId, Grader>,
     folder: &Folder,
+    machine: &RwLock<()>,
     stop: &Arc<AtomicBool>,
     mut each: impl FnMut(&Tried),
 ) -> Result<Vec<Tried>, ScorerError> {
     let mut all = Vec::with_capacity(challenge.solutions.len());
     for solution in &challenge.solutions {
-        let tried = try_one(scorer, graders, folder, solution, stop)?;
+        let tried = try_one(scorer, graders, folder, solution, machine, stop)?;
         each(&tried);
         all.push(tried);
     }

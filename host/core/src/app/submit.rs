@@ -12,7 +12,7 @@ use crate::domain::token::Token;
 use crate::ports::store::{Admission, Admitted, Idempotency, LedgerKey, Tracked};
 use jiff::{SignedDuration, Timestamp};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// How long an idempotency key holds.
 const KEY_HOLDS: SignedDuration = SignedDuration::from_hours(24);
@@ -21,7 +21,7 @@ const KEY_HOLDS: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Debug, Clone)]
 pub struct Door {
     /// The live version.
-    pub version: Version,
+    pub version: Arc<Version>,
     /// The phase.
     pub phase: Phase,
 }
@@ -50,11 +50,22 @@ pub struct Submitted {
 }
 
 impl App {
-    /// The cheap checks, before a body is read.
+    /// The cheap checks: before a body is read, and again when its last byte has arrived, as the token, the live version
+    /// and the phase are those of that moment. A request that was accepted before, by its idempotency key, gets its
+    /// answer again even if the phase is over by now.
     ///
     /// # Errors
-    /// No such challenge or phase; not the bearer's; not open.
-    pub fn door(&self, token: &Token, challenge: &ChallengeId, phase: &PhaseId) -> Result<Door, Refusal> {
+    /// No such challenge or phase; not the bearer's; not open; the token was revoked.
+    pub fn door(
+        &self,
+        token: &Token,
+        challenge: &ChallengeId,
+        phase: &PhaseId,
+        key: Option<&str>,
+    ) -> Result<Door, Refusal> {
+        if self.store.token(token.id)?.is_none_or(|token| token.revoked_at.is_some()) {
+            return Err(Refusal::Revoked);
+        }
         let seen = self.see(Some(token), challenge)?;
         let Some(found) = seen.version.challenge.phase(phase) else {
             let known: Vec<_> = seen.version.challenge.phases.iter().map(|phase| phase.id.as_str()).collect();
@@ -65,7 +76,11 @@ impl App {
             return Err(Refusal::Forbidden("this token is for another challenge"));
         }
         let door = Door { phase: found.clone(), version: seen.version };
-        door.open(self.clock.now())?;
+        let now = self.clock.now();
+        let known = key.map(|key| self.store.idempotent(token.id, key, now)).transpose()?.flatten();
+        if known.is_none() {
+            door.open(now)?;
+        }
         Ok(door)
     }
 
@@ -85,10 +100,9 @@ impl App {
     pub fn submit(&self, token: &Token, door: &Door, offer: Offer) -> Result<Submitted, Refusal> {
         let Door { version, phase } = door;
         let Offer { upload, files, about, key, arrived } = offer;
-        door.open(arrived)?;
         let request = fingerprint(version, phase, &upload, &about);
         let ledger_key = ledger_key(version, phase, token);
-        let passes = || self.passes(token, key.as_deref().zip(Some(request)), phase, &ledger_key, arrived);
+        let passes = || self.passes(token, key.as_deref().zip(Some(request)), door, &ledger_key, arrived);
         if let Some(before) = passes()? {
             return Ok(before);
         }
@@ -146,10 +160,11 @@ impl App {
         &self,
         token: &Token,
         request: Option<(&str, Digest)>,
-        phase: &Phase,
+        door: &Door,
         key: &LedgerKey,
         now: Timestamp,
     ) -> Result<Option<Submitted>, Refusal> {
+        let phase = &door.phase;
         if let Some((used, request)) = request
             && let Some((before, id)) = self.store.idempotent(token.id, used, now)?
         {
@@ -161,6 +176,7 @@ impl App {
                 Err(Refusal::OtherRequest)
             };
         }
+        door.open(now)?;
         let (ledger, most) = (self.store.ledger(key)?, max_open(phase));
         let standings = phase.quota.iter().map(|rule| rule.standing(&ledger, now));
         match standings.into_iter().find(|standing| standing.remaining == 0) {

@@ -74,12 +74,14 @@ impl App {
 
     fn work_on(&self, id: SubmissionId, worker: &str) -> Result<Worked, Refusal> {
         let dropped = Worked::Did { id, job: None, trouble: None };
+        let Some(waiting) = self.store.submission(id)? else { return Ok(dropped) };
+        // A run that has to be alone waits for the others, and no other begins beside it. Before the claim: what waits
+        // here is still queued, and cancelled for nothing.
+        let (shared, sole) =
+            if waiting.job.alone { (None, Some(self.machine.write())) } else { (Some(self.machine.read()), None) };
         let Some((tracked, version)) = self.claim(id, worker)? else { return Ok(dropped) };
         let epoch = tracked.job.epoch;
         let stop = self.running().get(&id).map_or_else(Arc::default, |held| Arc::clone(&held.stop));
-        // A run that has to be alone waits for the others, and no other begins beside it.
-        let (shared, sole) =
-            if tracked.job.alone { (None, Some(self.machine.write())) } else { (Some(self.machine.read()), None) };
         let graded = self.grade_tracked(&tracked, &version, &stop);
         drop((shared, sole));
         let (event, ended, trouble) = match graded {
@@ -121,7 +123,7 @@ impl App {
     }
 
     /// Claims `id` for `worker`; `None` if it is not to be had any more.
-    fn claim(&self, id: SubmissionId, worker: &str) -> Result<Option<(Tracked, Version)>, Refusal> {
+    fn claim(&self, id: SubmissionId, worker: &str) -> Result<Option<(Tracked, Arc<Version>)>, Refusal> {
         let now = self.clock.now();
         let until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
         let Some(job) = self.change(id, &JobEvent::Claimed { worker: worker.to_owned(), until }, None)? else {
@@ -133,10 +135,12 @@ impl App {
         if self.stopping.load(Ordering::Relaxed) {
             held.stop.store(true, Ordering::Relaxed);
         }
-        let Some(tracked) = self.store.submission(id)? else { return Ok(None) };
+        // After the insert as well: who cancelled it before found nobody to stop.
+        let claimed = |tracked: &Tracked| tracked.job.epoch == job.epoch && tracked.job.lease.is_some();
+        let Some(tracked) = self.store.submission(id)?.filter(claimed) else { return Ok(None) };
         let Submission { challenge, version, .. } = &tracked.submission;
-        let version = self.store.version(challenge, *version)?;
-        Ok(version.map(|version| (Tracked { job, ..tracked }, version)))
+        let version = self.version(challenge, *version)?;
+        Ok(version.map(|version| (tracked, version)))
     }
 
     /// Applies `event` and stores all that follows from it. `None`: the event does not apply any more.
@@ -219,7 +223,7 @@ impl App {
         };
         let challenge = &tracked.submission.challenge;
         let Some(row) = self.store.challenge(challenge)? else { return Ok((Vec::new(), None)) };
-        let Some(version) = self.store.version(challenge, row.live)? else { return Ok((Vec::new(), None)) };
+        let Some(version) = self.version(challenge, row.live)? else { return Ok((Vec::new(), None)) };
         Ok((placements(&version, &tracked.submission, report), Some(row.live)))
     }
 
@@ -237,11 +241,13 @@ impl App {
             return Ok(());
         }
         let Submission { challenge, version, phase, .. } = &tracked.submission;
-        let version = self.store.version(challenge, *version)?;
+        let version = self.version(challenge, *version)?;
         let phase: Option<&Phase> = version.as_ref().and_then(|version| version.challenge.phase(phase));
         if let Some(phase) = phase {
-            self.queue().push(waiting(tracked, phase));
-            self.signals.queued();
+            let new = self.queue().push(waiting(tracked, phase));
+            if new {
+                self.signals.queued();
+            }
         }
         Ok(())
     }

@@ -28,6 +28,10 @@ pub struct Metric {
     pub precision: u8,
 }
 
+/// Bytes of a name, version, title or unit; of a summary; of a schema.
+const MAX_WORDS: usize = 200;
+const MAX_SUMMARY: usize = 2_000;
+const MAX_SCHEMA: usize = 256 << 10;
 /// Most metrics of one scorer.
 pub const MAX_METRICS: usize = 256;
 
@@ -58,6 +62,9 @@ pub enum BadDescription {
     /// A name is there twice.
     #[error("the metric `{0}` is described twice")]
     Twice(String),
+    /// A text is too long for what it is.
+    #[error("the scorer's {0} has {1} bytes; {2} at most")]
+    Long(&'static str, usize, usize),
     /// A precision is out of range.
     #[error("the precision of `{0}` must be 0 to 12 decimal places")]
     Precision(String),
@@ -75,7 +82,18 @@ impl Description {
         if !(1..=MAX_METRICS).contains(&self.metrics.len()) {
             return Err(BadDescription::Count(self.metrics.len()));
         }
+        // Every version holds them, and so does what is shown of it.
+        for (what, text, most) in [
+            ("name", &self.name, MAX_WORDS),
+            ("version", &self.version, MAX_WORDS),
+            ("summary", &self.summary, MAX_SUMMARY),
+            ("parameters' schema", &self.params_schema, MAX_SCHEMA),
+        ] {
+            short(what, text, most)?;
+        }
         for (at, metric) in self.metrics.iter().enumerate() {
+            short("metric title", &metric.title, MAX_WORDS)?;
+            short("metric unit", metric.unit.as_deref().unwrap_or_default(), MAX_WORDS)?;
             let name = &metric.name;
             let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.".contains(&b);
             if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) {
@@ -90,6 +108,10 @@ impl Description {
         }
         Ok(())
     }
+}
+
+fn short(what: &'static str, text: &str, most: usize) -> Result<(), BadDescription> {
+    if text.len() > most { Err(BadDescription::Long(what, text.len(), most)) } else { Ok(()) }
 }
 
 /// `value` rounded to `precision` decimal places, ties away from zero, as it is shown.
@@ -127,6 +149,10 @@ mod tests {
         };
         assert_eq!(with(vec![metric("f1", 4)]).check(), Ok(()));
         assert_eq!(with(vec![]).check(), Err(BadDescription::Count(0)));
+        let long = Description { summary: "x".repeat(2_001), ..with(vec![metric("a", 4)]) };
+        assert_eq!(long.check(), Err(BadDescription::Long("summary", 2_001, 2_000)));
+        let unit = Metric { unit: Some("x".repeat(201)), ..metric("a", 4) };
+        assert!(matches!(with(vec![unit]).check(), Err(BadDescription::Long("metric unit", 201, 200))));
         assert_eq!(with(vec![metric("F1", 4)]).check(), Err(BadDescription::Name("F1".into())));
         assert_eq!(with(vec![metric("a", 4), metric("a", 4)]).check(), Err(BadDescription::Twice("a".into())));
         assert_eq!(with(vec![metric("a", 13)]).check(), Err(BadDescription::Precision("a".into())));

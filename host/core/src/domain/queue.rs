@@ -42,16 +42,17 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Puts a submission at the end of its seat's line. What runs, or waits already, is not put in twice.
-    pub fn push(&mut self, item: Waiting) {
+    /// Puts a submission at the end of its seat's line. What runs, or waits already, is not put in twice: `false`.
+    pub fn push(&mut self, item: Waiting) -> bool {
         if self.running.contains_key(&item.id) || self.holds(&item) {
-            return;
+            return false;
         }
         self.waiting += 1;
         match item.not_before {
             Some(at) => drop(self.delayed.insert((at, item.id), item)),
             None => self.line_up(item),
         }
+        true
     }
 
     fn holds(&self, item: &Waiting) -> bool {

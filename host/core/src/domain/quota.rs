@@ -96,7 +96,10 @@ impl QuotaRule {
         let (start, end) = self.window(now);
         let rolling = matches!(self.window, Window::Rolling(_));
         // A rolling window is open at its start: what is exactly one span old has left it.
-        let inside = |at: &&Timestamp| if rolling { **at > start } else { **at >= start };
+        // A day has an end: a submission that arrived before midnight and was checked slowly is not of the next day, whose
+        // submissions may be charged already.
+        let inside =
+            |at: &&Timestamp| if rolling { **at > start } else { **at >= start && end.is_none_or(|end| **at < end) };
         let used = match self.window {
             Window::Total => ledger.total,
             Window::Day(_) | Window::Rolling(_) => ledger.recent.iter().filter(inside).count() as u64,
@@ -189,6 +192,16 @@ mod tests {
 
     fn per_day(limit: u32, zone: &str) -> QuotaRule {
         QuotaRule { limit, window: Window::Day(zone.into()) }
+    }
+
+    #[test]
+    fn a_slow_check_before_midnight_is_not_charged_to_the_next_day() {
+        let rules = [per_day(1, "UTC")];
+        let mut ledger = Ledger::default();
+        ledger.reserve(&rules, at("2026-03-02T00:00:00.5Z")).unwrap();
+        ledger.reserve(&rules, at("2026-03-01T23:59:59.9Z")).unwrap();
+        assert!(ledger.reserve(&rules, at("2026-03-01T23:59:59.95Z")).is_err());
+        assert!(ledger.reserve(&rules, at("2026-03-02T00:00:01Z")).is_err());
     }
 
     #[test]

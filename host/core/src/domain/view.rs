@@ -2,7 +2,7 @@
 //!
 //! A participant gets the scores of revealed splits, rounded; cases, notes and attachments addressed to participants; no
 //! cost while the task can be handed in to, as fuel is a function of hidden labels; no detail of the scorer's failure;
-//! and the digest of the reference data only in a keyed form once its salt is out.
+//! and the digest of the reference data only in a keyed form, with its salt once nobody can use a confirmed guess.
 
 use super::challenge::{Challenge, Leaderboard, PhaseState, Version};
 use super::digest::Digest;
@@ -21,6 +21,9 @@ pub struct SeenDigests {
     pub predictions: Digest,
     /// HMAC-SHA-256 of the reference digest under the task's salt, hex.
     pub reference_keyed: String,
+    /// The salt, once every phase on the same reference data is over: from then on anybody can check the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_salt: Option<String>,
     /// Of the scorer's component.
     pub scorer: Digest,
     /// Of the parameters.
@@ -80,12 +83,18 @@ fn reveals(boards: &[&Leaderboard], split: Option<&str>, now: Timestamp) -> bool
     split.is_none() || (!boards.is_empty() && boards.iter().all(|board| board.shows(split, now)))
 }
 
-/// Whether nobody can hand in for `task` any more, and at least its phase `submission` came in has been: from then on what
-/// a run cost tells nothing that could still be used. Phases may share a task, and so its reference data.
-fn over(rules: &Challenge, submission: &Submission, now: Timestamp) -> bool {
+/// Whether nobody can hand in any more to what is graded with the same reference data, and at least the phase that
+/// `submission` came in has been: from then on what a run cost tells nothing that could still be used. Phases may share a
+/// task, and tasks a file; `version` knows which the submission was graded with, whatever its task is called by now.
+fn over(version: &Version, rules: &Challenge, submission: &Submission, now: Timestamp) -> bool {
     let closed = |phase: &super::challenge::Phase| phase.state(now) == PhaseState::Closed;
-    rules.phase(&submission.phase).is_some_and(closed)
-        && rules.phases.iter().filter(|phase| phase.task == submission.task).all(closed)
+    let Some(graded) = version.challenge.task(&submission.task) else { return false };
+    let overlap = |a: &str, b: &str| a == b || [(a, b), (b, a)].iter().any(|(a, b)| a.starts_with(&format!("{b}/")));
+    let shares = |phase: &&super::challenge::Phase| {
+        let task = rules.task(&phase.task);
+        phase.task == submission.task || task.is_some_and(|task| overlap(&task.reference, &graded.reference))
+    };
+    rules.phase(&submission.phase).is_some_and(closed) && rules.phases.iter().filter(shares).all(closed)
 }
 
 /// The report of `submission` as its participant sees it at `now`. `version` graded it; `rules` is the live version's
@@ -100,7 +109,7 @@ pub fn for_participant(
 ) -> SeenReport {
     let scorer = version.scorers.get(&submission.task);
     let boards: Vec<_> = rules.boards_of(&submission.phase).collect();
-    let over = over(rules, submission, now);
+    let over = over(version, rules, submission, now);
     let theirs = |audience: Audience| audience == Audience::Participant;
     let hidden = |metric: &str| {
         // What one board hides would be told by the report if it went by the other boards.
@@ -134,6 +143,7 @@ pub fn for_participant(
             predictions: report.digests.predictions,
             // Without a salt there is nothing to key it with, and bare it confirms guesses.
             reference_keyed: scorer.map_or_else(String::new, |scorer| keyed(report.digests.reference, &scorer.salt)),
+            reference_salt: scorer.filter(|_| over).map(|scorer| scorer.salt.clone()),
             scorer: report.digests.scorer,
             params: report.digests.params,
         },

@@ -223,15 +223,16 @@ pub trait Store: Send + Sync {
     fn revoke_token(&self, id: TokenId, at: Timestamp) -> Result<bool>;
 
     /// Keeps a version that is not live yet, with the operation that will decide on it. The store numbers it: one more
-    /// than the highest so far. Returns the number.
+    /// than the highest so far. Returns the number. `owner` is whose the challenge was when `operation.by` was found to
+    /// have the right to publish it: if it is somebody else's when the version is to go live, it does not.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn stage_version(&self, version: &Version, operation: &Operation) -> Result<u32>;
+    fn stage_version(&self, version: &Version, operation: &Operation, owner: Option<&EntrantId>) -> Result<u32>;
     /// Brings an operation a step further: from running to failed or to live, from live to done. Any other step, as one
     /// that it has taken already, changes nothing. With the step to live its version is live, unless a later one is
     /// already, and the challenge exists with `by` as its owner if it did not before. Live becomes failed if the challenge
-    /// was new when it was staged and belongs to somebody else by now: read the operation back.
+    /// belongs to somebody else by now than when it was staged: read the operation back.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -352,4 +353,6 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn probe(&self) -> Result<()>;
+    /// Whether it still takes changes: not after a write failed, nor while it stops. Costs nothing.
+    fn is_open(&self) -> bool;
 }

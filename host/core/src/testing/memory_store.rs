@@ -110,14 +110,14 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
-    fn stage_version(&self, version: &Version, operation: &Operation) -> Result<u32> {
+    fn stage_version(&self, version: &Version, operation: &Operation, owner: Option<&EntrantId>) -> Result<u32> {
         let mut rows = self.write()?;
         let id = &version.challenge.id;
         let all = rows.versions.range((id.clone(), 0)..=(id.clone(), u32::MAX));
         let number = all.last().map_or(0, |((_, number), _)| *number) + 1;
-        let unowned = !rows.challenges.contains_key(id);
         rows.versions.insert((id.clone(), number), Version { version: number, ..version.clone() });
-        let row = OperationRow { operation: Operation { version: number, ..operation.clone() }, unowned };
+        let operation = Operation { version: number, ..operation.clone() };
+        let row = OperationRow { operation: operation.clone(), owner: owner.cloned() };
         rows.operations.insert(operation.id, row);
         Ok(number)
     }
@@ -276,6 +276,10 @@ impl Store for MemoryStore {
     fn probe(&self) -> Result<()> {
         self.write().map(|_| ())
     }
+
+    fn is_open(&self) -> bool {
+        !self.read().closed
+    }
 }
 
 #[cfg(test)]
@@ -295,7 +299,7 @@ mod tests {
         store.put_token(&token).unwrap();
         store.close();
         assert!(matches!(store.put_token(&store_contract::rows::token(2)), Err(StoreError::Closed)));
-        assert!(matches!(store.probe(), Err(StoreError::Closed)));
+        assert!(matches!(store.probe(), Err(StoreError::Closed)) && !store.is_open());
         assert_eq!(store.token(token.id).unwrap(), Some(token));
     }
 }

@@ -1,7 +1,7 @@
 //! Components, ready to run: found in memory, on disk, or compiled.
 //!
 //! Knows nothing of runs. At most one component is compiled at a time, so a crowd that asks for the same one waits for
-//! one compilation.
+//! one compilation; what was compiled before waits for none.
 
 use super::bindings::ScorerPre;
 use super::cache::{self, Cache};
@@ -100,16 +100,20 @@ impl Library {
         if let Some(scorer) = self.shelf().get(digest) {
             return Ok(scorer);
         }
+        if let Some(component) = self.cached(digest) {
+            return self.shelve(digest, &component);
+        }
         let _one_at_a_time = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(scorer) = self.shelf().get(digest) {
             return Ok(scorer);
         }
-        let component = match self.cached(digest) {
-            Some(component) => component,
-            None => self.compiled(digest, &bytes().map_err(NotReady::Platform)?)?,
-        };
-        admit::imports(&self.engine, &component)?;
-        let scorer = admit::link(&self.engine, &self.linker, &component)?;
+        let component = self.compiled(digest, &bytes().map_err(NotReady::Platform)?)?;
+        self.shelve(digest, &component)
+    }
+
+    fn shelve(&self, digest: Digest, component: &Component) -> Result<ScorerPre<State>, NotReady> {
+        admit::imports(&self.engine, component)?;
+        let scorer = admit::link(&self.engine, &self.linker, component)?;
         self.shelf().put(digest, scorer.clone());
         Ok(scorer)
     }

@@ -5,7 +5,7 @@ use super::key;
 use super::tables::{Table, missing};
 use gradus_core::domain::board::{Entry, Placement, replaces};
 use gradus_core::domain::challenge::{ChallengeRow, Version};
-use gradus_core::domain::id::{OperationId, TokenId};
+use gradus_core::domain::id::{EntrantId, OperationId, TokenId};
 use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::domain::submission::Submission;
 use gradus_core::domain::token::Token;
@@ -23,7 +23,12 @@ pub fn revoke_token(draft: &mut Draft<'_>, id: TokenId, at: Timestamp) -> Result
     Ok(true)
 }
 
-pub fn stage_version(draft: &mut Draft<'_>, version: Version, operation: Operation) -> Result<u32> {
+pub fn stage_version(
+    draft: &mut Draft<'_>,
+    version: Version,
+    operation: Operation,
+    owner: Option<EntrantId>,
+) -> Result<u32> {
     let id = version.challenge.id.clone();
     let highest = draft.stored.before(Table::Versions, &key::versions(&id), None).next().transpose()?;
     let highest = match &highest {
@@ -34,12 +39,11 @@ pub fn stage_version(draft: &mut Draft<'_>, version: Version, operation: Operati
         }
     };
     let number = highest + 1;
-    let challenge: Option<ChallengeRow> = draft.get(Table::Challenges, &key::challenge(&id))?;
     draft.put(Table::Versions, key::version(&id, number), &Version { version: number, ..version })?;
     draft.mark(Table::Operations, key::running(operation.id))?;
     let at = key::operation(operation.id);
     let operation = Operation { version: number, ..operation };
-    draft.put(Table::Operations, at, &OperationRow { operation, unowned: challenge.is_none() })?;
+    draft.put(Table::Operations, at, &OperationRow { operation, owner })?;
     Ok(number)
 }
 

@@ -7,6 +7,7 @@
 
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
+use std::error::Error;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -34,6 +35,18 @@ pub enum Failure {
         #[source]
         source: Arc<io::Error>,
     },
+}
+
+impl Failure {
+    /// As a cause. A full disk can be told from other failures by its kind, as with the errors of files.
+    pub fn into_source(self) -> Box<dyn Error + Send + Sync> {
+        let kind = match &self {
+            Self::Commit(sled::Error::Io(error)) | Self::Flush(sled::Error::Io(error)) => error.kind(),
+            Self::Commit(_) | Self::Flush(_) => return Box::new(self),
+            Self::Sync { source, .. } => source.kind(),
+        };
+        Box::new(io::Error::new(kind, self))
+    }
 }
 
 /// What the writer waits for before it answers.

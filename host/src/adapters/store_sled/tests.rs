@@ -59,7 +59,7 @@ fn everything_is_there_after_opening_again() {
     store.put_token(&rows::token(1)).unwrap();
     rows::published(&store, 1, "c", "olga");
     let version = rows::version("c", "olga");
-    store.stage_version(&version, &rows::operation(2, &version)).unwrap();
+    store.stage_version(&version, &rows::operation(2, &version), None).unwrap();
     let mut asked = rows::admission(1, "c", "anna");
     asked.idempotency = rows::key("k", "body", 100);
     store.admit(asked).unwrap();
@@ -251,6 +251,9 @@ fn a_failed_write_closes_the_store_until_it_is_opened_again() {
     teller.fails.store(true, SeqCst);
     let Err(StoreError::Write(why)) = store.put_token(&rows::token(2)) else { panic!("the disk is full") };
     assert!(why.to_string().contains("db"), "{why}");
+    let kind = why.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    assert_eq!(kind, Some(std::io::ErrorKind::StorageFull), "who asked can be told that the disk is full");
+    assert!(!store.is_open());
     teller.fails.store(false, SeqCst);
     assert!(matches!(store.put_token(&rows::token(3)), Err(StoreError::Closed)));
     assert!(matches!(store.probe(), Err(StoreError::Closed)));
@@ -258,6 +261,7 @@ fn a_failed_write_closes_the_store_until_it_is_opened_again() {
     drop(store);
     let store = open(folder.path()).unwrap();
     store.probe().unwrap();
+    assert!(store.is_open());
     assert_eq!(store.token(rows::token(1).id).unwrap(), Some(rows::token(1)));
     assert_eq!(store.token(rows::token(3).id).unwrap(), None);
 }
@@ -273,6 +277,19 @@ fn a_row_that_cannot_be_read_fails_alone() {
         assert!(matches!(store.revoke_token(id, rows::at(1)), Err(StoreError::Read { .. })));
     }
     store.probe().unwrap();
+}
+
+#[test]
+fn a_job_that_cannot_be_read_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    for n in 1..=3 {
+        store.admit(rows::admission(n, "c", &format!("e{n}"))).unwrap();
+    }
+    let bad = rows::admission(2, "c", "e2").submission.id;
+    store.trees.tree(Table::Jobs).insert(key::job(bad), b"\x01{").unwrap();
+    let open: Vec<_> = store.open_jobs().unwrap().iter().map(|tracked| tracked.submission.id).collect();
+    assert_eq!(open, [1, 3].map(|n| rows::admission(n, "c", "e").submission.id));
 }
 
 #[test]

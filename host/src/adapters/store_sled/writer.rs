@@ -9,7 +9,7 @@ use super::tables::Trees;
 use gradus_core::ports::store::{Result, StoreError};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -37,6 +37,8 @@ struct Counters {
     batches: AtomicU64,
     last_batch: AtomicUsize,
     queued: AtomicUsize,
+    /// A write failed: nothing more is taken.
+    failed: AtomicBool,
 }
 
 /// The way to the thread.
@@ -74,9 +76,14 @@ impl Writer {
         answer.recv().unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Whether changes are still taken.
+    pub fn is_open(&self) -> bool {
+        !self.counters.failed.load(Relaxed) && self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// How it fares.
     pub fn stats(&self) -> Stats {
-        let Counters { commits, batches, last_batch, queued } = &*self.counters;
+        let Counters { commits, batches, last_batch, queued, failed: _ } = &*self.counters;
         Stats {
             commits: commits.load(Relaxed),
             batches: batches.load(Relaxed),
@@ -126,7 +133,7 @@ where
         let ran = self.change.is_none();
         let answer = match (self.outcome, failed) {
             // What was not tried is answered as closed.
-            (Ok(_), Some(failed)) if ran => Err(StoreError::Write(Box::new(failed.clone()))),
+            (Ok(_), Some(failed)) if ran => Err(StoreError::Write(failed.clone().into_source())),
             (outcome, _) => outcome,
         };
         // Who does not wait any more is not told.
@@ -148,7 +155,10 @@ impl Thread {
             batch.extend(queue.try_iter().take(BATCH - 1));
             self.counters.queued.fetch_sub(batch.len(), Relaxed);
             let failed = if open { self.write(&mut batch).err() } else { None };
-            open &= failed.is_none();
+            if failed.is_some() {
+                open = false;
+                self.counters.failed.store(true, Relaxed);
+            }
             batch.into_iter().for_each(|queued| queued.answer(failed.as_ref()));
         }
         if open {

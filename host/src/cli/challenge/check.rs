@@ -9,7 +9,7 @@ use gradus_core::app::solutions::{Tried, try_all, unknown_splits};
 use gradus_core::domain::challenge::{Challenge, Solution};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// Check a challenge's folder, run its solutions, and compare what they get with what they must get.
 ///
@@ -80,7 +80,9 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     }
     let width = challenge.solutions.iter().map(|solution| solution.path.chars().count()).max().unwrap_or(0);
     let mut printed = Ok(());
-    let tried = try_all(&*local.scorer, &challenge, &graders, &local.folder, &Arc::default(), |tried| {
+    // Nothing else runs in this process.
+    let machine = RwLock::default();
+    let tried = try_all(&*local.scorer, &challenge, &graders, &local.folder, &machine, &Arc::default(), |tried| {
         if !quiet && printed.is_ok() {
             let solution = challenge.solutions.iter().find(|solution| solution.path == tried.path);
             let grader = solution.and_then(|solution: &Solution| graders.get(&solution.task));

@@ -454,7 +454,11 @@ impl<'a> Reader<'a> {
         };
         let expected = match (raw.scores, raw.outcome) {
             (Some(scores), None) if !scores.is_empty() => {
-                Expected::Scores(scores.into_iter().map(|(name, value)| (name, value.value())).collect())
+                let scores: BTreeMap<_, _> = scores.into_iter().map(|(name, value)| (name, value.value())).collect();
+                for (name, value) in scores.iter().filter(|(_, value)| !value.is_finite()) {
+                    self.problem(line, format!("{key}.scores"), format!("`{name}` is {value}; a score is finite"));
+                }
+                Expected::Scores(scores)
             }
             (None, Some(outcome)) => {
                 let (line, word) = (self.at(&format!("{key}.outcome"), &outcome), outcome.into_inner());

@@ -6,7 +6,7 @@ use super::{Admission, Admitted, Advance, Idempotency, Tracked};
 use crate::domain::challenge::ChallengeRow;
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
-use crate::domain::id::SubmissionId;
+use crate::domain::id::{EntrantId, SubmissionId};
 use crate::domain::job::Job;
 use crate::domain::operation::{Operation, OperationState};
 use crate::domain::quota::Ledger;
@@ -41,8 +41,9 @@ pub struct KeyRow {
 pub struct OperationRow {
     /// The operation.
     pub operation: Operation,
-    /// There was no such challenge then: whoever is done first owns it.
-    pub unowned: bool,
+    /// Whose the challenge was when the right to publish was looked at; `None`: nobody's, and whoever is done first owns
+    /// it.
+    pub owner: Option<EntrantId>,
 }
 
 /// A submission that is taken in.
@@ -150,8 +151,8 @@ pub fn advance(advance: &Advance, row: Option<&JobRow>, live: Option<u32>, ledge
 /// A version never takes the place of a later one. Of two who publish the same new challenge at once, the one whose
 /// operation is done first owns it, and the other's fails.
 pub fn settle(row: OperationRow, state: OperationState, challenge: Option<ChallengeRow>) -> Option<Settled> {
-    let OperationRow { operation, unowned } = row;
-    let settled = |state| OperationRow { operation: Operation { state, ..operation.clone() }, unowned };
+    let OperationRow { operation, owner } = row;
+    let settled = |state| OperationRow { operation: Operation { state, ..operation.clone() }, owner: owner.clone() };
     match (&operation.state, &state) {
         (OperationState::Running, OperationState::Live) => {}
         (OperationState::Running, OperationState::Failed { .. }) | (OperationState::Live, OperationState::Done) => {
@@ -165,7 +166,7 @@ pub fn settle(row: OperationRow, state: OperationState, challenge: Option<Challe
         None => {
             Some(ChallengeRow { id: operation.challenge.clone(), owner: operation.by.clone(), live: operation.version })
         }
-        Some(there) if unowned && there.owner != operation.by => {
+        Some(there) if there.owner != *owner.as_ref().unwrap_or(&operation.by) => {
             let id = &operation.challenge;
             let problem =
                 format!("challenge.toml: id: `{id}` was published by somebody else meanwhile; choose another");

@@ -12,6 +12,7 @@ pub(super) const ALL: &[Property] = &[
     an_ended_operation_stays_as_it_ended,
     a_late_operation_does_not_bring_back_an_older_version,
     of_two_new_challenges_of_one_name_one_is_published,
+    who_was_let_in_while_it_was_nobodys_does_not_get_what_is_somebodys,
 ];
 
 fn failed() -> OperationState {
@@ -25,7 +26,8 @@ fn row(challenge: &str, owner: &str, live: u32) -> Option<ChallengeRow> {
 fn staged(store: &dyn Store, n: u64, challenge: &str, by: &str) -> (Operation, u32) {
     let version = version(challenge, by);
     let operation = operation(n, &version);
-    let number = store.stage_version(&version, &operation).unwrap();
+    let owner = store.challenge(&version.challenge.id).unwrap().map(|row| row.owner);
+    let number = store.stage_version(&version, &operation, owner.as_ref()).unwrap();
     (Operation { version: number, ..operation }, number)
 }
 
@@ -117,4 +119,15 @@ fn of_two_new_challenges_of_one_name_one_is_published(store: &dyn Store) {
     let OperationState::Failed { problems } = second.state else { panic!("it was not hers to publish") };
     assert!(problems[0].contains("`c`"), "{problems:?}");
     assert_eq!(store.running_operations().unwrap(), []);
+}
+
+fn who_was_let_in_while_it_was_nobodys_does_not_get_what_is_somebodys(store: &dyn Store) {
+    // Pia was let in before there was such a challenge; it is olga's when her version is staged.
+    published(store, 1, "c", "olga");
+    let version = version("c", "pia");
+    let late = operation(2, &version);
+    store.stage_version(&version, &late, None).unwrap();
+    done(store, late.id);
+    assert_eq!(store.challenge(&"c".parse().unwrap()).unwrap(), row("c", "olga", 1));
+    assert!(matches!(store.operation(late.id).unwrap().unwrap().state, OperationState::Failed { .. }));
 }

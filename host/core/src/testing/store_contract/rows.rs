@@ -187,7 +187,8 @@ pub fn done(store: &dyn Store, id: OperationId) {
 pub fn published(store: &dyn Store, n: u64, challenge: &str, by: &str) -> u32 {
     let version = version(challenge, by);
     let operation = operation(n, &version);
-    let number = store.stage_version(&version, &operation).unwrap();
+    let owner = store.challenge(&version.challenge.id).unwrap().map(|row| row.owner);
+    let number = store.stage_version(&version, &operation, owner.as_ref()).unwrap();
     done(store, operation.id);
     number
 }
