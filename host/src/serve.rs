@@ -62,6 +62,18 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     Ok(HANDLE.get_or_init(|| handle).clone())
 }
 
+/// Connections, uploads and stored files each need an open file: as many as this process may have are none too many.
+fn allow_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current < maximum || maximum.is_none() {
+        // What is refused leaves things as they were.
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+        }
+    }
+}
+
 /// Sees to it that an operator's token that holds lies beside the data, readable by its owner only.
 fn first_token(app: &App, data: &Path) -> anyhow::Result<PathBuf> {
     let path = data.join(TOKEN_FILE);
@@ -93,6 +105,7 @@ pub async fn start(
     data: &Path,
     listen: SocketAddr,
 ) -> anyhow::Result<Running> {
+    allow_open_files();
     let store = Arc::clone(&app.store);
     // First the port: a server that cannot listen must not begin to grade.
     let listener = bind(listen).await?;

@@ -213,3 +213,6 @@ impl Workers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

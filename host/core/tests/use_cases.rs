@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "this is test code; the lint knows only functions under #[test]")]
 
 use gradus_core::app::check::Pending;
-use gradus_core::app::read::ReadReport;
+use gradus_core::app::read::{Place, ReadReport};
 use gradus_core::app::submit::Offer;
 use gradus_core::app::work::{LEASE, Worked};
 use gradus_core::app::{App, Refusal};
@@ -248,6 +248,38 @@ fn the_same_key_gives_the_same_submission() {
 }
 
 #[test]
+fn an_answer_that_was_lost_is_given_again_after_the_end_of_the_phase() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    world.submit_with(&anna, "score 1", Some("k")).unwrap();
+    world.clock.pass(SignedDuration::from_hours(24 * 40));
+    assert_eq!(world.submit(&anna, "score 1").unwrap_err().code(), "phase-closed");
+    // A key holds for a day: by then it is a new request.
+    assert_eq!(world.submit_with(&anna, "score 1", Some("k")).unwrap_err().code(), "phase-closed");
+
+    let world = self::world();
+    world.publish(&TOML.replace("2026-03-01T00:00:00Z", "2026-02-01T12:00:01Z")).unwrap();
+    let anna = world.entrant("anna");
+    let (again, _) = world.submit_with(&anna, "score 1", Some("k")).unwrap();
+    world.clock.pass(SignedDuration::from_secs(1));
+    assert_eq!(world.submit_with(&anna, "score 1", Some("k")).unwrap(), (again, true));
+    assert_eq!(world.submit_with(&anna, "score 0", Some("k")).unwrap_err().code(), "idempotency-mismatch");
+    assert_eq!(world.submit_with(&anna, "score 1", Some("l")).unwrap_err().code(), "phase-closed");
+}
+
+#[test]
+fn a_token_that_is_revoked_on_the_way_brings_nothing_in() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let door = || world.app.door(&anna, &challenge(), &"dev".parse().unwrap(), None);
+    door().unwrap();
+    world.app.store.revoke_token(anna.id, world.app.clock.now()).unwrap();
+    assert_eq!(door().unwrap_err().code(), "invalid-token");
+}
+
+#[test]
 fn a_waiting_submission_is_cancelled_for_nothing_and_a_running_one_stops() {
     let world = world();
     world.publish(TOML).unwrap();
@@ -449,6 +481,70 @@ fn a_board_whose_split_no_scorer_reports_does_not_go_live() {
         };
         assert_eq!(problems, [format!("challenge.toml: leaderboards.main.split: {told}")]);
     }
+}
+
+#[test]
+fn a_score_that_is_read_back_is_the_score() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    // Of 114 rows: what a quick parser reads one unit in the last place off.
+    for (of, value) in [(&anna, 108.0 / 114.0), (&ben, 104.0 / 114.0), (&ben, 108.0 / 114.0)] {
+        world.submit(of, &format!("score {value:?}")).unwrap();
+        world.work();
+        world.clock.pass(SignedDuration::from_secs(1));
+    }
+    let exact = [(1, "anna".to_owned(), 108.0 / 114.0), (2, "ben".to_owned(), 108.0 / 114.0)];
+    assert_eq!(world.board(Some(&world.operator)), exact, "of two that are equal the earlier one is first");
+    world.publish(&TOML.replace("rule = \"best\"", "rule = \"last\"")).unwrap();
+    assert_eq!(world.board(Some(&world.operator)), exact, "and so it is when the board was filled from reports");
+}
+
+#[test]
+fn a_cursor_is_of_the_entry_and_not_of_its_entrant() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    world.submit(&anna, "score 0.9").unwrap();
+    world.submit(&ben, "score 0.5").unwrap();
+    world.work();
+    let page = |after: Option<&Place>| {
+        let seen = world.app.see(None, &challenge()).unwrap();
+        world.app.leaderboard(&seen, None, &"main".parse().unwrap(), after, 1)
+    };
+    let place = page(None).unwrap().next.unwrap();
+    assert_eq!(page(Some(&place)).unwrap().entries[0].entrant.as_str(), "ben");
+    let far = Place { rank: u64::MAX, ..place.clone() };
+    assert!(page(Some(&far)).is_ok_and(|page| page.entries[0].rank == u64::MAX), "no number is too big");
+    world.submit(&anna, "score 0.95").unwrap();
+    world.work();
+    let Err(Refusal::Unknown(what)) = page(Some(&place)) else { panic!("rows would be told twice, or not at all") };
+    assert!(what.contains("begin again"), "{what}");
+}
+
+#[test]
+fn what_waits_by_its_row_is_found_without_a_restart() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "score 1").unwrap();
+    // A host that lost its picture of the queue, or a read that failed when the row was to be put into it.
+    let host = world.next_host();
+    assert_eq!(host.work("w").unwrap(), Worked::Idle);
+    assert_eq!(host.reap().unwrap(), 0);
+    assert!(matches!(host.work("w").unwrap(), Worked::Did { .. }));
+    assert_eq!(world.job(id).state, State::Scored);
+    assert_eq!(host.reap().unwrap(), 0);
+    assert_eq!(host.work("w").unwrap(), Worked::Idle, "once");
+}
+
+#[test]
+fn a_solution_that_took_too_long_gets_the_machine_for_itself_once() {
+    let world = world();
+    let toml = TOML.replace("scores = { accuracy = 0.75 }", "outcome = \"limit\"");
+    let operation = world.stage(&toml, "wall").unwrap();
+    assert_eq!(world.app.run_operation(&operation).unwrap(), OperationState::Done);
+    assert_eq!(world.scorer.runs.load(Ordering::SeqCst), 2);
 }
 
 #[test]

@@ -162,9 +162,14 @@ fn seen(report: &Report, rules: &Challenge, now: &str) -> SeenReport {
     let seen = for_participant(report, &submission(), &version(), rules, true, at(now));
     let text = serde_json::to_string(&seen).unwrap();
     // Whatever the rules, and for ever.
-    for secret in ["secret", &report.digests.reference.to_string(), "0.1234567", "5a17"] {
+    for secret in ["secret", &report.digests.reference.to_string(), "0.1234567"] {
         assert!(!text.contains(secret), "{secret}: {text}");
     }
+    assert_eq!(
+        text.contains("5a17"),
+        seen.digests.reference_salt.is_some(),
+        "the salt is in its own place only: {text}"
+    );
     let bare = report.digests.reference.to_string();
     assert!(!text.contains(bare.trim_start_matches("sha256:")), "{text}");
     seen
@@ -242,6 +247,12 @@ fn cost_shows_when_the_task_is_over_in_all_its_phases() {
         let (open, closed) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
         assert!(open.cost.is_none() && open.digests.reference_salt.is_none(), "{other}");
         assert!(closed.cost.is_some() && closed.digests.reference_salt.is_some(), "{other}");
+        let boards = [board("p", "[\"dev\"]", REVEALED), board("q", "[\"final\"]", PUBLIC)];
+        let hidden = seen(&report(Outcome::Scored, &[None]), &rules_with("u", other, &boards), "2030-01-01T00:00:00Z");
+        assert!(hidden.digests.reference_salt.is_none(), "a split stays hidden");
+        let shown =
+            seen(&report(Outcome::Scored, &[None]), &rules_with("u", other, &boards[..1]), "2030-01-01T00:00:00Z");
+        assert!(shown.digests.reference_salt.is_some(), "all is revealed");
     }
     for (last, outcome, now, expected) in [
         ("u", Outcome::Scored, "2026-01-31T23:59:59Z", false),

@@ -100,6 +100,11 @@ impl Server {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
         assert!(sent.success());
+        self.wait()
+    }
+
+    /// Waits until it has ended by itself; returns its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {

@@ -182,3 +182,43 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let last = submit(&anna);
     assert_eq!(anna.ended(last.json()["id"].as_str().expect("it has an id"))["outcome"], "scored");
 }
+
+#[test]
+fn a_store_that_takes_nothing_more_ends_the_server() {
+    let home = tempfile::tempdir().expect("there is room for a folder");
+    let Some(disk) = SmallDisk::mount(&home.path().join("disk"), "64m") else {
+        eprintln!("skipped: mounting a small disk needs root");
+        return;
+    };
+    let config = "[limits]\nfree_disk = \"0B\"\n".to_owned();
+    let options = Options { config, ..Options::default() };
+    let mut server = Server::start_in(&home.path().join("disk/data"), options);
+    server.publish_example("breast-cancer");
+    let (anna, operator) = (server.participant("anna"), server.operator());
+    let answer = anna.submit("breast-cancer", "dev", "good.csv", &good());
+    let first = answer.json()["id"].as_str().expect("it has an id").to_owned();
+    anna.ended(&first);
+    let ballast = disk.fill(0);
+    // Rows alone: small ones, until the log needs room that is not there.
+    let mut last = None;
+    for number in 0..4000 {
+        let body = format!(r#"{{"role":"participant","subject":"p{number}","challenges":[]}}"#);
+        let kind = [("content-type", "application/json")];
+        match operator.send("POST", "/api/v1/tokens", &kind, body.as_bytes()) {
+            Ok(answer) if answer.status == 201 => {}
+            other => {
+                last = other.ok();
+                break;
+            }
+        }
+    }
+    let refused = last.expect("the disk was full, and it said so before it ended");
+    refused.refuses("a full disk", 507, "disk-full", "make room");
+    assert_eq!(server.wait(), Some(1), "nobody had to ask it to end");
+    std::fs::remove_file(&ballast).expect("it can be removed");
+    server.again();
+    let anna = Api::new(&server.base, anna.token.as_deref());
+    assert_eq!(anna.ended(&first)["outcome"], "scored");
+    let answer = anna.submit("breast-cancer", "dev", "good.csv", &good());
+    assert_eq!(anna.ended(answer.json()["id"].as_str().expect("it has an id"))["outcome"], "scored");
+}

@@ -21,7 +21,8 @@ pub struct SeenDigests {
     pub predictions: Digest,
     /// HMAC-SHA-256 of the reference digest under the task's salt, hex.
     pub reference_keyed: String,
-    /// The salt, once every phase on the same reference data is over: from then on anybody can check the key.
+    /// The salt, once every phase on the same reference data is over and every split revealed: from then on anybody can
+    /// check the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_salt: Option<String>,
     /// Of the scorer's component.
@@ -110,6 +111,8 @@ pub fn for_participant(
     let scorer = version.scorers.get(&submission.task);
     let boards: Vec<_> = rules.boards_of(&submission.phase).collect();
     let over = over(version, rules, submission, now);
+    let open = |board: &Leaderboard| board.split.is_none() || board.reveal.is_some_and(|reveal| now >= reveal);
+    let all_revealed = rules.leaderboards.iter().all(open);
     let theirs = |audience: Audience| audience == Audience::Participant;
     let hidden = |metric: &str| {
         // What one board hides would be told by the report if it went by the other boards.
@@ -143,7 +146,7 @@ pub fn for_participant(
             predictions: report.digests.predictions,
             // Without a salt there is nothing to key it with, and bare it confirms guesses.
             reference_keyed: scorer.map_or_else(String::new, |scorer| keyed(report.digests.reference, &scorer.salt)),
-            reference_salt: scorer.filter(|_| over).map(|scorer| scorer.salt.clone()),
+            reference_salt: scorer.filter(|_| over && all_revealed).map(|scorer| scorer.salt.clone()),
             scorer: report.digests.scorer,
             params: report.digests.params,
         },

@@ -21,6 +21,9 @@ fn a_right_one_is_taken() {
         item.data.extend([0; 16]);
     });
     assert_eq!(paths(&take("p.zip", &streamed).unwrap()), ["x.csv"]);
+    // As Python's `zipfile` and `zip -r x.zip ./` write the folder that they were given.
+    let top = zip(&[Item::stored("./", b""), Item::stored("./a.csv", b"1"), Item::stored("././b.csv", b"1")]);
+    assert_eq!(paths(&take("p.zip", &top).unwrap()), ["a.csv", "b.csv"]);
     let case = zip(&[Item::stored("A.csv", b"1"), Item::stored("a.csv", b"2")]);
     assert_eq!(paths(&take("p.zip", &case).unwrap()), ["A.csv", "a.csv"]);
 }
@@ -36,6 +39,7 @@ fn hostile_names_are_refused() {
         (b"/", "path-absolute"),
         (b"a//b", "path-empty-name"),
         (b"", "path-empty-name"),
+        (b".", "path-climbs"),
         (b"a\\b.csv", "path-character"),
         (b"a\0b.csv", "path-character"),
         (b"caf\xe9.csv", "name-not-utf8"),

@@ -70,6 +70,11 @@ fn each_mistake_is_found_in_its_line() {
             "challenge.toml:2: id: `Flo/wers` is not a usable challenge id: use 1 to 64 of `a-z`, `0-9` and `-`, and begin with a letter or digit",
         ),
         (
+            "accuracy = 1 }",
+            "accuracy = nan }",
+            "challenge.toml:33: solutions.solutions/good.csv.scores: `accuracy` is NaN; a score is finite",
+        ),
+        (
             "starts = 2026-01-01T00:00:00Z",
             "starts = 2026-01-01",
             "challenge.toml:7: phases.dev.starts: must be an instant with its offset, such as 2026-11-01T00:00:00Z",
