@@ -190,6 +190,11 @@ pub enum Refusal {
     /// The organizer's format check failed, not the submission.
     #[error("the organizer's format check failed; please tell them; nothing was stored, your quota is untouched")]
     CheckFailed(String),
+    /// The organizer's format check did not end in its time: it is slow, or the machine is busy.
+    #[error(
+        "the format check did not end in its time; nothing was stored, your quota is untouched; try again in a moment, and tell the organizers if it stays so"
+    )]
+    CheckSlow,
     /// The folder is not a challenge that can be published.
     #[error("the challenge folder has {} problem{}; nothing was published", .0.len(), if .0.len() == 1 { "" } else { "s" })]
     Challenge(Vec<Located>),
@@ -263,6 +268,7 @@ impl Refusal {
             Self::TooManyOpen { .. } => "too-many-open",
             Self::OtherRequest => "idempotency-mismatch",
             Self::CheckFailed(_) => "format-check-failed",
+            Self::CheckSlow => "format-check-slow",
             Self::Challenge(_) => "invalid-challenge",
             Self::Transition(_) => "illegal-transition",
             Self::Contended => "contended",

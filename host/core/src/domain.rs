@@ -6,6 +6,7 @@ pub mod digest;
 pub mod event;
 pub mod id;
 pub mod job;
+pub mod kept;
 pub mod limits;
 pub mod manifest;
 pub mod metric;

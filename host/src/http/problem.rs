@@ -105,6 +105,7 @@ impl From<Refusal> for Problem {
                 tracing::warn!(what, "the organizer's format check failed at the door");
                 plain(StatusCode::SERVICE_UNAVAILABLE)
             }
+            Refusal::CheckSlow => plain(StatusCode::SERVICE_UNAVAILABLE).after(5),
             Refusal::Contended => plain(StatusCode::SERVICE_UNAVAILABLE).after(1),
             Refusal::Store(StoreError::Closed) => plain(StatusCode::SERVICE_UNAVAILABLE).after(10),
             Refusal::Store(StoreError::Write(_)) | Refusal::Blob(BlobError::Write(_)) if disk_full(&refusal) => {

@@ -1,13 +1,13 @@
 //! The files of an archive on their way to the blobs: what is dropped, what clashes, which folder is stripped.
 //!
-//! A pending blob may hold a file open, so only the first few files get one of their own. All others share one,
-//! and are copied out of it when the archive is kept.
+//! A pending blob may hold a file open and costs the disk a sync when it is kept, so only the first few files get one of
+//! their own. All others share one, which is kept as a whole.
 
 use super::refused::{Entry, Refused};
 use super::source::{BUFFER, Meter};
 use gradus_core::domain::digest::Hasher;
 use gradus_core::domain::tree::{TreeFile, TreePath};
-use gradus_core::ports::blobs::{BlobError, Blobs, Part, PendingBlob, ReadAt};
+use gradus_core::ports::blobs::{BlobError, Blobs, Part, PendingBlob, Slice};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -21,25 +21,6 @@ enum Body {
     Shared {
         at: u64,
     },
-}
-
-/// The bytes of one file inside a shared blob.
-struct Slice {
-    shared: Arc<Box<dyn PendingBlob>>,
-    at: u64,
-    len: u64,
-}
-
-impl ReadAt for Slice {
-    fn len(&self) -> u64 {
-        self.len
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let most = rest.min(buffer.len());
-        if most == 0 { Ok(0) } else { self.shared.read_at(self.at + offset, &mut buffer[..most]) }
-    }
 }
 
 /// Takes the entries of one archive.
@@ -134,8 +115,8 @@ impl<'c> Collector<'c> {
             match (body, &shared) {
                 (Body::Own(own), _) => parts.push(Part::Own(file.path, own)),
                 (Body::Shared { at }, Some(shared)) => {
-                    let slice = Slice { shared: Arc::clone(shared), at, len: file.len };
-                    parts.push(Part::Inside(file, Arc::new(slice)));
+                    let slice = Slice { whole: Arc::clone(shared), at, len: file.len };
+                    parts.push(Part::Inside(file, slice));
                 }
                 (Body::Shared { .. }, None) => unreachable!("a file that is shared was written to the shared blob"),
             }

@@ -67,17 +67,42 @@ fn slow_uploads_hold_no_threads_and_their_places_come_back() {
 #[test]
 fn an_archive_may_hold_more_files_than_a_process_may_open() {
     let under = ["bash", "-c", "ulimit -n 128; exec \"$@\"", "bash"].map(ToOwned::to_owned).to_vec();
-    let server = Server::start_with(Options { under, ..Options::default() });
+    let mut server = Server::start_with(Options { under, ..Options::default() });
     let home = tempfile::tempdir().expect("there is room for a folder");
-    misbehaving_challenge(home.path(), "many", "{ do = \"nothing\", admit = true }", "truth", "public");
+    // The challenge has as many, and public ones among them.
+    misbehaving_challenge(home.path(), "many", "{ do = \"read\", admit = true }", "truth", "public");
+    let bodies: Vec<(String, String)> =
+        (0..1000).map(|n| (format!("part/{n}.txt"), format!("{n} ").repeat(100))).collect();
+    for (name, body) in &bodies {
+        for place in ["hidden", "open"] {
+            let path = home.path().join(place).join(name);
+            std::fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("there is room");
+            std::fs::write(path, body).expect("there is room");
+        }
+    }
+    let manifest = home.path().join("challenge.toml");
+    let text = std::fs::read_to_string(&manifest).expect("it has a manifest");
+    std::fs::write(&manifest, text.replace("params =", "public = \"open\"\nparams =")).expect("there is room");
     server.publish(home.path());
     let anna = server.participant("anna");
-    let body = vec![b'x'; 1000];
-    let names: Vec<String> = (0..1000).map(|number| format!("part/{number}.txt")).collect();
-    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), body.as_slice())).collect();
-    let answer = anna.submit("many", "dev", "many.zip", &zip(&files));
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    assert_eq!(anna.ended(answer.json()["id"].as_str().expect("it has an id"))["outcome"], "scored");
+    let files: Vec<(&str, &[u8])> = bodies.iter().map(|(name, body)| (name.as_str(), body.as_bytes())).collect();
+    let mut reports = Vec::new();
+    for _ in 0..2 {
+        let (anna, operator) = (Api::new(&server.base, anna.token.as_deref()), server.operator());
+        let answer = anna.submit("many", "dev", "many.zip", &zip(&files));
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        let id = answer.json()["id"].as_str().expect("it has an id").to_owned();
+        let ended = anna.ended(&id);
+        assert_eq!(ended["outcome"], "scored", "{}", operator.get(&format!("/api/v1/submissions/{id}/report")).text());
+        reports.push(operator.get(&format!("/api/v1/submissions/{id}/report")).text());
+        for (name, body) in bodies.iter().step_by(97) {
+            let read = anna.get(&format!("/api/v1/challenges/many/files/open/{name}"));
+            assert_eq!((read.status, &read.text()), (200, body), "{name}");
+        }
+        server.kill();
+        server.again();
+    }
+    assert_eq!(reports[0], reports[1], "after a restart they are read from the disk again");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::{App, Refusal};
 use crate::domain::digest::Digest;
+use crate::domain::kept::Kept;
 use crate::domain::submission::{Body, MAX_INLINE};
-use crate::domain::tree::Tree;
 use crate::ports::blobs::{BlobError, Blobs, ReadAt, read_all};
 use crate::ports::store::Store;
 use std::io::Write as _;
@@ -44,11 +44,11 @@ impl App {
         }
     }
 
-    /// A tree that was kept as a body.
+    /// A list of files that was kept as a body.
     ///
     /// # Errors
     /// The disk's.
-    pub fn tree(&self, body: &Body) -> Result<Tree, Refusal> {
+    pub(super) fn kept(&self, body: &Body) -> Result<Kept, Refusal> {
         let parsed = serde_json::from_slice(&self.body(body)?);
         parsed.map_err(|error| Refusal::Stored { what: "a list of files", source: error.into() })
     }

@@ -6,19 +6,27 @@ use super::{App, Refusal};
 use crate::domain::challenge::Version;
 use crate::domain::digest::Digest;
 use crate::domain::id::TaskId;
+use crate::domain::kept::Kept;
 use crate::domain::manifest::Located;
+use crate::domain::report::LimitKind;
 use crate::domain::submission::MAX_INLINE;
-use crate::domain::tree::{Tree, TreeFile, TreePath};
+use crate::domain::tree::{TreeFile, TreePath};
 use crate::ports::blobs::{BlobError, Part, PendingBlob, ReadAt, read_all};
 use crate::ports::scorer::Ended;
 use crate::ports::store::Small;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Files that go in with their row, at most: more are one blob.
+const MAX_SMALL: usize = 64;
 
 /// Files on their way in: they can be read now and kept later. Dropped, they are gone.
 pub struct Pending {
     folder: Folder,
     own: Vec<Arc<Box<dyn PendingBlob>>>,
-    inside: Vec<File>,
+    packs: Vec<Arc<Box<dyn PendingBlob>>>,
+    /// The files that lie in a pack: which, and from where on.
+    places: BTreeMap<TreePath, (u32, u64)>,
 }
 
 impl Pending {
@@ -27,7 +35,8 @@ impl Pending {
     /// # Errors
     /// A path that is there twice.
     pub fn new(parts: Vec<Part>) -> Result<Self, TreePath> {
-        let (mut own, mut inside, mut files) = (Vec::new(), Vec::new(), Vec::with_capacity(parts.len()));
+        let (mut own, mut files) = (Vec::new(), Vec::with_capacity(parts.len()));
+        let (mut packs, mut places) = (Vec::<Arc<Box<dyn PendingBlob>>>::new(), BTreeMap::new());
         for part in parts {
             match part {
                 Part::Own(path, blob) => {
@@ -36,14 +45,18 @@ impl Pending {
                     files.push(File { about, bytes: Arc::clone(&blob) as Arc<dyn ReadAt> });
                     own.push(blob);
                 }
-                Part::Inside(about, bytes) => {
-                    let file = File { about, bytes };
-                    files.push(file.clone());
-                    inside.push(file);
+                Part::Inside(about, slice) => {
+                    let known = packs.iter().position(|pack| Arc::ptr_eq(pack, &slice.whole));
+                    let pack = known.unwrap_or_else(|| {
+                        packs.push(Arc::clone(&slice.whole));
+                        packs.len() - 1
+                    });
+                    places.insert(about.path.clone(), (u32::try_from(pack).unwrap_or(u32::MAX), slice.at));
+                    files.push(File { about, bytes: Arc::new(slice) });
                 }
             }
         }
-        Ok(Self { folder: Folder::new(files)?, own, inside })
+        Ok(Self { folder: Folder::new(files)?, own, packs, places })
     }
 
     /// The files, to be read.
@@ -51,9 +64,11 @@ impl Pending {
         &self.folder
     }
 
-    /// Keeps all of them: few bytes to go in with the row that names them, more as blobs, durable when this returns.
-    pub(super) fn keep_with_row(self, app: &App) -> Result<(Tree, Vec<Small>), Refusal> {
-        if self.folder.files().iter().map(|file| file.about.len).sum::<u64>() > MAX_INLINE as u64 {
+    /// Keeps all of them: few bytes in few files to go in with the row that names them, more as blobs, durable when this
+    /// returns.
+    pub(super) fn keep_with_row(self, app: &App) -> Result<(Kept, Vec<Small>), Refusal> {
+        let files = self.folder.files();
+        if files.len() > MAX_SMALL || files.iter().map(|file| file.about.len).sum::<u64>() > MAX_INLINE as u64 {
             return Ok((self.keep(app)?, Vec::new()));
         }
         let small = |file: &File| {
@@ -61,31 +76,38 @@ impl Pending {
             let bytes = read_all(&*file.bytes).map_err(|source| BlobError::Read { digest, source })?;
             if Digest::of(&bytes) == digest { Ok(Small { digest, bytes }) } else { Err(changed(digest)) }
         };
-        let small = self.folder.files().iter().map(small).collect::<Result<_, Refusal>>()?;
-        Ok((self.folder.tree().clone(), small))
+        let small = files.iter().map(small).collect::<Result<_, Refusal>>()?;
+        Ok((Kept::apart(self.folder.tree().clone()), small))
     }
 
     /// Keeps all of them. They are durable when this returns.
-    pub(super) fn keep(self, app: &App) -> Result<Tree, Refusal> {
-        let tree = self.folder.tree().clone();
-        drop(self.folder);
-        for blob in self.own {
-            match Arc::try_unwrap(blob) {
-                Ok(blob) => drop(blob.keep()?),
-                // Whoever still reads it keeps the file open; the bytes go in as a copy.
-                Err(shared) => app.copy(shared.digest(), &*shared)?,
-            }
+    pub(super) fn keep(self, app: &App) -> Result<Kept, Refusal> {
+        let Self { folder, own, packs, places } = self;
+        let mut kept = Kept::apart(folder.tree().clone());
+        drop(folder);
+        for blob in own {
+            app.keep_shared(blob)?;
         }
-        for file in self.inside {
-            app.copy(file.about.digest, &*file.bytes)?;
+        kept.packs = packs.into_iter().map(|pack| app.keep_shared(pack)).collect::<Result<_, _>>()?;
+        if !kept.packs.is_empty() {
+            kept.places = kept.files.files().iter().map(|file| places.get(&file.path).copied()).collect();
         }
-        Ok(tree)
+        Ok(kept)
     }
 }
 
 impl App {
+    /// Keeps a blob that a scorer may have read.
+    fn keep_shared(&self, blob: Arc<Box<dyn PendingBlob>>) -> Result<Digest, Refusal> {
+        match Arc::try_unwrap(blob) {
+            Ok(blob) => Ok(blob.keep()?),
+            // Whoever still reads it keeps the file open; the bytes go in as a copy.
+            Err(shared) => self.copy(shared.digest(), &*shared),
+        }
+    }
+
     /// Keeps a copy of what `source` holds, which has to have that digest still.
-    fn copy(&self, digest: Digest, source: &dyn ReadAt) -> Result<(), Refusal> {
+    fn copy(&self, digest: Digest, source: &dyn ReadAt) -> Result<Digest, Refusal> {
         let mut blob = self.blobs.create()?;
         let mut buffer = vec![0; 64 << 10];
         let mut at = 0;
@@ -97,10 +119,7 @@ impl App {
             blob.write_all(&buffer[..count]).map_err(BlobError::Write)?;
             at += count as u64;
         }
-        if blob.keep()? == digest {
-            return Ok(());
-        }
-        Err(changed(digest))
+        if blob.keep()? == digest { Ok(digest) } else { Err(changed(digest)) }
     }
 
     /// What grades `task` of `version`.
@@ -142,6 +161,8 @@ impl App {
             Ended::Value(()) => Ok(()),
             Ended::InvalidSubmission(problems) => Err(Refusal::Format(cut(problems))),
             Ended::InvalidChallenge(what) | Ended::Failed(what) => Err(Refusal::CheckFailed(what)),
+            // Wall time says as much of the machine as of the scorer.
+            Ended::Limit { limit: LimitKind::Wall, .. } => Err(Refusal::CheckSlow),
             Ended::Limit { limit, used, allowed } => {
                 Err(Refusal::CheckFailed(format!("it reached its limit of {limit:?}: {used} of {allowed}")))
             }

@@ -3,10 +3,12 @@
 use super::bodies::open;
 use super::{App, Refusal};
 use crate::domain::digest::{Digest, Hasher};
+use crate::domain::kept::Kept;
 use crate::domain::tree::{Tree, TreeFile, TreePath};
-use crate::ports::blobs::{Blobs, ReadAt};
+use crate::ports::blobs::{Blobs, ReadAt, Slice};
 use crate::ports::scorer::InputFile;
 use crate::ports::store::Store;
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -26,10 +28,12 @@ const KEPT_OPEN: usize = 16;
 struct Stored {
     store: Arc<dyn Store>,
     blobs: Arc<dyn Blobs>,
-    digest: Digest,
+    /// What holds it: its own digest, or a pack's.
+    holder: Digest,
+    at: u64,
     len: u64,
-    /// Whether, and as what, it stays open.
-    opened: Option<OnceLock<Arc<dyn ReadAt>>>,
+    /// Whether, and as what, its holder stays open.
+    opened: Option<Arc<OnceLock<Arc<dyn ReadAt>>>>,
 }
 
 impl ReadAt for Stored {
@@ -38,11 +42,12 @@ impl ReadAt for Stored {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(opened) = self.opened.as_ref().and_then(OnceLock::get) {
-            return opened.read_at(offset, buffer);
+        let (at, len) = (self.at, self.len);
+        if let Some(opened) = self.opened.as_ref().and_then(|opened| opened.get()) {
+            return Slice { whole: Arc::clone(opened), at, len }.read_at(offset, buffer);
         }
-        let blob = open(&*self.store, &*self.blobs, self.digest).map_err(io::Error::other)?;
-        let count = blob.read_at(offset, buffer);
+        let blob = open(&*self.store, &*self.blobs, self.holder).map_err(io::Error::other)?;
+        let count = Slice { whole: Arc::clone(&blob), at, len }.read_at(offset, buffer);
         if let Some(opened) = &self.opened {
             // Another thread may have been faster; either handle reads the same bytes.
             drop(opened.set(blob));
@@ -69,16 +74,18 @@ impl Folder {
         Ok(Self { tree, files })
     }
 
-    /// From a tree whose files are kept. None is opened yet: a tree may have more files than a process may open.
-    fn of_kept(tree: Tree, app: &App) -> Self {
-        let stored = |(at, about): (usize, &TreeFile)| {
-            let opened = (at < KEPT_OPEN).then(OnceLock::new);
+    /// From files that are kept. None is opened yet: there may be more than a process may open.
+    fn of_kept(kept: Kept, app: &App) -> Self {
+        let packs: HashMap<Digest, _> = kept.packs.iter().map(|pack| (*pack, Arc::<OnceLock<_>>::default())).collect();
+        let stored = |(number, (about, holder, at)): (usize, (&TreeFile, Digest, u64))| {
+            let pack = packs.get(&holder).cloned();
+            let opened = pack.or_else(|| (number < KEPT_OPEN).then(Arc::default));
             let (store, blobs) = (Arc::clone(&app.store), Arc::clone(&app.blobs));
-            let bytes = Stored { store, blobs, digest: about.digest, len: about.len, opened };
+            let bytes = Stored { store, blobs, holder, at, len: about.len, opened };
             File { about: about.clone(), bytes: Arc::new(bytes) }
         };
-        let files = tree.files().iter().enumerate().map(stored).collect();
-        Self { tree, files }
+        let files = kept.placed().enumerate().map(stored).collect();
+        Self { tree: kept.files, files }
     }
 
     /// The paths, lengths and digests.
@@ -134,6 +141,6 @@ pub fn digest_of(source: &dyn ReadAt) -> io::Result<Digest> {
 impl App {
     /// A stored tree, ready to be read.
     pub(super) fn folder(&self, body: &crate::domain::submission::Body) -> Result<Folder, Refusal> {
-        Ok(Folder::of_kept(self.tree(body)?, self))
+        Ok(Folder::of_kept(self.kept(body)?, self))
     }
 }

@@ -212,14 +212,13 @@ impl App {
             let salt = hex::encode(self.clock.secret());
             scorers.insert(task, TaskScorer { component, description: grader.description, salt });
         }
-        let tree = files.keep(self)?;
+        let kept = files.keep(self)?;
         let now = self.clock.now();
-        let text = serde_json::to_string(&tree).expect("paths and digests always have a JSON form");
         let version = Version {
             challenge,
             version: 0,
-            files: self.keep_body(text)?,
-            digest: tree.digest(),
+            files: self.keep_body(kept.to_text())?,
+            digest: kept.files.digest(),
             scorers,
             published_at: now,
             by: token.subject.clone(),

@@ -255,10 +255,9 @@ impl App {
     pub fn file(&self, seen: &Seen, path: &str) -> Result<File, Refusal> {
         let unknown = || Refusal::Unknown("file");
         let Version { challenge, files, .. } = &*seen.version;
-        let tree = self.tree(files)?;
-        let about =
-            tree.get(path).filter(|file| seen.organizer || challenge.publishes(&file.path)).ok_or_else(unknown)?;
-        Ok(File { about: about.clone(), bytes: self.open(about.digest)? })
+        let folder = self.folder(files)?;
+        let file = folder.get(path).filter(|file| seen.organizer || challenge.publishes(&file.about.path));
+        file.cloned().ok_or_else(unknown)
     }
 
     /// The public files of a challenge.
@@ -267,7 +266,7 @@ impl App {
     /// What was stored cannot be read.
     pub fn files(&self, seen: &Seen) -> Result<Vec<crate::domain::tree::TreeFile>, Refusal> {
         let challenge = &seen.version.challenge;
-        let tree = self.tree(&seen.version.files)?;
-        Ok(tree.files().iter().filter(|file| challenge.publishes(&file.path)).cloned().collect())
+        let kept = self.kept(&seen.version.files)?;
+        Ok(kept.files.files().iter().filter(|file| challenge.publishes(&file.path)).cloned().collect())
     }
 }

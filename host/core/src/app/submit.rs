@@ -114,8 +114,7 @@ impl App {
             return Ok(before);
         }
 
-        let (tree, small) = files.keep_with_row(self)?;
-        let text = serde_json::to_string(&tree).expect("paths and digests always have a JSON form");
+        let (kept, small) = files.keep_with_row(self)?;
         let submission = Submission {
             id: SubmissionId(self.clock.id(arrived)),
             challenge: version.challenge.id.clone(),
@@ -127,7 +126,7 @@ impl App {
             lane: Lane::Results,
             submitted_at: arrived,
             upload,
-            predictions: self.keep_body(text)?,
+            predictions: self.keep_body(kept.to_text())?,
             about,
         };
         let idempotency = key.map(|key| Idempotency {

@@ -259,7 +259,7 @@ pub struct Version {
     pub challenge: Challenge,
     /// Counted from 1.
     pub version: u32,
-    /// All files of the folder: a JSON [`Tree`](super::tree::Tree).
+    /// All files of the folder: a JSON [`Kept`](super::kept::Kept).
     pub files: super::submission::Body,
     /// Digest of the folder's tree.
     pub digest: Digest,

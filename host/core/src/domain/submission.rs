@@ -86,7 +86,7 @@ pub struct Submission {
     pub submitted_at: Timestamp,
     /// What arrived.
     pub upload: Upload,
-    /// The predictions: a JSON [`Tree`](super::tree::Tree).
+    /// The predictions: a JSON [`Kept`](super::kept::Kept).
     pub predictions: Body,
     /// What the participant says about it.
     pub about: About,

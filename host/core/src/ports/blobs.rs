@@ -83,8 +83,36 @@ impl ReadAt for Box<dyn PendingBlob> {
 pub enum Part {
     /// It has a blob of its own.
     Own(TreePath, Box<dyn PendingBlob>),
-    /// It lies in something bigger, from where it is copied when it is kept.
-    Inside(TreeFile, Arc<dyn ReadAt>),
+    /// It lies in a blob with many others, which is kept as a whole: a thousand small files are one to the disk.
+    Inside(TreeFile, Slice<Box<dyn PendingBlob>>),
+}
+
+/// A part of something bigger.
+pub struct Slice<R: ?Sized> {
+    /// All of it.
+    pub whole: Arc<R>,
+    /// Where the part begins.
+    pub at: u64,
+    /// How long it is.
+    pub len: u64,
+}
+
+impl<R: ?Sized> Clone for Slice<R> {
+    fn clone(&self) -> Self {
+        Self { whole: Arc::clone(&self.whole), at: self.at, len: self.len }
+    }
+}
+
+impl<R: ReadAt + ?Sized> ReadAt for Slice<R> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let most = rest.min(buffer.len());
+        if most == 0 { Ok(0) } else { self.whole.read_at(self.at + offset, &mut buffer[..most]) }
+    }
 }
 
 impl fmt::Debug for Part {
@@ -106,7 +134,7 @@ impl Part {
     pub fn bytes(&self) -> &dyn ReadAt {
         match self {
             Self::Own(_, blob) => blob,
-            Self::Inside(_, bytes) => &**bytes,
+            Self::Inside(_, slice) => slice,
         }
     }
 }
