@@ -246,11 +246,7 @@ fn quota(standing: &Standing) -> String {
     }
 }
 
-/// An error and its causes, for the operator's log.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
+pub use crate::ports::chain;
 
 impl Refusal {
     /// The stable code, as in problem documents.

@@ -7,3 +7,9 @@ pub mod clock;
 pub mod scorer;
 pub mod signals;
 pub mod store;
+
+/// An error and its causes, for the operator's log.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

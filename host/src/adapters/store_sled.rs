@@ -19,7 +19,6 @@ mod tests;
 pub use writer::Stats;
 
 use durable::{Disk, Durable};
-use gradus_core::app::chain;
 use gradus_core::domain::board::{BoardKey, Entry, Placement};
 use gradus_core::domain::challenge::{ChallengeRow, Version};
 use gradus_core::domain::digest::Digest;
@@ -30,6 +29,7 @@ use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::submission::{Body, Submission};
 use gradus_core::domain::token::Token;
 use gradus_core::domain::units::Bytes;
+use gradus_core::ports::chain;
 use gradus_core::ports::store::decide::{JobRow, KeyRow, OperationRow};
 use gradus_core::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Store, Tracked};
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::StreamExt as _;
@@ -26,7 +26,9 @@ pub async fn read_on(request: Request, next: Next) -> Response {
     let handed = Arc::clone(&unread);
     let body = Body::from_stream(poll_fn(move |cx| lock(&handed).poll_next_unpin(cx)));
     let response = next.run(Request::from_parts(parts, body)).await;
-    if response.status().is_client_error() || response.status().is_server_error() {
+    // Whose body came too slowly sends nothing now either.
+    let slow = response.status() == StatusCode::REQUEST_TIMEOUT;
+    if !slow && (response.status().is_client_error() || response.status().is_server_error()) {
         let until = Instant::now() + MOMENT;
         let mut rest = poll_fn(|cx| lock(&unread).poll_next_unpin(cx));
         while let Ok(Some(Ok(_))) = timeout_at(until, rest.next()).await {}

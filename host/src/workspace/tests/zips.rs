@@ -39,7 +39,7 @@ fn hostile_names_are_refused() {
         (b"/", "path-absolute"),
         (b"a//b", "path-empty-name"),
         (b"", "path-empty-name"),
-        (b".", "path-climbs"),
+        (b".", "path-empty-name"),
         (b"a\\b.csv", "path-character"),
         (b"a\0b.csv", "path-character"),
         (b"caf\xe9.csv", "name-not-utf8"),
