@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 pub type Stock = &'static [(&'static str, &'static [u8])];
 
 /// Versions that stay in memory, at most.
-const MAX_VERSIONS: usize = 64;
+const MAX_VERSIONS: usize = 512;
 
 /// The use cases, over their ports.
 pub struct App {
