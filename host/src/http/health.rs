@@ -3,7 +3,8 @@
 use super::auth::{Bearer, operator};
 use super::dto::{ProblemInfo, ReadyInfo, VersionInfo};
 use super::problem::Problem;
-use super::state::{Api, blocking, free_space};
+use super::reserving::free_space;
+use super::state::{Api, blocking};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -6,6 +6,7 @@ mod gradus;
 mod guest;
 mod http;
 mod kept;
+mod raw;
 mod server;
 mod zip;
 
@@ -13,5 +14,6 @@ pub use gradus::{Ran, example, gradus, root, run};
 pub use guest::{misbehaving, misbehaving_challenge};
 pub use http::{Answer, Api};
 pub use kept::{Kept, variant};
+pub use raw::Raw;
 pub use server::{Options, Server};
 pub use zip::zip;

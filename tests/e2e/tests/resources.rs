@@ -1,23 +1,10 @@
 //! What clients can make the server hold, whoever they are: threads, open files, memory, labels of metrics. Bounded, and
 //! given back when they go.
 
-use gradus_e2e::{Answer, Api, Options, Server, example, misbehaving_challenge, variant, zip};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use gradus_e2e::{Answer, Api, Options, Raw, Server, example, misbehaving_challenge, variant, zip};
 use std::time::{Duration, Instant};
 
 const SUBMISSIONS: &str = "/api/v1/challenges/breast-cancer/phases/dev/submissions";
-
-fn connect(api: &Api) -> TcpStream {
-    let stream = TcpStream::connect(api.base.trim_start_matches("http://")).expect("the server listens");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket takes a time-out");
-    stream
-}
-
-fn head(api: &Api, method: &str, path: &str, headers: &str) -> String {
-    let token = api.token.as_deref().unwrap_or_default();
-    format!("{method} {path} HTTP/1.1\r\nHost: gradus\r\nAuthorization: Bearer {token}\r\n{headers}\r\n")
-}
 
 /// A line of `/proc/PID/status` that is a number; kibibytes where it is a size.
 fn status(server: &Server, name: &str) -> u64 {
@@ -42,11 +29,10 @@ fn slow_uploads_hold_no_threads_and_their_places_come_back() {
     let anna = server.participant("anna");
     let threads = status(&server, "Threads");
     let begin = |number: usize| {
-        let mut stream = connect(&anna);
         let path = format!("{SUBMISSIONS}?filename=slow-{number}.csv");
-        let text = head(&anna, "POST", &path, "Content-Length: 1000000\r\n") + "id,label\n";
-        stream.write_all(text.as_bytes()).expect("the server reads");
-        stream
+        let mut slow = Raw::begin(&anna, "POST", &path, "Content-Length: 1000000\r\n");
+        slow.send(b"id,label\n");
+        slow
     };
     let open: Vec<_> = (0..64).map(begin).collect();
     let tmp = || std::fs::read_dir(server.data().join("blobs/tmp")).expect("the folder is there").count();
@@ -112,14 +98,12 @@ fn a_form_whose_part_never_begins_is_cut() {
     let anna = server.participant("anna");
     let before = status(&server, "VmRSS");
     let kind = "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 100000000\r\n";
-    let mut stream = connect(&anna);
-    stream.write_all(head(&anna, "POST", SUBMISSIONS, kind).as_bytes()).expect("the server reads");
-    stream.write_all(b"--x\r\nContent-Disposition: form-data; name=\"").expect("the server reads");
+    let mut form = Raw::begin(&anna, "POST", SUBMISSIONS, kind);
+    form.send(b"--x\r\nContent-Disposition: form-data; name=\"");
     // The header of a part without an end: its reader would hold it all.
     let chunk = [b'a'; 64 << 10];
-    let sent = (0..1_500).take_while(|_| stream.write_all(&chunk).is_ok()).count();
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer);
+    let sent = (0..1_500).take_while(|_| form.try_send(&chunk)).count();
+    let answer = form.answer();
     assert!(sent < 1_500 || answer.starts_with("HTTP/1.1 400"), "{sent} chunks taken: {answer}");
     let after = status(&server, "VmHWM");
     assert!(after < before + 80_000, "{before} kB before, {after} kB at most");
@@ -134,13 +118,12 @@ fn a_publication_goes_on_when_its_client_goes() {
     packed.append_dir_all("folder", variant("breast-cancer", home.path(), &[])).expect("it can be packed");
     let packed = packed.into_inner().expect("it can be packed");
     let operator = server.operator();
-    let mut stream = connect(&operator);
     let length = format!("Content-Length: {}\r\n", packed.len());
-    let text = head(&operator, "PUT", "/api/v1/challenges/breast-cancer", &length);
-    stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(&packed)).expect("the server reads");
+    let mut sent = Raw::begin(&operator, "PUT", "/api/v1/challenges/breast-cancer", &length);
+    sent.send(&packed);
     // Long enough to take the body in, too short to look it over: a component is compiled.
     std::thread::sleep(Duration::from_millis(200));
-    drop(stream);
+    drop(sent);
     eventually("it is live", || operator.get("/api/v1/challenges/breast-cancer").status == 200);
 }
 
@@ -151,10 +134,7 @@ fn what_clients_make_up_is_no_label() {
     for number in 0..50 {
         operator.get(&format!("/made/up/{number}"));
         operator.get(&format!("/api/v1/submissions/made-up-{number}"));
-        let mut stream = connect(&operator);
-        let text = head(&operator, &format!("MADEUP{number}"), "/livez", "Connection: close\r\n");
-        stream.write_all(text.as_bytes()).expect("the server reads");
-        let _ = stream.read_to_end(&mut Vec::new());
+        Raw::begin(&operator, &format!("MADEUP{number}"), "/livez", "").answer();
     }
     let metrics = operator.get("/metrics").text();
     assert!(metrics.contains("gradus_http_requests_total"), "{metrics}");

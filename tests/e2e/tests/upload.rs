@@ -1,8 +1,6 @@
 //! What happens while a body is on its way, and to bodies that nobody reads to their end.
 
-use gradus_e2e::{Api, Server, example, variant};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use gradus_e2e::{Api, Raw, Server, example, variant};
 use std::time::{Duration, Instant};
 
 const SUBMISSIONS: &str = "/api/v1/challenges/breast-cancer/phases/dev/submissions?filename=good.csv";
@@ -11,38 +9,10 @@ fn good() -> Vec<u8> {
     std::fs::read(example("breast-cancer").join("solutions/good.csv")).expect("the example has a good sample")
 }
 
-/// A request whose body can be sent piece by piece.
-struct Slow(TcpStream);
-
-impl Slow {
-    fn begin(api: &Api, method: &str, path: &str, headers: &str) -> Self {
-        let stream = TcpStream::connect(api.base.trim_start_matches("http://")).expect("the server listens");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket takes a time-out");
-        let token = api.token.as_deref().unwrap_or_default();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: gradus\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{headers}\r\n"
-        );
-        let mut slow = Self(stream);
-        slow.send(head.as_bytes());
-        slow
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).expect("the server reads");
-    }
-
-    fn answer(mut self) -> String {
-        let mut answer = Vec::new();
-        // A connection that is reset after the answer has given it all the same.
-        let _ = self.0.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-}
-
 /// Hands the good sample in, and does something when half of it is sent.
 fn hand_in_and(api: &Api, meanwhile: impl FnOnce()) -> String {
     let body = good();
-    let mut slow = Slow::begin(api, "POST", SUBMISSIONS, &format!("Content-Length: {}\r\n", body.len()));
+    let mut slow = Raw::begin(api, "POST", SUBMISSIONS, &format!("Content-Length: {}\r\n", body.len()));
     let (first, second) = body.split_at(body.len() / 2);
     slow.send(first);
     std::thread::sleep(Duration::from_millis(100));
@@ -83,12 +53,12 @@ fn who_asks_first_is_told_before_the_body_is_sent() {
     let anna = server.participant("anna");
     let began = Instant::now();
     let headers = "Expect: 100-continue\r\nContent-Length: 900000000000\r\n";
-    let answer = Slow::begin(&anna, "POST", SUBMISSIONS, headers).answer();
+    let answer = Raw::begin(&anna, "POST", SUBMISSIONS, headers).answer();
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("too-large"), "{answer}");
     assert!(began.elapsed() < Duration::from_secs(2), "nothing is read on");
     let body = good();
     let headers = format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len());
-    let mut slow = Slow::begin(&anna, "POST", SUBMISSIONS, &headers);
+    let mut slow = Raw::begin(&anna, "POST", SUBMISSIONS, &headers);
     slow.send(&body);
     let answer = slow.answer();
     assert!(answer.starts_with("HTTP/1.1 100") && answer.contains("HTTP/1.1 202"), "{answer}");
@@ -100,7 +70,7 @@ fn a_refusal_reaches_those_who_send_all_before_they_look() {
     let stranger = server.api().with(Some("gradus_none"));
     for path in [SUBMISSIONS, "/api/v1/challenges/c"] {
         let method = if path == SUBMISSIONS { "POST" } else { "PUT" };
-        let mut slow = Slow::begin(&stranger, method, path, "Content-Length: 4000000\r\n");
+        let mut slow = Raw::begin(&stranger, method, path, "Content-Length: 4000000\r\n");
         slow.send(&vec![b'x'; 4_000_000]);
         let answer = slow.answer();
         assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("invalid-token"), "{path}: {answer}");
@@ -112,11 +82,11 @@ fn small_json_is_small() {
     let server = Server::start();
     let anna = server.participant("anna");
     let headers = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n";
-    let mut slow = Slow::begin(&anna, "POST", "/api/v1/tokens", headers);
+    let mut slow = Raw::begin(&anna, "POST", "/api/v1/tokens", headers);
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     // Without an end: it is not read for long, and never kept.
     let began = Instant::now();
-    while slow.0.write_all(chunk.as_bytes()).is_ok() {
+    while slow.try_send(chunk.as_bytes()) {
         assert!(began.elapsed() < Duration::from_secs(10), "it is read for ever");
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("the server runs");
