@@ -14,9 +14,13 @@ use gradus_core::app::folder::Folder;
 use gradus_core::domain::manifest::{self, FILE};
 use gradus_core::ports::blobs::ReadAt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Rows of a leaderboard that are shown: more than there are samples.
+const ROWS: NonZeroUsize = NonZeroUsize::new(100).expect("it is not zero");
 
 /// See it work: start a server, publish an example, hand in its samples, show the leaderboard.
 ///
@@ -60,7 +64,7 @@ fn show(context: &Context, running: &Running, room: &Path, keep: bool) -> anyhow
     for board in &info.leaderboards {
         out.line(format!("\n{}", out.bold(format!("Leaderboard `{board}` of {}", clean(&info.title)))))?;
         // As anybody sees it, without a token.
-        leaderboard::table(&Client::new(&server, None)?.leaderboard(&id, board, 100)?).print(out)?;
+        leaderboard::table(&Client::new(&server, None)?.leaderboard(&id, board, ROWS)?).print(out)?;
     }
     if keep {
         let token = running.operator_token_file.display();

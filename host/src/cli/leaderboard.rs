@@ -4,6 +4,7 @@ use super::table::{Table, number};
 use super::{Context, Done, Json, Remote, usage};
 use crate::http::dto::BoardInfo;
 use clap::Args;
+use std::num::NonZeroUsize;
 
 /// Show a leaderboard.
 #[derive(Debug, Args)]
@@ -17,8 +18,8 @@ pub struct Leaderboard {
     /// The board [default: the challenge's first].
     board: Option<String>,
     /// Rows, at most.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value = "100")]
+    limit: NonZeroUsize,
     /// Print CSV, all rows.
     #[arg(long, conflicts_with = "json")]
     csv: bool,

@@ -7,11 +7,18 @@ use crate::http::dto::{
 };
 use serde::de::DeserializeOwned;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::thread::sleep;
 use std::time::Duration;
 use ureq::SendBody;
 use ureq::http::{Method, header};
 
+/// Rows of a leaderboard that a server gives at once, at most.
+const PAGE: usize = 500;
+/// A text about a submission, at most; bytes. The server takes no longer one.
+const MAX_TEXT: usize = 10_000;
+/// A request's path and query, at most; bytes. Longer ones are no address for HTTP libraries, ours and others'.
+const MAX_TARGET: usize = 60_000;
 /// How often a request that broke is sent again.
 const AGAIN: u32 = 5;
 /// The wait before the first of these; doubled each time.
@@ -90,17 +97,26 @@ impl Client {
         progress: Progress,
     ) -> Result<SubmissionInfo, ClientError> {
         let target = target::api(&["challenges", challenge, "phases", phase, "submissions"]);
-        let target = target::query(
-            &target,
-            &[
-                ("filename", Some(&file.name)),
-                ("description", about.description.as_deref()),
-                ("method_name", about.method_name.as_deref()),
-                ("method_description", about.method_description.as_deref()),
-                ("project_url", about.project_url.as_deref()),
-                ("publication_url", about.publication_url.as_deref()),
-            ],
-        );
+        let fields = [
+            ("filename", Some(file.name.as_str())),
+            ("description", about.description.as_deref()),
+            ("method_name", about.method_name.as_deref()),
+            ("method_description", about.method_description.as_deref()),
+            ("project_url", about.project_url.as_deref()),
+            ("publication_url", about.publication_url.as_deref()),
+        ];
+        for (field, text) in fields {
+            let len = text.map_or(0, str::len);
+            if len > MAX_TEXT {
+                let what = format!("`{field}` is {len} bytes long; a server takes {MAX_TEXT} at most");
+                return Err(ClientError::TooLong { what });
+            }
+        }
+        let target = target::query(&target, &fields);
+        if target.len() > MAX_TARGET {
+            let what = "the texts about the submission are too long together; shorten them, or send a form to the API";
+            return Err(ClientError::TooLong { what: what.to_owned() });
+        }
         let mut pause = PAUSE;
         let mut broke = false;
         for _ in 0..AGAIN {
@@ -133,23 +149,23 @@ impl Client {
         self.json(&target::api(&["operations", id]))
     }
 
-    /// The first `most` rows of a leaderboard.
+    /// The first `most` rows of a leaderboard, with the cursor behind them if there are more.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn leaderboard(&self, challenge: &str, board: &str, most: usize) -> Result<BoardInfo, ClientError> {
+    pub fn leaderboard(&self, challenge: &str, board: &str, most: NonZeroUsize) -> Result<BoardInfo, ClientError> {
         let target = target::api(&["challenges", challenge, "leaderboards", board]);
-        let mut all: BoardInfo = self.json(&target)?;
-        while let Some(cursor) = all.next_cursor.take().filter(|_| all.items.len() < most) {
-            let page: BoardInfo = self.json(&target::query(&target, &[("cursor", Some(&cursor))]))?;
-            if page.items.is_empty() {
-                break;
-            }
-            all.items.extend(page.items);
-            all.next_cursor = page.next_cursor.filter(|next| *next != cursor);
-        }
-        if all.items.len() > most {
-            all.items.truncate(most);
+        // No row more than is wanted is asked for, so that each page's cursor is right behind what is kept of it.
+        let page = |left: usize, cursor: Option<&str>| -> Result<BoardInfo, ClientError> {
+            let limit = left.min(PAGE).to_string();
+            self.json(&target::query(&target, &[("limit", Some(&limit)), ("cursor", cursor)]))
+        };
+        let mut all = page(most.get(), None)?;
+        while let Some(cursor) = all.next_cursor.clone().filter(|_| all.items.len() < most.get()) {
+            let BoardInfo { items, next_cursor, .. } = page(most.get() - all.items.len(), Some(&cursor))?;
+            // A server that does not get on is not asked for ever.
+            all.next_cursor = next_cursor.filter(|next| *next != cursor && !items.is_empty());
+            all.items.extend(items);
         }
         Ok(all)
     }

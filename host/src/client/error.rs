@@ -55,6 +55,21 @@ pub enum ClientError {
         #[source]
         source: Box<ureq::Error>,
     },
+    /// What was asked cannot be put into a request, or not by this way: nothing was sent, or nothing that helps.
+    #[error("the request to {server} could not be made; check the address and the proxy settings")]
+    Unable {
+        /// Where.
+        server: String,
+        /// Why.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// What was to be said with a request is longer than a server takes. Nothing was sent.
+    #[error("{what}; nothing was sent")]
+    TooLong {
+        /// What, and how long it may be.
+        what: String,
+    },
     /// Whatever answers there is no Gradus, or another version of it.
     #[error("what answers at {server} is no Gradus server of this version ({what}); check `--server`")]
     NotGradus {
@@ -89,10 +104,21 @@ impl ClientError {
             Self::NoHost { server }
         } else if matches!(*source, E::Tls(_) | E::Pem(_) | E::Rustls(_)) {
             Self::Tls { server, source }
-        } else if matches!(*source, E::Protocol(_)) {
+        } else if kind.is_some() {
+            Self::Lost { server, source }
+        } else if matches!(
+            *source,
+            E::Protocol(_)
+                | E::RedirectFailed
+                | E::TooManyRedirects
+                | E::LargeResponseHeader(..)
+                | E::BodyExceedsLimit(_)
+                | E::BodyStalled
+        ) {
             Self::NotGradus { server, what: source.to_string() }
         } else {
-            Self::Lost { server, source }
+            // The same request would fail in the same way, however often it is sent.
+            Self::Unable { server, source }
         }
     }
 
@@ -104,6 +130,8 @@ impl ClientError {
             | Self::NoServer { .. }
             | Self::NoHost { .. }
             | Self::Tls { .. }
+            | Self::Unable { .. }
+            | Self::TooLong { .. }
             | Self::NotGradus { .. }
             | Self::Local { .. } => false,
         }
@@ -118,9 +146,16 @@ impl ClientError {
             | Self::Tls { .. }
             | Self::Timeout { .. }
             | Self::Lost { .. }
+            | Self::Unable { .. }
+            | Self::TooLong { .. }
             | Self::NotGradus { .. }
             | Self::Local { .. } => None,
         }
+    }
+
+    /// What the server said when it refused.
+    pub fn problem(&self) -> Option<&ProblemInfo> {
+        if let Self::Refused { problem, .. } = self { Some(problem) } else { None }
     }
 
     /// The status of a refusal.

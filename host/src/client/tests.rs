@@ -145,6 +145,68 @@ fn pages_are_followed_to_their_end_and_no_further() {
 }
 
 #[test]
+fn a_board_that_is_cut_has_the_cursor_of_what_follows() {
+    let page = |entrants: &[&str], next: &str| {
+        let item = |entrant: &&str| {
+            format!(r#"{{"rank":1,"entrant":"{entrant}","submitted_at":"2026-01-01T00:00:00Z","values":[]}}"#)
+        };
+        let items: Vec<_> = entrants.iter().map(item).collect();
+        let body = format!(r#"{{"columns":[],"items":[{}]{next}}}"#, items.join(","));
+        answer("200 OK", "application/json", &body)
+    };
+    let pages = [page(&["a", "b"], r#","next_cursor":"2.b""#), page(&["c"], r#","next_cursor":"3.c""#)];
+    for (most, more) in [(3, Some("3.c")), (2, Some("2.b"))] {
+        let (address, asked) = server(pages[..most - 1].to_vec());
+        let board = Client::new(&address, None).unwrap().leaderboard("c", "main", most.try_into().unwrap()).unwrap();
+        assert_eq!((board.items.len(), board.next_cursor.as_deref()), (most, more));
+        let asked: Vec<_> = asked.join().unwrap().into_iter().map(|(head, _)| head[0].clone()).collect();
+        let path = "get /api/v1/challenges/c/leaderboards/main?limit";
+        let expected = [format!("{path}={most} http/1.1"), format!("{path}=1&cursor=2.b http/1.1")];
+        assert_eq!(asked, expected[..most - 1]);
+    }
+    let (address, _) = server(vec![page(&["a"], "")]);
+    let board = Client::new(&address, None).unwrap().leaderboard("c", "main", 10.try_into().unwrap()).unwrap();
+    assert_eq!((board.items.len(), board.next_cursor), (1, None));
+}
+
+#[test]
+fn texts_that_are_too_long_are_refused_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.csv");
+    std::fs::write(&path, "x").unwrap();
+    let file = Upload::new(&path).unwrap();
+    // Nobody listens there: whatever is sent fails in another way.
+    let client = Client::new("http://127.0.0.1:9", None).unwrap();
+    let long = |len: usize| Some("ä".repeat(len / 2));
+    for (about, words) in [
+        (AboutInfo { description: long(10_002), ..AboutInfo::default() }, "`description` is 10002 bytes long"),
+        (
+            AboutInfo { description: long(10_000), method_description: long(10_000), ..AboutInfo::default() },
+            "too long together",
+        ),
+    ] {
+        let error = client.submit("c", "dev", &file, &about, &Key("k".into()), &mut |_, _| {}).unwrap_err();
+        assert!(matches!(error, ClientError::TooLong { .. }) && error.to_string().contains(words), "{error:?}");
+    }
+}
+
+#[test]
+fn only_a_broken_connection_is_tried_again() {
+    let of = |error: ureq::Error| ClientError::of("http://a".into(), error);
+    let io = |kind: std::io::ErrorKind| of(std::io::Error::from(kind).into());
+    assert!(io(std::io::ErrorKind::ConnectionReset).is_lost() && io(std::io::ErrorKind::TimedOut).is_lost());
+    let no_address = Request::builder().uri("http://a b").body(()).unwrap_err();
+    for (error, words) in [
+        (of(no_address.into()), "could not be made"),
+        (of(ureq::Error::InvalidProxyUrl), "could not be made"),
+        (of(ureq::Error::RedirectFailed), "no Gradus server"),
+        (of(ureq::Error::TooManyRedirects), "no Gradus server"),
+    ] {
+        assert!(!error.is_lost() && error.to_string().contains(words), "{error:?}");
+    }
+}
+
+#[test]
 fn events_resume_where_the_connection_broke_and_end_with_the_last_state() {
     let queued = event(1, r#""kind":"state","state":"queued""#);
     let later = event(2, r#""kind":"place","place":3"#);
