@@ -33,7 +33,7 @@ pub use output::Output;
 use crate::client::Client;
 use crate::client::logins::Logins;
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gradus_core::app::Stock;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::scorer::Scorer;
@@ -43,6 +43,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 /// The hidden subcommand under which the engine compiles components in a child process.
 pub const COMPILE: &str = "__compile";
@@ -75,11 +76,12 @@ pub trait Host {
     /// # Errors
     /// It could not start, or failed.
     fn serve(&self, options: ServeOptions) -> anyhow::Result<()>;
-    /// Starts a server beside the caller, and returns when it answers.
+    /// Starts a server beside the caller, and returns when it answers. From then on SIGINT and SIGTERM do not end the
+    /// program: `told` hears of each, and it is for the caller to stop the server.
     ///
     /// # Errors
     /// It could not start.
-    fn start(&self, options: ServeOptions) -> anyhow::Result<Running>;
+    fn start(&self, options: ServeOptions, told: Sender<()>) -> anyhow::Result<Running>;
     /// An engine for this process, with its compiled scorers in `cache`.
     ///
     /// # Errors
@@ -236,14 +238,17 @@ fn run_with(
     out: Output,
     environment: Environment,
 ) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, wants_json(&matches))));
+    let (cli, json) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
-            let text = error.render();
-            let text = if out.colours { text.ansi().to_string() } else { text.to_string() };
             // Help and version are no errors, and go where they can be piped.
-            let shown = if error.use_stderr() { out.note(text.trim_end()) } else { out.line(text.trim_end()) };
-            drop(shown);
+            let wrong = error.use_stderr();
+            let text = error.render();
+            let coloured = if wrong { out.error_colours } else { out.colours };
+            let text = if coloured { text.ansi().to_string() } else { text.to_string() };
+            drop(if wrong { out.note(text.trim_end()) } else { out.line(text.trim_end()) });
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
@@ -256,8 +261,20 @@ fn run_with(
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
             drop(errors.error(&error));
+            // The words are for people, the document is for the program that asked for one.
+            if json {
+                drop(errors.failure(&error));
+            }
             if error.is::<Usage>() { 2 } else { 1 }
         }
+    }
+}
+
+/// Whether the command that was parsed was asked to print JSON.
+fn wants_json(matches: &ArgMatches) -> bool {
+    match matches.subcommand() {
+        Some((_, below)) => wants_json(below),
+        None => matches.try_get_one::<bool>("json").is_ok_and(|json| json == Some(&true)),
     }
 }
 

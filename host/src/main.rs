@@ -13,7 +13,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Runs at once in a command's own engine: one, and one that ends while the next begins.
@@ -46,10 +48,12 @@ impl Host for Wired {
         served
     }
 
-    fn start(&self, options: ServeOptions) -> anyhow::Result<Running> {
+    fn start(&self, options: ServeOptions, told: Sender<()>) -> anyhow::Result<Running> {
         let config = Config::load(options.config.as_deref())?;
         let (data, listen) = config.place(options.data, options.listen);
         let runtime = runtime()?;
+        // Before anything is on the disk.
+        runtime.block_on(async { pass_signals_on(told) })?;
         let running = runtime.block_on(wiring::serve(&config, &data, listen))?;
         let (addr, operator_token_file) = (running.addr, running.token_file.clone());
         let stop = Box::new(move || {
@@ -75,6 +79,22 @@ impl Host for Wired {
     fn compile(&self) -> ExitCode {
         ExitCode::from(u8::try_from(compile_child()).unwrap_or(1))
     }
+}
+
+/// Tells `told` of each SIGINT and SIGTERM, which end the program no longer.
+fn pass_signals_on(told: Sender<()>) -> std::io::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            // Whoever listened may have heard enough.
+            let _ = told.send(());
+        }
+    });
+    Ok(())
 }
 
 /// Threads for requests, and some to lend to reads and writes of the disk, which go back soon after a crowd.

@@ -4,6 +4,7 @@ use super::table::Table;
 use super::{Context, Done, Json, Remote};
 use crate::http::dto::NewToken;
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
 
 /// Manage a server: its tokens.
 #[derive(Debug, Subcommand)]
@@ -68,6 +69,8 @@ pub struct Revoke {
     /// Its id, as `list` shows it; not its text.
     id: String,
     #[command(flatten)]
+    json: Json,
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -129,7 +132,11 @@ impl Revoke {
             return Err(super::usage("give the token's id, not its text: `gradus admin token list` shows it"));
         }
         context.client(&self.remote)?.revoke_token(&self.id)?;
-        context.out.line(format!("{} is revoked", self.id))?;
+        if self.json.json {
+            context.out.json(&json!({ "id": self.id, "revoked": true }))?;
+        } else {
+            context.out.line(format!("{} is revoked", self.id))?;
+        }
         Ok(Done::Well)
     }
 }

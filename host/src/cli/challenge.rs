@@ -5,8 +5,8 @@ mod new;
 pub mod publish;
 mod read;
 
-use super::output::{Output, clean};
-use super::{Context, Done};
+use super::output::{Output, clean, refusal};
+use super::{Context, Done, Json};
 use clap::Subcommand;
 use gradus_core::domain::manifest::Located;
 use std::path::Path;
@@ -38,6 +38,18 @@ pub fn print_problems(out: &Output, dir: &Path, problems: &[Located]) -> std::io
     for problem in problems {
         out.line(clean(&dir.join(problem.to_string()).display().to_string()))?;
     }
-    let plural = if problems.len() == 1 { "problem" } else { "problems" };
-    out.note(format!("{} {plural}", problems.len()))
+    out.note(count(problems))
+}
+
+/// Tells that a command needs a folder that reads, and what is wrong with this one: as text, or as a document.
+pub fn refuse(out: &Output, dir: &Path, problems: &[Located], json: Json) -> std::io::Result<()> {
+    if !json.json {
+        return print_problems(out, dir, problems);
+    }
+    let error = format!("{} has {}", dir.display(), count(problems));
+    out.json(&refusal(&error, &problems.iter().map(ToString::to_string).collect::<Vec<_>>()))
+}
+
+fn count(problems: &[Located]) -> String {
+    format!("{} {}", problems.len(), if problems.len() == 1 { "problem" } else { "problems" })
 }

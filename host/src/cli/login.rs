@@ -1,10 +1,11 @@
 //! `gradus login`: stores a token for a server. It is read from standard input, never from an argument.
 
-use super::{Context, Done, Remote, usage};
+use super::{Context, Done, Json, Remote, usage};
 use crate::client::Client;
 use anyhow::Context as _;
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use serde_json::json;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 /// A token is far shorter; bytes.
@@ -24,6 +25,8 @@ pub struct Login {
     #[arg(long)]
     forget: bool,
     #[command(flatten)]
+    json: Json,
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -38,8 +41,12 @@ impl Login {
         if self.forget {
             let known = logins.remove(&server);
             logins.save(&path)?;
-            let what = if known { "forgot the token for" } else { "there was no token for" };
-            context.out.line(format!("{what} {server}"))?;
+            if self.json.json {
+                context.out.json(&json!({ "server": server, "forgotten": known }))?;
+            } else {
+                let what = if known { "forgot the token for" } else { "there was no token for" };
+                context.out.line(format!("{what} {server}"))?;
+            }
             return Ok(Done::Well);
         }
         let token = match &self.remote.token_file {
@@ -55,7 +62,11 @@ impl Login {
         let me = client.me()?;
         logins.insert(&server, &token);
         logins.save(&path)?;
-        context.out.line(format!("logged in to {server} as {} ({})", me.subject, me.role))?;
+        if self.json.json {
+            context.out.json(&json!({ "server": server, "token": me }))?;
+        } else {
+            context.out.line(format!("logged in to {server} as {} ({})", me.subject, me.role))?;
+        }
         Ok(Done::Well)
     }
 }

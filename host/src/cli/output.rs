@@ -1,8 +1,10 @@
 //! Where commands print: what was asked for on standard output, everything else on standard error. Colours on a
 //! terminal only, and not with NO_COLOR.
 
+use crate::client::ClientError;
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
@@ -21,18 +23,21 @@ pub struct Output {
     pub watched: bool,
     /// Whether colours are wanted on standard output.
     pub colours: bool,
+    /// Whether colours are wanted on standard error, which may go elsewhere.
+    pub error_colours: bool,
 }
 
 impl Output {
     /// That of this process.
     pub fn process() -> Self {
-        let colours = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+        let never = anstream::ColorChoice::Never;
         Self {
             out: Arc::new(Mutex::new(io::stdout())),
             err: Arc::new(Mutex::new(io::stderr())),
             shown: io::stdout().is_terminal(),
             watched: io::stderr().is_terminal(),
-            colours,
+            colours: anstream::AutoStream::choice(&io::stdout()) != never,
+            error_colours: anstream::AutoStream::choice(&io::stderr()) != never,
         }
     }
 
@@ -45,7 +50,7 @@ impl Output {
     /// To wherever a test says.
     #[cfg(test)]
     pub fn sinks(out: Sink, err: Sink) -> Self {
-        Self { out, err, shown: false, watched: false, colours: false }
+        Self { out, err, shown: false, watched: false, colours: false, error_colours: false }
     }
 
     /// These bytes, as they are.
@@ -76,6 +81,17 @@ impl Output {
         self.note(format!("error: {}", chain(error.as_ref())))
     }
 
+    /// What went wrong, as one document in one line: what the server said if it refused, otherwise the error and, where a
+    /// folder is wrong, its problems. In one line, so that it also ends a stream of lines.
+    pub fn failure(&self, error: &anyhow::Error) -> io::Result<()> {
+        let refused = error.downcast_ref::<ClientError>().and_then(ClientError::problem);
+        let document = match refused {
+            Some(problem) => serde_json::to_value(problem)?,
+            None => refusal(&chain(error.as_ref()), &[]),
+        };
+        self.line(document)
+    }
+
     /// `text` in `style`, where colours are wanted.
     pub fn styled(&self, style: Style, text: impl Display) -> String {
         if self.colours { format!("{style}{text}{style:#}") } else { text.to_string() }
@@ -100,6 +116,11 @@ impl Output {
     pub fn bad(&self, text: impl Display) -> String {
         self.styled(AnsiColor::Red.on_default(), text)
     }
+}
+
+/// What a command says in JSON when it did not do what was asked.
+pub fn refusal(error: &str, problems: &[String]) -> Value {
+    json!({ "error": error, "problems": problems })
 }
 
 /// An error and its causes in one line; a cause that says nothing new is left out.

@@ -48,7 +48,7 @@ impl Score {
         let inspected = match local::look(context, &local)? {
             Ok(inspected) => inspected,
             Err(problems) => {
-                super::challenge::print_problems(&context.out, &self.dir, &problems)?;
+                super::challenge::refuse(&context.out, &self.dir, &problems, self.json)?;
                 return Ok(Done::Failed);
             }
         };

@@ -16,7 +16,7 @@ impl Host for TestHost {
         anyhow::bail!("{options:?}")
     }
 
-    fn start(&self, options: ServeOptions) -> anyhow::Result<Running> {
+    fn start(&self, options: ServeOptions, _: Sender<()>) -> anyhow::Result<Running> {
         anyhow::bail!("{options:?}")
     }
 
@@ -74,14 +74,14 @@ fn the_definition_of_the_command_line_is_sound() {
 fn arguments_are_taken_or_refused_with_code_2() {
     for good in [
         &["serve", "--data", "d", "--listen", "0.0.0.0:1", "--config", "c"] as &[_],
-        &["demo", "--keep"],
+        &["demo", "--keep", "--json"],
         &["doctor", "--json"],
         &["completions", "zsh"],
         &["challenge", "check", "d", "--json"],
         &["challenge", "publish", "d", "--no-check", "--server", "http://a", "--token-file", "t"],
         &["challenge", "list"],
         &["challenge", "show", "c"],
-        &["challenge", "new", "d", "--scorer", "--sdk", "s"],
+        &["challenge", "new", "d", "--scorer", "--sdk", "s", "--json"],
         &["scorer", "list", "classification"],
         &["scorer", "check", "f", "--params", "{}"],
         &["score", "d", "f", "--task", "t", "--json"],
@@ -93,9 +93,9 @@ fn arguments_are_taken_or_refused_with_code_2() {
         &["leaderboard", "c", "b", "--csv"],
         &["quota", "c"],
         &["cancel", "id"],
-        &["login", "--forget"],
+        &["login", "--forget", "--json"],
         &["admin", "token", "new", "--role", "participant", "anna", "--challenge", "c", "--challenge", "d"],
-        &["admin", "token", "revoke", "id"],
+        &["admin", "token", "revoke", "id", "--json"],
     ] {
         let parsed = Cli::try_parse_from(std::iter::once(&"gradus").chain(good));
         assert!(parsed.is_ok(), "{good:?}: {}", parsed.unwrap_err());
@@ -109,6 +109,7 @@ fn arguments_are_taken_or_refused_with_code_2() {
         &["status"],
         &["status", "id", "--challenge", "c"],
         &["leaderboard", "c", "--csv", "--json"],
+        &["leaderboard", "c", "--limit", "0"],
         &["challenge", "new", "d", "--scorer"],
         &["admin", "token", "new", "anna"],
         &["login", "--token", "secret"],
@@ -152,6 +153,84 @@ fn wrong_use_is_2_and_a_missing_server_is_1() {
         let went = gradus(arguments);
         assert_eq!(went.code, code, "{arguments:?}: {}", went.err);
         assert!(went.err.starts_with("error: ") && went.err.contains(word), "{arguments:?}: {}", went.err);
+    }
+}
+
+#[test]
+fn a_failure_is_one_document_where_json_was_asked_for() {
+    let (_room, dir) = challenge();
+    let manifest = format!("{dir}/challenge.toml");
+    let good = format!("{dir}/solutions/good.csv");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = format!("http://{free}");
+    let document = |arguments: &[&str], code: u8| -> serde_json::Value {
+        let arguments = [arguments, &["--json"]].concat();
+        let went = gradus(&arguments);
+        assert_eq!(went.code, code, "{arguments:?}: {}", went.err);
+        serde_json::from_str(&went.out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", went.out))
+    };
+    for (arguments, code, word) in [
+        (&["challenge", "list", "--server", &server] as &[&str], 1, "gradus serve"),
+        (&["submit", "c", &good, "--server", &server], 1, "gradus serve"),
+        (&["logs", "-f", "x", "--server", &server], 1, "gradus serve"),
+        (&["admin", "token", "revoke", "gradus_secret"], 2, "not its text"),
+        (&["challenge", "new", &dir], 2, "not empty"),
+        (&["login"], 2, "configuration folder"),
+        (&["demo"], 1, "ServeOptions"),
+    ] {
+        let said = document(arguments, code);
+        assert!(said["error"].as_str().is_some_and(|error| error.contains(word)), "{arguments:?}: {said}");
+        assert_eq!(said["problems"], serde_json::json!([]), "{arguments:?}");
+    }
+    // A solution that does not get what it must, then a manifest that does not read.
+    fs::write(&manifest, text.replace("\"f1@public\" = 1", "\"f1@public\" = 0.9")).unwrap();
+    let said = document(&["challenge", "publish", &dir, "--server", &server], 1);
+    assert_eq!((&said["ok"], &said["error"]), (&false.into(), &"the check failed; nothing was sent".into()), "{said}");
+    fs::write(&manifest, text.replace("rule = ", "rul = ")).unwrap();
+    for arguments in [
+        &["challenge", "publish", "--no-check", &dir] as &[&str],
+        &["challenge", "publish", &dir],
+        &["score", &dir, &good],
+    ] {
+        let said = document(arguments, 1);
+        assert!(said["error"].is_string(), "{arguments:?}: {said}");
+        assert!(said["problems"][0].as_str().is_some_and(|what| what.contains("did you mean `rule`?")), "{said}");
+    }
+}
+
+#[test]
+fn what_the_server_said_is_the_document() {
+    let body = r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"1 problem",
+        "code":"invalid-submission","problems":{"first":[{"file":"p.csv","line":4,"message":"x"}],"total":1}}"#;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    let serve = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let head =
+            "HTTP/1.1 422 Unprocessable Content\r\nContent-Type: application/problem+json\r\nConnection: close\r\n";
+        // The head of the request: all that there is.
+        io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+        stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    });
+    let went = gradus(&["status", "x", "--json", "--server", &server]);
+    serve.join().unwrap();
+    let said: serde_json::Value = serde_json::from_str(&went.out).unwrap();
+    assert_eq!((went.code, said), (1, serde_json::from_str(body).unwrap()));
+    assert!(went.err.contains("p.csv:4: x"), "people read it, too: {}", went.err);
+}
+
+#[test]
+fn each_stream_has_its_own_colours() {
+    for (colours, error_colours) in [(true, false), (false, true)] {
+        let (out, err) = (Arc::<Mutex<Vec<u8>>>::default(), Arc::<Mutex<Vec<u8>>>::default());
+        let mut output = Output::memory(Arc::clone(&out), Arc::clone(&err));
+        (output.colours, output.error_colours) = (colours, error_colours);
+        for word in ["sumbit", "--help"] {
+            run_with(&TestHost, ["gradus", word].map(OsString::from), output.clone(), Environment::default());
+        }
+        let coloured = |buffer: &Mutex<Vec<u8>>| buffer.lock().unwrap().contains(&0x1b);
+        assert_eq!((coloured(&out), coloured(&err)), (colours, error_colours));
     }
 }
 

@@ -56,7 +56,8 @@ pub struct Checked {
     pub ok: bool,
     /// Solutions that do not get what they must.
     failed: usize,
-    document: Value,
+    /// All of it, as JSON.
+    pub document: Value,
 }
 
 /// Checks a folder. Prints problems and a line for each solution, unless `quiet`.

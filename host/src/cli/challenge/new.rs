@@ -1,9 +1,10 @@
 //! `gradus challenge new`: a small, complete challenge that `check` takes as it is.
 
-use super::super::{Context, Done, usage};
+use super::super::{Context, Done, Json, usage};
 use anyhow::Context as _;
 use clap::Args;
 use gradus_core::domain::id::ChallengeId;
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,8 @@ pub struct New {
     /// Where the SDK is: the folder `sdk` of Gradus's source.
     #[arg(long, value_name = "DIR", requires = "scorer")]
     sdk: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
 }
 
 impl New {
@@ -66,7 +69,8 @@ impl New {
         let sdk = self.sdk.as_deref().map(sdk).transpose()?.unwrap_or_default();
         fs::create_dir_all(dir).with_context(|| format!("could not make {}", dir.display()))?;
         let id = id(dir)?;
-        for (path, text) in if self.scorer { OWN } else { STOCK } {
+        let files = if self.scorer { OWN } else { STOCK };
+        for (path, text) in files {
             let path = dir.join(path);
             let failed = || format!("could not write {}", path.display());
             if let Some(folder) = path.parent() {
@@ -76,6 +80,11 @@ impl New {
             fs::write(&path, text).with_context(failed)?;
         }
         let name = dir.display();
+        if self.json.json {
+            let files: Vec<_> = files.iter().map(|(path, _)| path).collect();
+            context.out.json(&json!({ "challenge": id, "folder": name.to_string(), "files": files }))?;
+            return Ok(Done::Well);
+        }
         context.out.line(format!("{name} is a complete challenge. What to do with it:"))?;
         context.out.line(format!("  gradus challenge check {name}                  runs its solutions"))?;
         let sample = if self.scorer { "good.txt" } else { "good.csv" };

@@ -3,7 +3,7 @@
 use super::super::output::clean;
 use super::super::progress::Progress;
 use super::super::{Context, Done, Json, Remote, local};
-use super::{check, print_problems};
+use super::{check, refuse};
 use crate::client::{Client, Upload};
 use crate::http::dto::OperationInfo;
 use anyhow::Context as _;
@@ -44,14 +44,18 @@ impl Publish {
             match local::look(context, &local)? {
                 Ok(inspected) => inspected.challenge.id,
                 Err(problems) => {
-                    print_problems(&context.out, &self.dir, &problems)?;
+                    refuse(&context.out, &self.dir, &problems, self.json)?;
                     return Ok(Done::Failed);
                 }
             }
         } else {
             match check::check(context, &local, &self.dir, self.json.json)? {
                 check::Checked { challenge: Some(challenge), ok: true, .. } => challenge.id,
-                check::Checked { .. } => {
+                check::Checked { mut document, .. } => {
+                    if self.json.json {
+                        document["error"] = "the check failed; nothing was sent".into();
+                        context.out.json(&document)?;
+                    }
                     context.out.note("nothing was sent; `gradus challenge check` shows the same")?;
                     return Ok(Done::Failed);
                 }
