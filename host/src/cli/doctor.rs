@@ -13,13 +13,17 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   gradus doctor
+  gradus doctor --config /etc/gradus.toml
   gradus doctor --data /var/lib/gradus --server https://gradus.example.org
 
 Exit codes: 0 nothing that is needed fails, 1 something does.")]
 pub struct Doctor {
-    /// The data folder of the server.
-    #[arg(long, value_name = "DIR", default_value = "gradus-data", env = "GRADUS_DATA")]
-    data: PathBuf,
+    /// The data folder of the server [default: as configured, or gradus-data].
+    #[arg(long, value_name = "DIR", env = "GRADUS_DATA")]
+    data: Option<PathBuf>,
+    /// Configuration file of the server.
+    #[arg(long, value_name = "FILE", env = "GRADUS_CONFIG")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     json: Json,
     #[command(flatten)]
@@ -28,7 +32,11 @@ pub struct Doctor {
 
 impl Doctor {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
-        let mut findings = vec![checks::data(&self.data), checks::space(&self.data)];
+        let mut findings = Vec::new();
+        let config = self.config.as_deref().map(|path| checks::config(path, &mut findings));
+        let config = config.flatten().unwrap_or_default();
+        let (data, _) = config.place(self.data, None);
+        findings.extend([checks::data(&data), checks::space(&data, config.limits.free_disk)]);
         findings.push(checks::cache(context.environment.compiled().as_deref()));
         findings.push(checks::engine(context));
         findings.push(checks::builds());

@@ -3,6 +3,7 @@
 use super::super::output::chain;
 use super::super::{Context, Remote, local};
 use crate::client::ClientError;
+use crate::config::Config;
 use gradus_core::domain::limits::Limits;
 use gradus_core::domain::units::Bytes;
 use jiff::Timestamp;
@@ -13,10 +14,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Below this a server takes nothing in.
-const LITTLE: u64 = 1 << 30;
-/// Below this it will not for long.
-const SOME: u64 = 5 << 30;
+/// With less than this above what a server needs free it will not take in for long.
+const SOME: u64 = 4 << 30;
 /// No clock that is right is before this: 2026-01-01.
 const BUILT: i64 = 1_767_225_600;
 
@@ -89,15 +88,25 @@ pub fn data(path: &Path) -> Finding {
     }
 }
 
-/// Whether there is room on its disk.
-pub fn space(path: &Path) -> Finding {
+/// Whether the server's configuration reads; what it says.
+pub fn config(path: &Path, findings: &mut Vec<Finding>) -> Option<Config> {
+    let (finding, config) = match Config::load(Some(path)) {
+        Ok(config) => (found("config", Level::Ok, format!("{} reads", path.display())), Some(config)),
+        Err(error) => (found("config", Level::Fail, chain(error.as_ref())), None),
+    };
+    findings.push(finding);
+    config
+}
+
+/// Whether there is room on its disk; below `least` a server takes nothing in.
+pub fn space(path: &Path, least: Bytes) -> Finding {
     match rustix::fs::statvfs(nearest(path)) {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             let shown = Bytes(free >> 20 << 20);
-            if free < LITTLE {
-                found("disk", Level::Fail, format!("{shown} free; make room, below 1 GiB nothing is taken in"))
-            } else if free < SOME {
+            if free < least.0 {
+                found("disk", Level::Fail, format!("{shown} free; make room: below {least} nothing is taken in"))
+            } else if free < least.0.saturating_add(SOME) {
                 found("disk", Level::Warn, format!("{shown} free; make room soon"))
             } else {
                 found("disk", Level::Ok, format!("{shown} free"))
@@ -214,6 +223,22 @@ pub fn server(context: &Context, remote: &Remote) -> Finding {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn there_is_room_as_long_as_the_server_says_so() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("g.toml");
+        let mut findings = Vec::new();
+        let mut level = |text: &str| {
+            fs::write(&path, text).unwrap();
+            config(&path, &mut findings).map(|config| space(room.path(), config.limits.free_disk).level)
+        };
+        // No disk is so large, and none so full that tests can be built on it.
+        assert_eq!(level("[limits]\nfree_disk = \"1000000000GiB\"\n"), Some(Level::Fail));
+        assert_ne!(level("[limits]\nfree_disk = \"1B\"\n"), Some(Level::Fail));
+        assert_eq!(level("[limits]\nfree_dsk = \"1B\"\n"), None);
+        assert_eq!(findings.last().map(|found| (found.name, found.level)), Some(("config", Level::Fail)));
+    }
 
     #[test]
     fn folders_are_looked_at_and_left_as_they_are() {
