@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod challenges;
+pub mod described;
 pub mod desk;
 pub mod dto;
 pub mod events;
@@ -34,6 +35,7 @@ const JSON: usize = 64 << 10;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Gradus", description = "The grading engine. Errors are RFC 9457 documents with a stable `code`."),
+    components(schemas(dto::ProblemInfo)),
     modifiers(&Bearer)
 )]
 struct Described;
@@ -78,9 +80,7 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
 /// All routes.
 pub fn router(api: Api) -> Router {
     let (router, mut description) = described();
-    // A path that takes the rest is written `{*path}` for the router, and has no word of its own in the description.
-    let paths = std::mem::take(&mut description.paths.paths);
-    description.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    described::complete(&mut description);
     let text = description.to_pretty_json().unwrap_or_default();
     router
         .route("/api/openapi.json", get(move || async move { ([("content-type", "application/json")], text) }))

@@ -1,9 +1,10 @@
 //! Challenges: list, read, publish; their files, quotas and leaderboards.
 
 use super::auth::Bearer;
+use super::described::{Bytes, ReadRefusals, UploadRefusals};
 use super::dto::{
     BoardInfo, ChallengeInfo, ChallengeItem, ColumnInfo, EntryInfo, FileInfo, List, MetricInfo, OperationInfo,
-    PhaseInfo, PhaseQuota, ProblemInfo, QuotaInfo,
+    PhaseInfo, PhaseQuota, QuotaInfo,
 };
 use super::extract::{Path, Query};
 use super::problem::Problem;
@@ -103,8 +104,9 @@ pub(super) fn file_info(file: &TreeFile) -> FileInfo {
 }
 
 /// The challenges that the bearer may see in a list.
-#[utoipa::path(get, path = "/api/v1/challenges", tag = "challenges", params(PageQuery),
-    responses((status = 200, body = List<ChallengeItem>)), security((), ("token" = [])))]
+#[utoipa::path(get, path = "/api/v1/challenges",
+    tag = "challenges", operation_id = "list_challenges", params(PageQuery),
+    responses((status = 200, body = List<ChallengeItem>), ReadRefusals), security((), ("token" = [])))]
 pub async fn list(
     State(api): State<Api>,
     bearer: Option<Bearer>,
@@ -146,8 +148,9 @@ pub async fn list(
 }
 
 /// A challenge: phases, metrics, public files.
-#[utoipa::path(get, path = "/api/v1/challenges/{challenge}", tag = "challenges", params(("challenge" = String, Path)),
-    responses((status = 200, body = ChallengeInfo), (status = 404, body = ProblemInfo)), security((), ("token" = [])))]
+#[utoipa::path(get, path = "/api/v1/challenges/{challenge}",
+    tag = "challenges", operation_id = "show_challenge", params(("challenge" = String, Path)),
+    responses((status = 200, body = ChallengeInfo), ReadRefusals), security((), ("token" = [])))]
 pub async fn show(
     State(api): State<Api>,
     bearer: Option<Bearer>,
@@ -206,9 +209,10 @@ fn info(seen: &Seen, files: Vec<FileInfo>, now: jiff::Timestamp) -> ChallengeInf
 }
 
 /// Publishes a challenge folder (zip, tar, tar.gz or tar.zst) as its next version. Its solutions are run behind the answer.
-#[utoipa::path(put, path = "/api/v1/challenges/{challenge}", tag = "challenges", params(("challenge" = String, Path)),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 202, body = OperationInfo), (status = 403, body = ProblemInfo), (status = 422, body = ProblemInfo)),
+#[utoipa::path(put, path = "/api/v1/challenges/{challenge}",
+    tag = "challenges", operation_id = "publish_challenge", params(("challenge" = String, Path)),
+    request_body(content((Bytes = "application/octet-stream"))),
+    responses((status = 202, body = OperationInfo), UploadRefusals),
     security(("token" = [])))]
 pub async fn publish(
     State(api): State<Api>,
@@ -256,8 +260,9 @@ fn operation_info(operation: &Operation) -> OperationInfo {
 }
 
 /// How a publication stands.
-#[utoipa::path(get, path = "/api/v1/operations/{operation}", tag = "challenges", params(("operation" = String, Path)),
-    responses((status = 200, body = OperationInfo), (status = 404, body = ProblemInfo)), security(("token" = [])))]
+#[utoipa::path(get, path = "/api/v1/operations/{operation}",
+    tag = "challenges", operation_id = "show_operation", params(("operation" = String, Path)),
+    responses((status = 200, body = OperationInfo), ReadRefusals), security(("token" = [])))]
 pub async fn operation(
     State(api): State<Api>,
     Bearer(token): Bearer,
@@ -277,9 +282,10 @@ pub async fn operation(
 }
 
 /// A public file of a challenge, as a download.
-#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/files/{*path}", tag = "challenges",
+#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/files/{*path}",
+    tag = "challenges", operation_id = "download_file",
     params(("challenge" = String, Path), ("path" = String, Path)),
-    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ProblemInfo)),
+    responses((status = 200, body = Bytes, content_type = "application/octet-stream"), ReadRefusals),
     security((), ("token" = [])))]
 pub async fn file(
     State(api): State<Api>,
@@ -338,8 +344,9 @@ fn chunks(bytes: Arc<dyn ReadAt>) -> impl futures_util::Stream<Item = std::io::R
 }
 
 /// What the bearer has left, for each phase and rule.
-#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/quota", tag = "challenges", params(("challenge" = String, Path)),
-    responses((status = 200, body = QuotaInfo), (status = 404, body = ProblemInfo)), security(("token" = [])))]
+#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/quota",
+    tag = "challenges", operation_id = "show_quota", params(("challenge" = String, Path)),
+    responses((status = 200, body = QuotaInfo), ReadRefusals), security(("token" = [])))]
 pub async fn quota(
     State(api): State<Api>,
     Bearer(token): Bearer,
@@ -360,9 +367,11 @@ pub async fn quota(
 }
 
 /// A leaderboard, best first; `format=csv` for comma-separated values of all rows from the cursor on.
-#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/leaderboards/{board}", tag = "challenges",
+#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/leaderboards/{board}",
+    tag = "challenges", operation_id = "show_leaderboard",
     params(("challenge" = String, Path), ("board" = String, Path), PageQuery),
-    responses((status = 200, body = BoardInfo), (status = 404, body = ProblemInfo)), security((), ("token" = [])))]
+    responses((status = 200, content((BoardInfo = "application/json"), (String = "text/csv"))), ReadRefusals),
+    security((), ("token" = [])))]
 pub async fn leaderboard(
     State(api): State<Api>,
     bearer: Option<Bearer>,

@@ -2,6 +2,7 @@
 //!
 //! The command line reads the same types; it knows nothing else of the server.
 
+use super::described::ProblemsInfo;
 use gradus_core::domain::quota::{Standing, Window};
 use gradus_core::domain::report::{Fault, Problems};
 use jiff::Timestamp;
@@ -377,7 +378,7 @@ pub struct ProblemInfo {
     pub code: String,
     /// With `invalid-submission`: the first problems, and how many there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<ProblemsInfo>)]
     pub problems: Option<Problems>,
     /// With `invalid-challenge`: all problems, as `file:line: key: what`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -4,7 +4,7 @@
 
 use super::auth::Bearer;
 use super::challenges::id;
-use super::dto::ProblemInfo;
+use super::described::ReadRefusals;
 use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking};
@@ -41,9 +41,10 @@ pub struct EventsQuery {
 
 /// The events of a submission, from the first, and then as they come; it ends with the submission. Each has its `seq` as
 /// its id, but for progress, which is not logged.
-#[utoipa::path(get, path = "/api/v1/submissions/{submission}/events", tag = "submissions",
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}/events",
+    tag = "submissions", operation_id = "follow_events",
     params(("submission" = String, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header)),
-    responses((status = 200, content_type = "text/event-stream"), (status = 404, body = ProblemInfo)),
+    responses((status = 200, body = String, content_type = "text/event-stream"), ReadRefusals),
     security(("token" = [])))]
 pub async fn events(
     State(api): State<Api>,

@@ -1,7 +1,8 @@
 //! Health, readiness, version and metrics.
 
 use super::auth::{Bearer, operator};
-use super::dto::{ProblemInfo, ReadyInfo, VersionInfo};
+use super::described::{Failures, ReadRefusals};
+use super::dto::{ReadyInfo, VersionInfo};
 use super::problem::Problem;
 use super::reserving::free_space;
 use super::state::{Api, blocking};
@@ -25,7 +26,7 @@ pub async fn live() -> &'static str {
 
 /// Whether submissions can be taken in now: the store takes writes, and the disk has room.
 #[utoipa::path(get, path = "/readyz", tag = "health",
-    responses((status = 200, body = ReadyInfo), (status = 503, body = ReadyInfo)))]
+    responses((status = 200, body = ReadyInfo), (status = 503, body = ReadyInfo), Failures))]
 pub async fn ready(State(api): State<Api>) -> Result<(StatusCode, Json<ReadyInfo>), Problem> {
     blocking(move || {
         // One at a time, and one a second: the probe writes, and anybody may ask.
@@ -67,7 +68,7 @@ pub async fn version(State(api): State<Api>) -> Json<VersionInfo> {
 
 /// Prometheus metrics, for the operator.
 #[utoipa::path(get, path = "/metrics", tag = "health",
-    responses((status = 200, content_type = "text/plain"), (status = 403, body = ProblemInfo)), security(("token" = [])))]
+    responses((status = 200, body = String, content_type = "text/plain"), ReadRefusals), security(("token" = [])))]
 pub async fn metrics(State(api): State<Api>, Bearer(token): Bearer) -> Result<String, Problem> {
     operator(&token)?;
     let (waiting, running) = api.app.load();

@@ -2,7 +2,8 @@
 
 use super::auth::Bearer;
 use super::challenges::{PageQuery, download, file_info, id};
-use super::dto::{AboutInfo, CheckInfo, FileInfo, List, ProblemInfo, SubmissionInfo};
+use super::described::{Bytes, ChangeRefusals, ReadRefusals, ReportInfo, SubmissionForm, UploadRefusals};
+use super::dto::{AboutInfo, CheckInfo, FileInfo, List, SubmissionInfo};
 use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking};
@@ -100,9 +101,8 @@ fn files(api: &Api, arrived: Arrived) -> Result<(Pending, Upload, About, Place),
 #[utoipa::path(post, path = "/api/v1/challenges/{challenge}/phases/{phase}/submissions", tag = "submissions",
     params(("challenge" = String, Path), ("phase" = String, Path), RawQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and content give the same submission")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 202, body = SubmissionInfo), (status = 404, body = ProblemInfo), (status = 409, body = ProblemInfo),
-        (status = 413, body = ProblemInfo), (status = 422, body = ProblemInfo), (status = 429, body = ProblemInfo)),
+    request_body(content((Bytes = "application/octet-stream"), (SubmissionForm = "multipart/form-data"))),
+    responses((status = 202, body = SubmissionInfo), UploadRefusals),
     security(("token" = [])))]
 pub async fn submit(
     State(api): State<Api>,
@@ -138,10 +138,11 @@ fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
 }
 
 /// Only the format check: stores nothing and costs nothing.
-#[utoipa::path(post, path = "/api/v1/challenges/{challenge}/phases/{phase}/check", tag = "submissions",
+#[utoipa::path(post, path = "/api/v1/challenges/{challenge}/phases/{phase}/check",
+    tag = "submissions", operation_id = "check_submission",
     params(("challenge" = String, Path), ("phase" = String, Path), RawQuery),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 200, body = CheckInfo), (status = 422, body = ProblemInfo)), security(("token" = [])))]
+    request_body(content((Bytes = "application/octet-stream"), (SubmissionForm = "multipart/form-data"))),
+    responses((status = 200, body = CheckInfo), UploadRefusals), security(("token" = [])))]
 pub async fn check(
     State(api): State<Api>,
     Bearer(token): Bearer,
@@ -161,8 +162,9 @@ pub async fn check(
 }
 
 /// Submissions to a challenge, newest first: the bearer's own; all of them for its organizers.
-#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/submissions", tag = "submissions",
-    params(("challenge" = String, Path), PageQuery), responses((status = 200, body = List<SubmissionInfo>)),
+#[utoipa::path(get, path = "/api/v1/challenges/{challenge}/submissions",
+    tag = "submissions", operation_id = "list_submissions",
+    params(("challenge" = String, Path), PageQuery), responses((status = 200, body = List<SubmissionInfo>), ReadRefusals),
     security(("token" = [])))]
 pub async fn list(
     State(api): State<Api>,
@@ -188,8 +190,9 @@ pub async fn list(
 }
 
 /// How a submission stands.
-#[utoipa::path(get, path = "/api/v1/submissions/{submission}", tag = "submissions", params(("submission" = String, Path)),
-    responses((status = 200, body = SubmissionInfo), (status = 404, body = ProblemInfo)), security(("token" = [])))]
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}",
+    tag = "submissions", operation_id = "show_submission", params(("submission" = String, Path)),
+    responses((status = 200, body = SubmissionInfo), ReadRefusals), security(("token" = [])))]
 pub async fn show(
     State(api): State<Api>,
     Bearer(token): Bearer,
@@ -200,9 +203,10 @@ pub async fn show(
 }
 
 /// Calls a submission off. While it waits that costs nothing; once it is worked on, it counts.
-#[utoipa::path(post, path = "/api/v1/submissions/{submission}/cancel", tag = "submissions",
+#[utoipa::path(post, path = "/api/v1/submissions/{submission}/cancel",
+    tag = "submissions", operation_id = "cancel_submission",
     params(("submission" = String, Path)),
-    responses((status = 200, body = SubmissionInfo), (status = 409, body = ProblemInfo)), security(("token" = [])))]
+    responses((status = 200, body = SubmissionInfo), ChangeRefusals), security(("token" = [])))]
 pub async fn cancel(
     State(api): State<Api>,
     Bearer(token): Bearer,
@@ -217,9 +221,10 @@ pub async fn cancel(
 }
 
 /// The report: whole for organizers, cut for participants.
-#[utoipa::path(get, path = "/api/v1/submissions/{submission}/report", tag = "submissions",
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}/report",
+    tag = "submissions", operation_id = "show_report",
     params(("submission" = String, Path)),
-    responses((status = 200, content_type = "application/json"), (status = 404, body = ProblemInfo)),
+    responses((status = 200, body = ReportInfo), ReadRefusals),
     security(("token" = [])))]
 pub async fn report(
     State(api): State<Api>,
@@ -239,9 +244,10 @@ pub async fn report(
 }
 
 /// A log of a submission: `scorer`, what the scorer wrote, for organizers.
-#[utoipa::path(get, path = "/api/v1/submissions/{submission}/logs/{stream}", tag = "submissions",
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}/logs/{stream}",
+    tag = "submissions", operation_id = "show_log",
     params(("submission" = String, Path), ("stream" = String, Path)),
-    responses((status = 200, content_type = "text/plain"), (status = 404, body = ProblemInfo)), security(("token" = [])))]
+    responses((status = 200, body = String, content_type = "text/plain"), ReadRefusals), security(("token" = [])))]
 pub async fn log(
     State(api): State<Api>,
     Bearer(token): Bearer,
@@ -261,9 +267,10 @@ pub async fn log(
 }
 
 /// A file that the scorer made, as a download.
-#[utoipa::path(get, path = "/api/v1/submissions/{submission}/artifacts/{name}", tag = "submissions",
+#[utoipa::path(get, path = "/api/v1/submissions/{submission}/artifacts/{name}",
+    tag = "submissions", operation_id = "download_artifact",
     params(("submission" = String, Path), ("name" = String, Path)),
-    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ProblemInfo)),
+    responses((status = 200, body = Bytes, content_type = "application/octet-stream"), ReadRefusals),
     security(("token" = [])))]
 pub async fn artifact(
     State(api): State<Api>,

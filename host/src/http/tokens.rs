@@ -2,7 +2,8 @@
 
 use super::auth::{Bearer, operator};
 use super::challenges::{PageQuery, id};
-use super::dto::{List, MadeToken, NewToken, ProblemInfo, TokenInfo};
+use super::described::{ChangeRefusals, ReadRefusals};
+use super::dto::{List, MadeToken, NewToken, TokenInfo};
 use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking};
@@ -31,8 +32,8 @@ fn info(token: &Token) -> TokenInfo {
 }
 
 /// All tokens, without their secrets.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(PageQuery),
-    responses((status = 200, body = List<TokenInfo>), (status = 403, body = ProblemInfo)), security(("token" = [])))]
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", operation_id = "list_tokens", params(PageQuery),
+    responses((status = 200, body = List<TokenInfo>), ReadRefusals), security(("token" = [])))]
 pub async fn list(
     State(api): State<Api>,
     Bearer(token): Bearer,
@@ -51,8 +52,8 @@ pub async fn list(
 }
 
 /// Makes a token. Its text is in the answer and nowhere else.
-#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = NewToken,
-    responses((status = 201, body = MadeToken), (status = 400, body = ProblemInfo), (status = 403, body = ProblemInfo)),
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", operation_id = "make_token", request_body = NewToken,
+    responses((status = 201, body = MadeToken), ChangeRefusals),
     security(("token" = [])))]
 pub async fn make(
     State(api): State<Api>,
@@ -80,8 +81,9 @@ pub async fn make(
 }
 
 /// Revokes a token: from now on it is refused.
-#[utoipa::path(delete, path = "/api/v1/tokens/{token}", tag = "tokens", params(("token" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemInfo)), security(("token" = [])))]
+#[utoipa::path(delete, path = "/api/v1/tokens/{token}",
+    tag = "tokens", operation_id = "revoke_token", params(("token" = String, Path)),
+    responses((status = 204), ChangeRefusals), security(("token" = [])))]
 pub async fn revoke(
     State(api): State<Api>,
     Bearer(token): Bearer,
@@ -98,8 +100,8 @@ pub async fn revoke(
 }
 
 /// Who the bearer is.
-#[utoipa::path(get, path = "/api/v1/me", tag = "tokens",
-    responses((status = 200, body = TokenInfo), (status = 401, body = ProblemInfo)), security(("token" = [])))]
+#[utoipa::path(get, path = "/api/v1/me", tag = "tokens", operation_id = "show_bearer",
+    responses((status = 200, body = TokenInfo), ReadRefusals), security(("token" = [])))]
 pub async fn me(Bearer(token): Bearer) -> Json<TokenInfo> {
     Json(info(&token))
 }
