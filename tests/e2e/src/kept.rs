@@ -71,6 +71,19 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
+/// The good sample of `breast-cancer` with a wide column more and its rows in another order for each `number`: bytes that
+/// nobody else sends, and too many to go in with their row, so that each one that is kept is a file.
+pub fn wide(number: usize) -> Vec<u8> {
+    let text = std::fs::read_to_string(example("breast-cancer").join("solutions/good.csv"));
+    let text = text.expect("the example has a good sample");
+    let mut lines = text.lines();
+    let header = lines.next().expect("it has a header");
+    let mut rows: Vec<String> = lines.map(|row| format!("{row},{}\n", "x".repeat(500))).collect();
+    let turn = number % rows.len();
+    rows.rotate_left(turn);
+    format!("{header},pad\n{}", rows.concat()).into_bytes()
+}
+
 /// A copy of an example in `into`, its manifest without solutions and with each text replaced by another.
 pub fn variant(name: &str, into: &Path, changes: &[(&str, &str)]) -> PathBuf {
     let (from, to) = (example(name), into.join("folder"));

@@ -10,10 +10,10 @@ mod raw;
 mod server;
 mod zip;
 
-pub use gradus::{Ran, example, gradus, root, run};
+pub use gradus::{Ran, example, gradus, root, run, skip};
 pub use guest::{misbehaving, misbehaving_challenge};
 pub use http::{Answer, Api};
-pub use kept::{Kept, variant};
+pub use kept::{Kept, variant, wide};
 pub use raw::Raw;
 pub use server::{Options, Server};
 pub use zip::zip;

@@ -1,6 +1,6 @@
 //! The door: phases, quotas, tokens, bodies, idempotency keys. A refusal has a code and leaves nothing.
 
-use gradus_e2e::{Answer, Api, Kept, Options, Server, example, variant};
+use gradus_e2e::{Answer, Api, Kept, Options, Server, example, variant, wide};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Barrier;
@@ -8,14 +8,6 @@ use std::time::{Duration, Instant};
 
 fn good() -> Vec<u8> {
     std::fs::read(example("breast-cancer").join("solutions/good.csv")).expect("the example has a good sample")
-}
-
-/// The same predictions as bytes that nobody else sends: all rows in another order.
-fn good_but_other(number: usize) -> Vec<u8> {
-    let good = String::from_utf8(good()).expect("the sample is UTF-8");
-    let mut lines: Vec<_> = good.lines().collect();
-    lines[1..].rotate_left(number);
-    (lines.join("\n") + "\n").into_bytes()
 }
 
 /// The example under another id, with a quota of five in all.
@@ -118,7 +110,7 @@ fn thirty_race_for_a_quota_of_five() {
         let race = |number| {
             let (anna, start) = (Api::new(&anna.base, anna.token.as_deref()), &start);
             move || {
-                let bytes = good_but_other(number);
+                let bytes = wide(number);
                 start.wait();
                 anna.submit("five", "dev", "good.csv", &bytes)
             }
@@ -138,14 +130,15 @@ fn thirty_race_for_a_quota_of_five() {
     let after = Kept::now(&server, &anna, "five");
     assert_eq!(after.quota[0]["rules"][0]["used"], 5);
     assert_eq!(after.submissions.as_array().map(Vec::len), Some(5));
-    let (six, all) = (anna.submit("five", "dev", "good.csv", &good_but_other(40)), after.blobs.len());
+    let (six, all) = (anna.submit("five", "dev", "good.csv", &wide(40)), after.blobs.len());
     six.refuses("the sixth", 429, "over-quota", "used up");
     after.is_all(&server, &anna, "five", "the sixth");
     // Each accepted one may keep a file, a list of files and a report: never more than 5 of each.
     assert!((blobs..=blobs + 15).contains(&all), "{blobs} → {all}");
-    // Of twenty-five files, none is there.
-    let sizes = after.blobs.iter().filter(|path| std::fs::metadata(path).is_ok_and(|m| m.len() == good().len() as u64));
-    assert!(sizes.count() <= 6, "the five, and the sample that the challenge may hold");
+    // Of twenty-five files, none is there: they are too large to lie in a row, and no other blob is of their length.
+    let len = wide(0).len() as u64;
+    let kept = after.blobs.iter().filter(|path| std::fs::metadata(path).is_ok_and(|about| about.len() == len));
+    assert_eq!(kept.count(), 5, "the five, and no loser's: {:?}", after.blobs);
 }
 
 #[test]
@@ -167,14 +160,13 @@ fn a_key_stands_for_one_body() {
     let again = send("k", &good());
     assert_eq!((again.status, &again.json()["id"]), (202, &id));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    send("k", &good_but_other(1)).refuses("other body", 422, "idempotency-mismatch", "use a new key");
+    send("k", &wide(1)).refuses("other body", 422, "idempotency-mismatch", "use a new key");
     send("", &good()).refuses("empty key", 400, "bad-request", "1 to 255");
     send(&"k".repeat(256), &good()).refuses("long key", 400, "bad-request", "1 to 255");
     before.is_all(&server, &anna, "breast-cancer", "a used key");
     // All at once with one key: one submission.
     let ids: Vec<_> = std::thread::scope(|scope| {
-        let racers: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| send("race", &good_but_other(2)).json()["id"].clone())).collect();
+        let racers: Vec<_> = (0..8).map(|_| scope.spawn(|| send("race", &wide(2)).json()["id"].clone())).collect();
         racers.into_iter().map(|racer| racer.join().expect("it ends")).collect()
     });
     assert!(ids[0].is_string() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
@@ -196,7 +188,7 @@ fn begin(anna: &Api, said: usize, body: &[u8]) -> TcpStream {
 
 #[test]
 fn bodies_too_large_too_slow_and_cut() {
-    let config = "[limits]\nsubmission = \"64KiB\"\nbody_idle = \"1s\"\n".to_owned();
+    let config = "[limits]\nsubmission = \"64KiB\"\nbody_idle = \"2s\"\n".to_owned();
     let server = Server::start_with(Options { config, ..Options::default() });
     server.publish_example("breast-cancer");
     let anna = server.participant("anna");
@@ -229,10 +221,12 @@ fn bodies_too_large_too_slow_and_cut() {
     let mut stream = begin(&anna, good().len(), &good()[..1000]);
     let text = answer(&mut stream);
     assert!(
-        text.starts_with("HTTP/1.1 408 ") && text.contains("too-slow") && text.contains("paused for 1 s"),
+        text.starts_with("HTTP/1.1 408 ") && text.contains("too-slow") && text.contains("paused for 2 s"),
         "{text}"
     );
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Not before its time, and not for as long as a body may take in all. How much later is the machine's matter.
+    let took = began.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&took), "{took:?}");
     left_nothing("too slow");
 
     // The client goes, at once or in good order.
@@ -246,9 +240,9 @@ fn bodies_too_large_too_slow_and_cut() {
     assert_eq!(anna.submit("breast-cancer", "dev", "good.csv", &good()).status, 202);
 }
 
-/// What the server says until it closes, or for three seconds.
+/// What the server says until it closes, or has said its problem. A server that says nothing fails here, in its own time.
 fn answer(stream: &mut TcpStream) -> String {
-    stream.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout can be set");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
     let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         text.extend_from_slice(&buffer[..count]);

@@ -1,7 +1,7 @@
 //! What is acknowledged is on the disk: seen from outside, in the order of the server's system calls. A kill cannot show
 //! this, as it leaves the kernel's buffers alone; only a power cut or a trace can.
 
-use gradus_e2e::{Options, Server, example};
+use gradus_e2e::{Options, Server, example, skip};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -83,8 +83,7 @@ fn end(server: &Server) {
 #[test]
 fn no_submission_is_acknowledged_before_it_is_on_the_disk() {
     if !Path::new("/usr/bin/strace").exists() {
-        println!("skipped: strace is not installed (apt-get install strace)");
-        return;
+        return skip("strace is not installed (apt-get install strace)");
     }
     let home = tempfile::tempdir().expect("there is room for a folder");
     let file = home.path().join("trace");

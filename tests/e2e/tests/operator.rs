@@ -1,6 +1,6 @@
 //! What goes wrong for those who run a server or publish on it: each answer says what to do.
 
-use gradus_e2e::{Api, Kept, Options, Server, example, run, variant};
+use gradus_e2e::{Api, Kept, Options, Server, example, run, skip, variant, wide};
 use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -114,21 +114,11 @@ impl Drop for SmallDisk {
     }
 }
 
-/// The good sample with a wide column more: too big to go in with its row, so that it needs room of its own.
-fn wide(number: usize) -> Vec<u8> {
-    let text = String::from_utf8(good()).expect("the sample is text");
-    let mut lines = text.lines();
-    let header = lines.next().expect("it has a header");
-    let rows: String = lines.map(|row| format!("{row},{number}{}\n", "x".repeat(500))).collect();
-    format!("{header},pad\n{rows}").into_bytes()
-}
-
 #[test]
 fn a_full_disk_refuses_and_loses_nothing() {
     let home = tempfile::tempdir().expect("there is room for a folder");
     let Some(disk) = SmallDisk::mount(&home.path().join("disk"), "96m") else {
-        eprintln!("skipped: mounting a small disk needs root");
-        return;
+        return skip("mounting a small disk needs root");
     };
     // First with a reserve, as a server has one: refused before a byte is read.
     let config = "[limits]\nfree_disk = \"4MiB\"\n".to_owned();
@@ -187,8 +177,7 @@ fn a_full_disk_refuses_and_loses_nothing() {
 fn a_store_that_takes_nothing_more_ends_the_server() {
     let home = tempfile::tempdir().expect("there is room for a folder");
     let Some(disk) = SmallDisk::mount(&home.path().join("disk"), "64m") else {
-        eprintln!("skipped: mounting a small disk needs root");
-        return;
+        return skip("mounting a small disk needs root");
     };
     let config = "[limits]\nfree_disk = \"0B\"\n".to_owned();
     let options = Options { config, ..Options::default() };

@@ -208,7 +208,29 @@ fn a_table_has_all_rows_and_a_cursor_is_of_its_board() {
     assert_eq!(all, (0..105).map(|number| format!("p{number:03}")).collect::<Vec<_>>());
     assert!(second["next_cursor"].is_null(), "{second}");
     let refused = |answer: &Answer| (answer.status, answer.code());
-    for forged in ["x", "1", "1:", ":p001", "-1:p001", "99999999999999999999:p001", "1:p999", "%00", "1:P%2F.."] {
+    let (_, mark) = cursor.rsplit_once('.').expect("a cursor has parts");
+    let marked = |text: &str| format!("{text}.{mark}");
+    let forged = [
+        "x",
+        "1",
+        "1.",
+        ".p001",
+        "-1.p001",
+        "1:p001",
+        "1.p999",
+        "1.P%2F..",
+        "%00",
+        "1.p001.",
+        "1.p001.x",
+        "1.p001.%00",
+        "18446744073709551615.p001",
+        "18446744073709551615.p001.x",
+        "18446744073709551616.p001.x",
+        "100.p099.x",
+    ];
+    // With what only the server can know, and places that are not there.
+    let marked = ["18446744073709551615.p001", "-1.p001", ".p001", "1.", "x.p001", "100.p1%2F.."].map(marked);
+    for forged in forged.into_iter().chain(marked.iter().map(String::as_str)) {
         let answer = api.get(&format!("{board}?cursor={forged}"));
         let (status, code) = refused(&answer);
         assert!((400..=404).contains(&status) && !code.is_empty(), "{forged}: {}", answer.text());

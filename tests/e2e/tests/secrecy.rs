@@ -8,7 +8,7 @@ mod world;
 use gradus_e2e::{Answer, Api};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use world::{Actor, CHALLENGES, World, secret};
+use world::{Actor, CHALLENGES, WORD, World, secret};
 
 /// Ways to say the path of a file that is not public.
 const FILES: [&str; 24] = [
@@ -66,7 +66,7 @@ fn filled(world: &World, path: &str) -> Vec<String> {
     let mut all = vec![String::new()];
     for part in path.split('/').skip(1) {
         let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
-        let values = name.map_or_else(|| vec![part.to_owned()], |name| values(world, name.trim_start_matches('*')));
+        let values = name.map_or_else(|| vec![part.to_owned()], |name| values(world, name));
         all = all.iter().flat_map(|path| values.iter().map(move |value| format!("{path}/{value}"))).collect();
     }
     all
@@ -75,7 +75,7 @@ fn filled(world: &World, path: &str) -> Vec<String> {
 /// Queries that a route is asked with, too.
 fn queries(path: &str) -> &'static [&'static str] {
     if path.ends_with("{board}") {
-        &["", "?limit=1", "?format=csv", "?limit=1&cursor=1.anna", "?cursor=0.zoe&format=csv"]
+        &["", "?limit=1", "?format=csv", "?limit=1&cursor=1.anna.0123456789abcdef", "?cursor=0.zoe.0&format=csv"]
     } else if path.ends_with("/phases/{phase}/submissions") || path.ends_with("/check") {
         &["?filename=p.csv"]
     } else {
@@ -107,7 +107,7 @@ fn requests(world: &World) -> Vec<(String, String, String)> {
                 }
             }
         }
-        if methods.get("get").is_some() && !path.ends_with("{*path}") {
+        if methods.get("get").is_some() {
             all.extend(full.iter().map(|full| ("HEAD".to_owned(), path.clone(), full.clone())));
         }
     }
@@ -127,12 +127,18 @@ fn as_if_absent(actor: &Actor, method: &str, path: &str, absent: &str, id: &str,
 fn nobody_reads_what_is_not_theirs_by_any_route() {
     let world = World::new();
     let requests = requests(&world);
+    // Where a rule below is for some routes only, there are such.
+    for kind in ["/files/{path}", "/logs/{stream}", "/artifacts/{name}"] {
+        assert!(requests.iter().any(|(_, pattern, _)| pattern.ends_with(kind)), "{kind}");
+    }
     for actor in &world.actors {
         for (method, pattern, path) in &requests {
             let answer = ask(&actor.api, method, path);
             let text = everything(&answer);
             for (secret, what) in &world.secrets {
-                assert!(!text.contains(secret), "{} reads {what} at {method} {path}: {text}", actor.name);
+                // The description says that there are costs, and nobody's.
+                let word = path == "/api/openapi.json" && what == WORD;
+                assert!(word || !text.contains(secret), "{} reads {what} at {method} {path}: {text}", actor.name);
             }
             assert!(answer.status < 500, "{} {method} {path}: {text}", actor.name);
             if let Some(theirs) = world.submissions.iter().find(|theirs| path.contains(&theirs.id))
@@ -146,7 +152,7 @@ fn nobody_reads_what_is_not_theirs_by_any_route() {
             if path.contains("/sealed") && !actor.insider && method != "PUT" {
                 as_if_absent(actor, method, path, &path.replace("/sealed", "/nothere"), "sealed", &answer);
             }
-            if pattern.ends_with("{*path}") || pattern.contains("/logs/") || pattern.contains("/artifacts/") {
+            if pattern.ends_with("/files/{path}") || pattern.contains("/logs/") || pattern.contains("/artifacts/") {
                 assert!([401, 404].contains(&answer.status), "{} {method} {path}: {}", actor.name, answer.status);
             }
         }
@@ -235,7 +241,9 @@ fn what_participants_do_read(world: &World) {
     assert!(report["digests"]["reference_keyed"].is_string(), "{report}");
     let board = "/api/v1/challenges/breast-cancer/leaderboards/main";
     let page = anna.get(&format!("{board}?limit=1")).json();
-    assert_eq!(page["next_cursor"], "1.anna", "the cursor holds no key: {page}");
+    let cursor = page["next_cursor"].as_str().expect("ben is there, too").strip_prefix("1.anna.");
+    // A mark by which a row is known again, and not the key that it is ordered by.
+    assert!(cursor.is_some_and(|mark| mark.len() <= 16), "the cursor holds no key: {page}");
     let columns = page["columns"].as_array().expect("there are columns");
     assert!(columns.iter().all(|column| column["split"] == "public" && column["metric"] != "accuracy"), "{page}");
     let csv = anna.get(&format!("{board}?format=csv")).text();

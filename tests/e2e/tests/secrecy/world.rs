@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// What the scorer of the challenges of our own is given as reference data, and says wherever organizers read.
 pub const HIDDEN: &str = "HIDDEN-6b1d-the-truth-is-42";
 
+/// What a report that was not cut has a word for.
+pub const WORD: &str = "the word for a cost";
+
 /// Somebody who asks.
 pub struct Actor {
     pub name: &'static str,
@@ -182,7 +185,7 @@ impl World {
                 }
             }
         }
-        secrets.push(("\"fuel\"".to_owned(), "the word for a cost".to_owned()));
+        secrets.push(("\"fuel\"".to_owned(), WORD.to_owned()));
         secrets.push(("0.875".to_owned(), "what an unpublished solution should score".to_owned()));
         let operators = std::fs::read_to_string(self.server.data().join("operator.token")).expect("it is there");
         for token in self.tokens.iter().map(String::as_str).chain([operators.trim()]) {
