@@ -46,15 +46,11 @@ fn a_demo_that_stays_ends_when_it_is_told_and_leaves_nothing() {
         stdin.expect("its input is piped").write_all(b"\n").expect("it reads");
     };
     type Tell<'a> = &'a dyn Fn(&Child, Option<ChildStdin>);
-    let all: [(&str, fn() -> Stdio, Tell); 3] = [
-        ("SIGINT", Stdio::null, &signal("-INT")),
-        ("SIGTERM", Stdio::null, &signal("-TERM")),
-        ("Enter", Stdio::piped, &enter),
-    ];
-    for (what, stdin, tell) in all {
+    let all: [(&str, Tell); 3] = [("SIGINT", &signal("-INT")), ("SIGTERM", &signal("-TERM")), ("Enter", &enter)];
+    for (what, tell) in all {
         let home = tempfile::tempdir().expect("there is room for a folder");
         let left = || std::fs::read_dir(home.path()).expect("it is there").count();
-        let mut child = keep(home.path(), stdin());
+        let mut child = keep(home.path(), if what == "Enter" { Stdio::piped() } else { Stdio::null() });
         std::thread::sleep(Duration::from_millis(300));
         // A closed input, as under a service manager, is nobody's wish to end.
         assert!(child.try_wait().expect("it can be waited for").is_none() && left() > 0, "{what}");

@@ -117,12 +117,11 @@ impl Description {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
-        let kinds = match &schema["type"] {
-            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-            one => one.as_str().into_iter().collect::<Vec<_>>(),
-        };
-        let typed = kinds.contains(&is) || is == "integer" && kinds.contains(&"number");
-        if !typed && !(is == "object" && schema["allOf"].is_array()) {
+        let several = schema["type"].as_array().into_iter().flatten();
+        let kinds: Vec<&str> = several.chain([&schema["type"]]).filter_map(Value::as_str).collect();
+        let whole = is == "integer" && kinds.contains(&"number");
+        let parts = is == "object" && schema["allOf"].is_array();
+        if !(kinds.contains(&is) || whole || parts) {
             return Err(format!("{value} is {is}, and not {kinds:?}"));
         }
         for item in value.as_array().into_iter().flatten() {
