@@ -466,7 +466,7 @@ fn a_board_whose_split_no_scorer_reports_does_not_go_live() {
         (
             "split = \"pubic\"",
             "split 0.75",
-            "the scorer reports no split `pubic`; did you mean `public`?; it reports: private, public",
+            "the scorer reports no split `pubic` (did you mean `public`?); it reports: private, public",
         ),
         ("split = \"public\"", "score 0.75", "the scorer reports no splits, and so no `public`; remove it"),
         ("", "split 0.75", "is missing: the scorer reports the splits private, public; name one"),

@@ -128,7 +128,7 @@ fn component(task: &Task, folder: &Folder, stock: Stock) -> Result<Arc<dyn ReadA
             Some((_, bytes)) => Ok(Arc::new(bytes.to_vec())),
             None => {
                 let known: Vec<_> = stock.iter().map(|(name, _)| *name).collect();
-                let near = nearest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+                let near = nearest(name, known.iter().copied()).map(|near| format!(" (did you mean `{near}`?)"));
                 let known = known.join(", ");
                 Err(format!("there is no stock scorer `{name}`{}; there are: {known}", near.unwrap_or_default()))
             }
@@ -146,7 +146,7 @@ fn component(task: &Task, folder: &Folder, stock: Stock) -> Result<Arc<dyn ReadA
 fn fit(manifest: &Manifest, folder: &Folder, graders: &BTreeMap<TaskId, Grader>, problems: &mut Vec<Located>) {
     let unknown = |description: &Description, metric: &str| {
         let names: Vec<_> = description.metrics.iter().map(|metric| metric.name.as_str()).collect();
-        let near = nearest(metric, names.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+        let near = nearest(metric, names.iter().copied()).map(|near| format!(" (did you mean `{near}`?)"));
         let known = names.join(", ");
         format!("the scorer does not report `{metric}`{}; it reports: {known}", near.unwrap_or_default())
     };

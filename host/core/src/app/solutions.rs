@@ -158,7 +158,7 @@ pub fn unknown_splits(challenge: &Challenge, all: &[Tried]) -> Vec<Located> {
         let message = match &board.split {
             Some(split) if known.is_empty() => format!("the scorer reports no splits, and so no `{split}`; remove it"),
             Some(split) => {
-                let near = nearest(split, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+                let near = nearest(split, known.iter().copied()).map(|near| format!(" (did you mean `{near}`?)"));
                 let (near, known) = (near.unwrap_or_default(), known.join(", "));
                 format!("the scorer reports no split `{split}`{near}; it reports: {known}")
             }
