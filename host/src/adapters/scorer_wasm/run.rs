@@ -9,6 +9,7 @@ use super::engine::TICK;
 use super::feedback::Feedback;
 use super::limiter::{Halt, Meter};
 use super::log_sink::LogSink;
+use super::outcome::Stage;
 use super::{outcome, wasi};
 use gradus_core::domain::digest::{Digest, Hasher};
 use gradus_core::domain::limits::Limits;
@@ -80,8 +81,9 @@ pub(super) fn run<T>(
     let result = on_this_thread(|runtime| {
         runtime.block_on(async {
             let mut guest = pin!(async {
-                let instance = scorer.instantiate_async(&mut store).await?;
-                call(&instance, &mut store).await
+                let instance =
+                    scorer.instantiate_async(&mut store).await.map_err(|error| (Stage::Instantiating, error))?;
+                call(&instance, &mut store).await.map_err(|error| (Stage::Calling, error))
             });
             // The guest comes back here at each tick at the latest: the time to pass on what it said.
             let heard = poll_fn(|context| {
@@ -95,7 +97,7 @@ pub(super) fn run<T>(
     })?;
     let ended = match result {
         Ok(Ok(ended)) => ended,
-        Ok(Err(error)) => outcome::of(error, limits, hostcall_bytes)?,
+        Ok(Err((stage, error))) => outcome::of(error, stage, limits, hostcall_bytes)?,
         Err(_) => Ended::Limit { limit: LimitKind::Wall, used: millis(started.elapsed()), allowed: limits.wall.0 },
     };
     let left = store.get_fuel().map_err(|error| failed("reading the fuel", error))?;
