@@ -28,6 +28,10 @@ use wasmtime_wasi::WasiCtx;
 /// Handles that a guest may hold, beside two for each file.
 pub(super) const HANDLES: usize = 16 << 10;
 
+/// Bytes that any call to the host may carry, whatever the task's caps: up to here, an attachment that is too large is
+/// answered in words. The SDK hands over no larger one.
+const HOSTCALL: u64 = 16 << 20;
+
 /// All that a store holds.
 pub(super) struct State {
     pub(super) input: Input,
@@ -131,7 +135,8 @@ fn store(scorer: &ScorerPre<State>, task: Task<'_>, wall: Duration) -> Result<(S
     store.limiter(|state| &mut state.meter);
     store.set_fuel(limits.fuel.0).map_err(|error| failed("setting the fuel", error))?;
     // A value may take twice its JSON in memory; what is within the limit of the thing itself must get through.
-    let hostcall_bytes = limits.report.0.saturating_mul(2).max(limits.attachments.0).max(limits.notes.0) + (1 << 20);
+    let within_limits = limits.report.0.saturating_mul(2).max(limits.attachments.0).max(limits.notes.0);
+    let hostcall_bytes = within_limits.max(HOSTCALL) + (1 << 20);
     store.set_hostcall_fuel(usize::try_from(hostcall_bytes).unwrap_or(usize::MAX));
     store.set_max_component_handles(handles);
     store.set_epoch_deadline(1);
