@@ -4,6 +4,12 @@
 
 use crate::types::Audience;
 
+/// Longest note that is handed to the host, in bytes.
+pub const LONGEST_NOTE: usize = 64 << 10;
+/// Most bytes of one attachment that are handed to the host. Every host takes that many in one call, and says so when the
+/// task allows fewer; one that is handed more may end the run.
+pub const LARGEST_ATTACHMENT: usize = 16 << 20;
+
 /// What a scorer says while it works.
 #[derive(Debug)]
 pub struct Feedback {
@@ -61,20 +67,28 @@ impl Feedback {
         }
     }
 
-    /// Leaves a line of text. Past the host's cap it is dropped.
+    /// Leaves a line of text. Past the host's cap on all notes it is dropped; one that is longer than [`LONGEST_NOTE`]
+    /// is cut.
     pub fn note(&mut self, to: Audience, text: impl AsRef<str>) {
+        let text = text.as_ref();
+        let text = text.get(..text.floor_char_boundary(LONGEST_NOTE)).unwrap_or(text);
         match &mut self.to {
-            To::Memory(recorded) => recorded.notes.push((to, text.as_ref().to_owned())),
+            To::Memory(recorded) => recorded.notes.push((to, text.to_owned())),
             #[cfg(target_family = "wasm")]
-            To::Host => crate::guest::note(to, text.as_ref()),
+            To::Host => crate::guest::note(to, text),
         }
     }
 
     /// Attaches a plot, a table, a file to download. `name` is a plain file name.
     ///
     /// # Errors
-    /// Which cap of the host was reached. Most scorers carry on without the attachment.
+    /// Which cap was reached: the task's, for all attachments together, or [`LARGEST_ATTACHMENT`]. Most scorers carry on
+    /// without the attachment.
     pub fn attach(&mut self, to: Audience, name: &str, media_type: &str, bytes: &[u8]) -> Result<(), String> {
+        if bytes.len() > LARGEST_ATTACHMENT {
+            let most = LARGEST_ATTACHMENT >> 20;
+            return Err(format!("an attachment of {} bytes; {most} MiB are the most for one", bytes.len()));
+        }
         match &mut self.to {
             To::Memory(recorded) => {
                 let (name, media_type) = (name.to_owned(), media_type.to_owned());
@@ -93,5 +107,21 @@ impl Feedback {
             #[cfg(target_family = "wasm")]
             To::Host => Recorded::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_would_not_even_copy_is_refused_here() {
+        let mut feedback = Feedback::memory();
+        let mut attach = |len| feedback.attach(Audience::Organizer, "a", "text/plain", &vec![0; len]);
+        assert_eq!(attach(LARGEST_ATTACHMENT), Ok(()));
+        assert!(attach(LARGEST_ATTACHMENT + 1).unwrap_err().contains("16 MiB are the most"));
+        feedback.note(Audience::Organizer, "é".repeat(LONGEST_NOTE) + "x");
+        let said = feedback.into_recorded();
+        assert_eq!((said.attachments.len(), said.notes[0].1.len()), (1, LONGEST_NOTE));
     }
 }

@@ -31,8 +31,9 @@
 //!     let file = data.predictions().first().ok_or(Problem::new("no file was handed in"))?;
 //!     let text = file.read_text(1000).map_err(|error| Problem::new(error.to_string()).file(file.path()))?;
 //!     match text.trim().parse::<f64>() {
-//!         Ok(number) if number.is_finite() => Ok(number),
-//!         _ => Err(Problem::new("write one number, such as 4.5").file(file.path()).line(1).into()),
+//!         // A range, as the difference of two finite numbers may be none, and a score must be one.
+//!         Ok(number) if (-1e9..=1e9).contains(&number) => Ok(number),
+//!         _ => Err(Problem::new("write one number from -1e9 to 1e9, such as 4.5").file(file.path()).line(1).into()),
 //!     }
 //! }
 //!
@@ -44,13 +45,16 @@
 //!
 //! let data = Data::memory().with_prediction("guess.txt", "four\n");
 //! let failure = Distance::validate(&data, &mut Feedback::memory()).unwrap_err();
-//! assert_eq!(failure.to_string(), "invalid submission: guess.txt:1: write one number, such as 4.5");
+//! assert_eq!(failure.to_string(), "invalid submission: guess.txt:1: write one number from -1e9 to 1e9, such as 4.5");
+//! let data = Data::memory().with_prediction("guess.txt", "-1e308").with_reference("truth.txt", "1e308");
+//! assert!(Distance::score(&data, &mut Feedback::memory()).is_err());
 //! # }
 //! ```
 //!
 //! Rules that keep a score a score: a panic loses it, so bytes from a participant are checked, never indexed or
 //! unwrapped; a result depends on the data alone (there is no clock to ask, and the order of a `HashMap` is nobody's); a
-//! value that is undefined is a decision, never a NaN; sums run in a fixed order ([`sum()`]).
+//! value that is undefined is a decision, never a NaN; numbers have a range, as a sum of finite ones may be infinite; sums
+//! run in a fixed order ([`sum()`]).
 //!
 //! Architecture invariants: no host crate and no async runtime here. The imports of a component are reachable only in
 //! one, as natively a call of any would end the process. Bindings are generated here and nowhere else.

@@ -30,6 +30,14 @@ use crate::text::{counted, listed, nearest, quoted};
 
 pub use join::{Index, join, join_by_position};
 
+/// Rows that are read beyond those that are expected: as many as there are problems shown.
+const SPARE_ROWS: usize = crate::problem::SHOWN;
+/// What a row takes that is expected: for each cell that is kept, and for all others together. Bytes.
+const CELL_BYTES: usize = 64;
+const ROW_BYTES: usize = 1 << 10;
+/// Bytes that cost little to read, however few rows are expected.
+const FEW_BYTES: u64 = 16 << 20;
+
 /// How a table is written, and how much of it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -43,6 +51,10 @@ pub struct Options {
     pub most_bytes: u64,
     /// Most cells that are kept: rows times the columns asked for. More is a problem.
     pub most_cells: usize,
+    /// Longest cell that is kept, in bytes. A longer one is a problem of its row.
+    pub longest_cell: usize,
+    /// How many rows the task has, where that is known: see [`Options::expecting`].
+    pub expected_rows: Option<usize>,
     /// After this many bytes the rest is left unread, and [`Table::is_whole`] is false.
     pub enough_bytes: u64,
     /// The same after this many cells that are kept.
@@ -60,6 +72,8 @@ impl Default for Options {
             most_columns: 1 << 16,
             most_bytes: 128 << 20,
             most_cells: 16_000_000,
+            longest_cell: usize::MAX,
+            expected_rows: None,
             enough_bytes: u64::MAX,
             enough_cells: usize::MAX,
             enough_rows: usize::MAX,
@@ -73,6 +87,30 @@ impl Options {
     /// below 0.8 G fuel with the worst contents tried.
     pub fn at_the_door() -> Self {
         Self { enough_bytes: 4 << 20, enough_cells: 600_000, enough_rows: 110_000, ..Self::default() }
+    }
+
+    /// Bounds for predictions of a task of so many rows. What a participant adds to those is then the participant's
+    /// problem, before it has used up the fuel and the memory that the organizer reckoned with. Twenty rows more are
+    /// read, so that the first of what is wrong with them is told; the next one ends the reading, and so do more bytes
+    /// than so many rows take (with 1 KiB of columns that nobody asks for in each, and 16 MiB in any case).
+    #[must_use]
+    pub fn expecting(mut self, rows: usize) -> Self {
+        self.expected_rows = Some(rows);
+        self
+    }
+
+    /// Bounds each cell that is kept, in bytes: what an id or a label may have, and no one's essay.
+    #[must_use]
+    pub fn cells(mut self, longest: usize) -> Self {
+        self.longest_cell = longest;
+        self
+    }
+
+    /// Most bytes of a table of which `columns` are kept.
+    fn bytes_for(&self, columns: usize) -> u64 {
+        let row = columns.saturating_mul(CELL_BYTES).saturating_add(ROW_BYTES);
+        let rows = |rows: usize| rows.saturating_add(SPARE_ROWS).saturating_mul(row) as u64;
+        self.expected_rows.map_or(self.most_bytes, |expected| rows(expected).max(FEW_BYTES).min(self.most_bytes))
     }
 
     /// Names the columns of a file without a header.
@@ -115,6 +153,7 @@ enum Rows<'a> {
 struct RowCount {
     seen: usize,
     most: usize,
+    expected: Option<usize>,
     enough: usize,
 }
 
@@ -123,6 +162,11 @@ impl RowCount {
     fn add(&mut self, line: u64) -> Result<(), Stop> {
         if self.seen >= self.enough {
             return Err(Stop::Enough);
+        }
+        if let Some(expected) = self.expected.filter(|expected| self.seen >= expected.saturating_add(SPARE_ROWS)) {
+            let (seen, expected) = (counted(self.seen, "row"), counted(expected, "row"));
+            let message = format!("more than {seen}, and the task has {expected}; from here on nothing was read");
+            return Err(Stop::Problem(Problem::new(message).line(line)));
         }
         if self.seen >= self.most {
             let message = format!("more than {} cannot be scored", counted(self.most, "row"));
@@ -204,13 +248,21 @@ impl<'a> TableReader<'a> {
             bounds: vec![0],
             lines: Vec::new(),
             whole: true,
+            longest_cell: self.options.longest_cell,
         };
         let (columns, bounds) = (places.len().max(1), &self.options);
         let enough = bounds.enough_rows.min(bounds.enough_cells / columns);
-        let rows = RowCount { seen: 0, most: bounds.most_cells / columns, enough };
+        let rows = RowCount { seen: 0, most: bounds.most_cells / columns, expected: bounds.expected_rows, enough };
+        let most_bytes = bounds.bytes_for(places.len());
         let end = match self.rows {
-            Rows::Csv(records) => records.read(places, rows, &mut table, problems),
-            Rows::Json(lines) => lines.read(places, &self.header, rows, &mut table, problems),
+            Rows::Csv(mut records) => {
+                records.source().bound(most_bytes);
+                records.read(places, rows, &mut table, problems)
+            }
+            Rows::Json(mut lines) => {
+                lines.source().bound(most_bytes);
+                lines.read(places, &self.header, rows, &mut table, problems)
+            }
         };
         match end {
             Ok(()) => {}
@@ -236,6 +288,7 @@ pub struct Table {
     /// The line on which each row begins.
     lines: Vec<u32>,
     whole: bool,
+    longest_cell: usize,
 }
 
 impl Table {
@@ -301,9 +354,22 @@ impl Table {
         self.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
     }
 
-    fn push_cell(&mut self, text: &str) {
+    /// Pushes the next cell of the row at hand.
+    fn push_cell(&mut self, text: &str) -> Result<(), TooLong> {
+        if text.len() > self.longest_cell {
+            // The cells of a row that is not ended come after those of the rows that are.
+            let column = self.bounds.len().saturating_sub(1).checked_rem(self.names.len()).unwrap_or(0);
+            return Err(TooLong { column, bytes: text.len() });
+        }
         self.text.push_str(text);
         self.bounds.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    /// A cell that is too long, in words.
+    fn told(&self, TooLong { column, bytes }: TooLong) -> String {
+        let (name, most) = (self.names.get(column).map_or("", String::as_str), self.longest_cell);
+        format!("column {}: {}, and {most} are the most", quoted(name), counted(bytes, "byte"))
     }
 
     /// Takes back the cells of a row that was not ended.
@@ -312,6 +378,14 @@ impl Table {
         self.text.truncate(self.bounds.last().map_or(0, |&end| end as usize));
         self.whole = false;
     }
+}
+
+/// A cell that is longer than it may be.
+#[derive(Debug, Clone, Copy)]
+struct TooLong {
+    /// Its place among those that were asked for.
+    column: usize,
+    bytes: usize,
 }
 
 #[cfg(test)]

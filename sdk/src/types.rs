@@ -26,7 +26,7 @@ pub enum Audience {
 /// One number that a scorer reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metric {
-    /// What the report and the leaderboard call it: 1 to 64 of `a-z 0-9 _ - @ .`.
+    /// What the report and the leaderboard call it: 1 to 64 of `a-z 0-9 _ - .`.
     pub name: String,
     /// What people read above the column.
     pub title: String,

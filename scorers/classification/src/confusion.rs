@@ -5,16 +5,26 @@ use std::fmt::Write;
 /// Beyond this many labels there is no matrix: a participant could name a new label in every row.
 pub(crate) const MOST_LABELS: usize = 100;
 
-/// The matrix over `rows`, or nothing if there are too many labels.
-pub(crate) fn csv(classes: &[String], truth: &[usize], predicted: &[usize], rows: &[usize]) -> Option<String> {
+/// Beyond this many bytes neither: a matrix is to be read, and no submission may use up what the host takes.
+const MOST_BYTES: usize = 1 << 20;
+
+/// The matrix over `rows`, or why there is none.
+pub(crate) fn csv(classes: &[String], truth: &[usize], predicted: &[usize], rows: &[usize]) -> Result<String, String> {
     let width = classes.len();
     if width > MOST_LABELS {
-        return None;
+        return Err(format!("more than {MOST_LABELS} labels"));
+    }
+    // Each label stands in it twice, perhaps quoted, and a count has at most twenty digits.
+    let labels: usize = classes.iter().map(|label| 4 * (label.len() + 2)).sum();
+    if labels + 21 * width * width > MOST_BYTES {
+        return Err(format!("it would be larger than {} KiB", MOST_BYTES >> 10));
     }
     let mut counts = vec![0_u64; width * width];
     for &row in rows {
-        let (truth, predicted) = (truth.get(row)?, predicted.get(row)?);
-        *counts.get_mut(truth * width + predicted)? += 1;
+        let place = truth.get(row).zip(predicted.get(row)).map(|(truth, predicted)| truth * width + predicted);
+        if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+            *count += 1;
+        }
     }
     let names: Vec<String> = classes.iter().map(|label| cell(label)).collect();
     let mut csv = format!("truth,{}\n", names.join(","));
@@ -26,7 +36,7 @@ pub(crate) fn csv(classes: &[String], truth: &[usize], predicted: &[usize], rows
         }
         csv.push('\n');
     }
-    Some(csv)
+    Ok(csv)
 }
 
 /// A label as a cell. A participant's label may not become a formula in an organizer's spreadsheet.
@@ -49,6 +59,9 @@ mod tests {
 
     #[test]
     fn too_many_labels_make_no_matrix() {
-        assert_eq!(csv(&vec![String::new(); MOST_LABELS + 1], &[], &[], &[]), None);
+        assert!(csv(&vec![String::new(); MOST_LABELS + 1], &[], &[], &[]).unwrap_err().contains("100 labels"));
+        assert!(csv(&vec!["\"".repeat(256); MOST_LABELS], &[], &[], &[]).is_ok());
+        let error = csv(&["a".to_owned(), "b".repeat(1 << 18)], &[], &[], &[]).unwrap_err();
+        assert_eq!(error, "it would be larger than 1024 KiB");
     }
 }

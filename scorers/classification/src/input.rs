@@ -14,6 +14,9 @@ use crate::params::{Probability, Settings};
 use predictions::Predictions;
 use reference::Reference;
 
+/// Longest id, label or split name, in bytes: more is an essay, and there may be one in every row.
+pub const LONGEST_CELL: usize = 256;
+
 /// The rows of each split by name, or all under no name.
 pub type Splits = Vec<(Option<String>, Vec<usize>)>;
 
@@ -28,6 +31,8 @@ pub struct Prepared {
     pub predicted: Option<Vec<usize>>,
     /// For each label that the task knows (or only for the positive one) the probability in each row.
     pub probabilities: Vec<Vec<f64>>,
+    /// For each row, what its probabilities sum up to: 1 where the difference is none; nothing with one column.
+    pub sums: Vec<f64>,
     /// The rows of each split by name, or all under no name.
     pub splits: Splits,
     /// A word for the participant, on what is allowed and yet looks like a mistake.
@@ -42,7 +47,8 @@ impl Prepared {
     pub fn read(data: &Data, settings: &Settings) -> Result<Self, Failure> {
         let sampled = Template::open(data, settings, &Options::default())?.and_then(|template| template.labels);
         let reference = Reference::read(data, settings, sampled)?;
-        let options = Options::default().columns(&settings.columns);
+        let options =
+            Options::default().columns(&settings.columns).cells(LONGEST_CELL).expecting(reference.table.len());
         let mut problems = Problems::new();
         let given = Predictions::read(data, settings, Some(&reference.labels), &options, &mut problems)?;
         let rows = match (&settings.id, given.id) {
@@ -66,7 +72,8 @@ impl Prepared {
         };
         let aligned = |column: Vec<f64>| rows.iter().filter_map(|&row| column.get(row).copied()).collect();
         let probabilities = given.probabilities.into_iter().map(aligned).collect();
-        Ok(Self { classes, truth: reference.truth, predicted, probabilities, splits: reference.splits, remark })
+        let (truth, sums, splits) = (reference.truth, aligned(given.sums), reference.splits);
+        Ok(Self { classes, truth, predicted, probabilities, sums, splits, remark })
     }
 }
 
@@ -78,11 +85,12 @@ pub fn check(data: &Data, settings: &Settings) -> Result<(), Failure> {
     let mut template = Template::open(data, settings, &Options::at_the_door())?;
     let sampled = template.as_mut().and_then(|template| template.labels.take());
     let labels = settings.labels.clone().or(sampled);
-    let options = Options::at_the_door().columns(&settings.columns);
+    let wanted = template.map(|template| template.read(settings)).transpose()?.filter(Table::is_whole);
+    let options = Options::at_the_door().columns(&settings.columns).cells(LONGEST_CELL);
+    let options = wanted.iter().fold(options, |options, wanted| options.expecting(wanted.len()));
     let mut problems = Problems::new();
     let given = Predictions::read(data, settings, labels.as_deref(), &options, &mut problems)?;
-    let wanted = template.map(|template| template.read(settings)).transpose()?;
-    match (wanted.filter(Table::is_whole), given.id) {
+    match (wanted, given.id) {
         (Some(wanted), Some(id)) => drop(join(&Index::new(&wanted, 0), &given.table, id, &mut problems)),
         (Some(wanted), None) => drop(join_by_position(&wanted, &given.table, &mut problems)),
         (None, Some(id)) => Index::new(&given.table, id).duplicates(&mut problems),
@@ -105,7 +113,7 @@ impl<'d> Template<'d> {
         let file = only(data.template()).map_err(wrong_template)?;
         let reader = TableReader::open(file, &options.clone().columns(&settings.columns)).map_err(wrong_template)?;
         let labels = match &settings.probability {
-            Some(Probability::PerLabel(prefix)) => Some(predictions::suffixes(reader.header(), prefix)),
+            Some(Probability::PerLabel(prefix)) => Some(predictions::suffixes(reader.header(), prefix, settings)),
             Some(Probability::Positive(_)) | None => None,
         };
         Ok(Some(Self { reader, labels }))

@@ -46,7 +46,15 @@ impl Scorer for Classification {
             let sample = Sample::new(&prepared, rows, &settings);
             for (metric, values) in settings.metrics.iter().zip(&mut values) {
                 let value = metric.measure(&sample, settings.undefined);
-                values.push((split, value.map_err(|undefined| undefined.failure(*metric, split.as_deref()))?));
+                let value = value.map_err(|undefined| {
+                    if let Some(split) = split {
+                        // The participant is not told: which rows are in which split is a secret.
+                        let what = format!("`{}` is undefined in split `{split}`", metric.name());
+                        feedback.note(Audience::Organizer, format!("{what}: {}", undefined.lacking));
+                    }
+                    undefined.failure(*metric)
+                });
+                values.push((split, value?));
             }
             attach_confusion(&prepared, rows, split.as_deref(), feedback);
         }
@@ -70,10 +78,8 @@ gradus_sdk::export!(Classification);
 fn attach_confusion(prepared: &Prepared, rows: &[usize], split: Option<&str>, feedback: &mut Feedback) {
     let Some(predicted) = &prepared.predicted else { return };
     let name = split.map_or("confusion.csv".to_owned(), |split| format!("confusion-{split}.csv"));
-    let attached = match confusion::csv(&prepared.classes, &prepared.truth, predicted, rows) {
-        Some(csv) => feedback.attach(Audience::Organizer, &name, "text/csv", csv.as_bytes()),
-        None => Err(format!("more than {} labels", confusion::MOST_LABELS)),
-    };
+    let attached = confusion::csv(&prepared.classes, &prepared.truth, predicted, rows)
+        .and_then(|csv| feedback.attach(Audience::Organizer, &name, "text/csv", csv.as_bytes()));
     if let Err(why) = attached {
         feedback.note(Audience::Organizer, format!("no {name}: {why}"));
     }

@@ -185,10 +185,9 @@ impl Policy {
 }
 
 impl Undefined {
-    /// Whose fault it is that there is no value, in words.
-    pub fn failure(&self, metric: Metric, split: Option<&str>) -> Failure {
-        let split = split.map(|split| format!(" in split `{split}`")).unwrap_or_default();
-        let what = format!("`{}` is undefined{split}: {}", metric.name(), self.lacking);
+    /// Whose fault it is that there is no value, in words that name no split.
+    pub fn failure(&self, metric: Metric) -> Failure {
+        let what = format!("`{}` is undefined: {}", metric.name(), self.lacking);
         if self.by_predictions {
             Failure::submission(Problem::new(what))
         } else {
@@ -253,7 +252,7 @@ impl<'p> Sample<'p> {
             match (self.one_column, truth == self.positive) {
                 (true, true) => at(0),
                 (true, false) => at(0).map(|positive| 1.0 - positive),
-                (false, _) => at(truth),
+                (false, _) => Some(at(truth)? / self.prepared.sums.get(*row)?),
             }
         };
         log_loss::log_loss(self.rows.iter().filter_map(given_to_truth))

@@ -5,7 +5,7 @@
 //! | `id` | column on which rows are joined | rows are joined by position |
 //! | `target` | column of the reference with the true labels | `target` |
 //! | `prediction` | column with the predicted labels | `prediction`, if there is no `probability` either |
-//! | `probability` | column with the probability of `positive`, or `p_*` for one column per label | none |
+//! | `probability` | column with the probability of `positive`, or `p_*` for one column per label: these sum up to 1 (±0.001), and the log loss alone divides them by their sum | none |
 //! | `positive` | the label that `precision`, `recall`, `f1`, `roc_auc` are about | these are not available |
 //! | `labels` | all labels there are; averages run over all of these | those that occur |
 //! | `metrics` | what to report, in order | what the columns allow |
@@ -16,11 +16,13 @@
 //!
 //! What is wrong with them is the organizer's to read: it names the key.
 
+mod columns;
 mod value;
 
 use gradus_sdk::Params;
 use gradus_sdk::text::{listed, quoted};
 
+use crate::input::LONGEST_CELL;
 use crate::metrics::counts::{Average, Ratio};
 use crate::metrics::{Metric, Needs, Policy};
 use value::Label;
@@ -112,13 +114,23 @@ impl Settings {
         let (labels, probabilities) = (needs(|needs| needs.labels), needs(|needs| needs.probabilities));
         settings.prediction = settings.prediction.filter(|_| labels);
         settings.probability = settings.probability.filter(|_| probabilities);
+        columns::check(&settings)?;
         Ok(settings)
+    }
+
+    /// Whether a column of predictions is for an id or a label, and so for no probability.
+    pub fn names_another(&self, column: &str) -> bool {
+        [&self.id, &self.prediction].into_iter().flatten().any(|name| name == column)
     }
 
     fn check_labels(&self) -> Result<(), String> {
         if let Some(labels) = &self.labels {
             if labels.len() < 2 {
                 return Err("params `labels`: name two labels at least".to_owned());
+            }
+            if let Some(long) = labels.iter().find(|label| label.len() > LONGEST_CELL) {
+                let (label, bytes) = (quoted(long), long.len());
+                return Err(format!("params `labels`: {label} has {bytes} bytes, and {LONGEST_CELL} are the most"));
             }
             if let Some((_, twice)) =
                 labels.iter().enumerate().find(|(at, label)| labels.iter().take(*at).any(|l| l == *label))

@@ -8,7 +8,7 @@ use std::ops::Range;
 use csv_core::ReadRecordResult;
 
 use super::source::Source;
-use super::{Options, RowCount, Stop, Table};
+use super::{Options, RowCount, Stop, Table, TooLong};
 use crate::problem::{Problem, Problems};
 use crate::text::counted;
 
@@ -36,6 +36,16 @@ pub(super) struct Records<'a> {
     most_columns: usize,
     /// A record read to count its columns, and not yet handed out.
     pending: bool,
+}
+
+/// What keeps a record from being a row.
+enum Bad {
+    /// It has more fields than the header, or fewer.
+    Width,
+    /// It is not UTF-8.
+    Text,
+    /// A field that is asked for is too long.
+    Long(TooLong),
 }
 
 /// What [`Records::split`] found.
@@ -83,6 +93,11 @@ impl<'a> Records<'a> {
         Ok((header, records))
     }
 
+    /// Where they come from.
+    pub(super) fn source(&mut self) -> &mut Source<'a> {
+        &mut self.source
+    }
+
     /// Reads all records into `table`, the fields at `places` of each.
     pub(super) fn read(
         mut self,
@@ -95,45 +110,37 @@ impl<'a> Records<'a> {
             rows.add(self.lines.0)?;
             match self.keep(places, table) {
                 Ok(()) => table.end_row(self.lines.0),
-                Err(what) => {
+                Err(bad) => {
                     table.drop_row();
-                    let line = self.lines.0;
-                    problems.push_with(|| Problem::new(what()).file(table.path()).line(line));
+                    problems.push_with(|| Problem::new(self.told(bad, table)).file(table.path()).line(self.lines.0));
                 }
             }
         }
         Ok(())
     }
 
-    /// Keeps the fields of the current record, or says what is wrong with it, when asked.
-    fn keep(&self, places: &[usize], table: &mut Table) -> Result<(), impl FnOnce() -> String + use<>> {
-        let (count, width, spans) = (self.count, self.width, self.lines.1 - self.lines.0);
-        if count == width && self.push(places, table).is_some() {
-            return Ok(());
+    /// Keeps the fields at `places` of the current record.
+    fn keep(&self, places: &[usize], table: &mut Table) -> Result<(), Bad> {
+        if self.count != self.width {
+            return Err(Bad::Width);
         }
-        Err(move || match (count == width, spans) {
-            (true, _) => "not UTF-8; save the file as UTF-8".to_owned(),
-            (false, 0) => {
-                format!("{} instead of {width} (quote a field that holds a separator)", counted(count, "column"))
-            }
-            (false, _) => {
-                format!(
-                    "{} over {} lines instead of {width} (is a quote not closed?)",
-                    counted(count, "column"),
-                    spans + 1
-                )
-            }
-        })
-    }
-
-    /// Pushes the fields at `places`; nothing if the record is not UTF-8.
-    fn push(&self, places: &[usize], table: &mut Table) -> Option<()> {
-        let record = str::from_utf8(self.fields.get(..self.length)?).ok()?;
+        let record = self.fields.get(..self.length).and_then(|bytes| str::from_utf8(bytes).ok()).ok_or(Bad::Text)?;
         for &place in places {
             // Inside a character there is no field's end, unless the bytes around it were none.
-            table.push_cell(record.get(self.span(place))?);
+            table.push_cell(record.get(self.span(place)).ok_or(Bad::Text)?).map_err(Bad::Long)?;
         }
-        Some(())
+        Ok(())
+    }
+
+    /// What is wrong with the current record, in words.
+    fn told(&self, bad: Bad, table: &Table) -> String {
+        let (count, width, spans) = (counted(self.count, "column"), self.width, self.lines.1 - self.lines.0);
+        match bad {
+            Bad::Text => "not UTF-8; save the file as UTF-8".to_owned(),
+            Bad::Long(cell) => table.told(cell),
+            Bad::Width if spans == 0 => format!("{count} instead of {width} (quote a field that holds a separator)"),
+            Bad::Width => format!("{count} over {} lines instead of {width} (is a quote not closed?)", spans + 1),
+        }
     }
 
     /// Where a field is in `fields`; empty past the last.

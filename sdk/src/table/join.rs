@@ -109,7 +109,8 @@ fn duplicate(table: &Table, row: usize, first: usize, id: &str, problems: &mut P
 /// of the id in `wanted` and in `given`, among the columns that were asked for.
 ///
 /// Ids of `wanted` must not repeat; check that first, with [`Index::duplicates`]. While rows of `given` are unread or
-/// unreadable, missing ones are not told, as they may be among those. The result is meaningful only without problems.
+/// unreadable, missing ones are not told, as they may be among those. Those that are told come in the order of their
+/// text, which says nothing of `wanted`. The result is meaningful only without problems.
 pub fn join(wanted: &Index<'_>, given: &Table, column: usize, problems: &mut Problems) -> Vec<usize> {
     let mut rows = vec![NONE; wanted.table.len()];
     // Mostly both files have one order, so the next row is looked at before the index is.
@@ -129,8 +130,11 @@ pub fn join(wanted: &Index<'_>, given: &Table, column: usize, problems: &mut Pro
         }
     }
     if given.is_whole() {
-        for (row, _) in rows.iter().enumerate().filter(|(_, found)| **found == NONE) {
-            let id = wanted.table.cell(row, wanted.column);
+        // By their text: the order of `wanted` may be the reference data's, and say how those are sorted.
+        let missing = rows.iter().enumerate().filter(|(_, found)| **found == NONE);
+        let mut missing: Vec<&str> = missing.map(|(row, _)| wanted.table.cell(row, wanted.column)).collect();
+        missing.sort_unstable();
+        for id in missing {
             problems.push_with(|| Problem::new(format!("no row for id {}", quoted(id))).file(given.path()));
         }
     }
@@ -140,11 +144,12 @@ pub fn join(wanted: &Index<'_>, given: &Table, column: usize, problems: &mut Pro
 /// For each row of `wanted`, the row of `given` at the same place: as many each, or a problem.
 pub fn join_by_position(wanted: &Table, given: &Table, problems: &mut Problems) -> Vec<usize> {
     let (rows, needed) = (given.len(), wanted.len());
-    if rows > needed || (rows < needed && given.is_whole()) {
-        problems.push_with(|| {
-            Problem::new(format!("{} instead of {needed}, in the task's order", counted(rows, "row")))
-                .file(given.path())
-        });
+    let wrong = |count: String| Problem::new(format!("{count} instead of {needed}, in the task's order"));
+    if given.is_whole() && rows != needed {
+        problems.push_with(|| wrong(counted(rows, "row")).file(given.path()));
+    } else if rows > needed && problems.is_empty() {
+        // There is more that was not read. Had that been a problem, it would be told.
+        problems.push_with(|| wrong(format!("more than {}", counted(needed, "row"))).file(given.path()));
     }
     (0..needed).collect()
 }

@@ -43,6 +43,11 @@ impl<'a> Lines<'a> {
         Ok((header, lines))
     }
 
+    /// Where they come from.
+    pub(super) fn source(&mut self) -> &mut Source<'a> {
+        &mut self.source
+    }
+
     /// Reads all lines into `table`, the values of the keys at `places` of each.
     pub(super) fn read(
         mut self,
@@ -136,7 +141,7 @@ impl Row<'_> {
         })?;
         for (name, value) in self.names.iter().zip(&self.values) {
             let place = value.clone().ok_or_else(|| format!("no key {}", quoted(name)))?;
-            table.push_cell(self.text.get(place).unwrap_or_default());
+            table.push_cell(self.text.get(place).unwrap_or_default()).map_err(|cell| table.told(cell))?;
         }
         Ok(())
     }

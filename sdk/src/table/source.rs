@@ -64,11 +64,17 @@ pub(super) fn is_json_lines(path: &str, head: &[u8]) -> bool {
 }
 
 impl Source<'_> {
+    /// Lowers the bound on all bytes to `most`.
+    pub(super) fn bound(&mut self, most: u64) {
+        self.most = self.most.min(most);
+    }
+
     /// What comes next; empty at the end.
     pub(super) fn peek(&mut self) -> Result<&[u8], Stop> {
         if self.read > self.most {
             let most = self.most >> 20;
-            return Err(Stop::Problem(Problem::new(format!("the table is larger than {most} MiB (unpacked)"))));
+            let what = format!("the table is larger than {most} MiB (unpacked); leave out what is not asked for");
+            return Err(Stop::Problem(Problem::new(what)));
         }
         if self.read >= self.enough {
             return Err(Stop::Enough);

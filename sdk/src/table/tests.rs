@@ -134,7 +134,8 @@ fn bounds_are_answered_with_a_sentence() {
     assert_eq!(read("a.csv", ",".repeat(100_000), &["id"]).unwrap_err(), "a.csv:1: more than 65536 columns");
     let bomb = gzip(&vec![b'\n'; 130 << 20]);
     assert!(bomb.len() < 1 << 20);
-    assert_eq!(read("a.csv.gz", &bomb, &["id"]).unwrap_err(), "a.csv.gz: the table is larger than 128 MiB (unpacked)");
+    let error = read("a.csv.gz", &bomb, &["id"]).unwrap_err();
+    assert_eq!(error, "a.csv.gz: the table is larger than 128 MiB (unpacked); leave out what is not asked for");
     let few = Options { most_cells: 3, ..Options::default() };
     let error = read_as("a.csv", b"a,b\n1,2\n3,4\n", &["a", "b"], &few).unwrap_err();
     assert_eq!(error, "a.csv:3: more than 1 row cannot be scored");
@@ -142,6 +143,46 @@ fn bounds_are_answered_with_a_sentence() {
     let error = read("a.csv.gz", &cut[..cut.len() - 9], &["id"]).unwrap_err();
     assert!(error.starts_with("a.csv.gz: the gzip data are damaged: "), "{error}");
     assert_eq!(read("a.csv", gzip(&cut), &["id"]).unwrap_err(), "a.csv: the file is gzipped twice; pack it once");
+}
+
+#[test]
+fn what_is_more_than_the_task_has_ends_the_reading() {
+    let two = Options::default().expecting(2);
+    let rows = |count: usize| "id\n".to_owned() + &"x\n".repeat(count);
+    for (name, text) in [("a.csv", rows(22)), ("a.jsonl", "{\"id\": 1}\n".repeat(22))] {
+        assert!(read_as(name, text.as_bytes(), &["id"], &two).is_ok(), "{name}");
+    }
+    let more = "more than 22 rows, and the task has 2 rows; from here on nothing was read";
+    for (name, text, line) in [("a.csv", rows(1 << 20), 24), ("a.jsonl", "{\"id\": 1}\n".repeat(1 << 20), 23)] {
+        assert_eq!(read_as(name, text.as_bytes(), &["id"], &two).unwrap_err(), format!("{name}:{line}: {more}"));
+    }
+    // Bytes that are no rows.
+    for (name, text) in [
+        ("a.csv", "id\n1\n".to_owned() + &"\n".repeat(17 << 20)),
+        ("a.csv", format!("id,x\n{}", format!("1,{}\n", "x".repeat(1 << 19)).repeat(40))),
+        ("a.jsonl", "{\"id\": 1}\n".to_owned() + &" \n".repeat(9 << 20)),
+    ] {
+        let options = Options::default().expecting(100);
+        let error = read_as(name, text.as_bytes(), &["id"], &options).unwrap_err();
+        assert!(error.starts_with(&format!("{name}: the table is larger than 16 MiB")), "{error}");
+        assert!(read_as(name, text.as_bytes(), &["id"], &Options::default()).is_ok());
+    }
+    let many = Options::default().expecting(1 << 20);
+    assert_eq!((two.bytes_for(1), many.bytes_for(1), many.bytes_for(usize::MAX)), (16 << 20, 128 << 20, 128 << 20));
+}
+
+#[test]
+fn a_cell_that_is_too_long_is_its_rows_problem() {
+    let options = Options::default().cells(3);
+    let expected = ":3: column `y`: 4 bytes, and 3 are the most";
+    for (name, text) in [
+        ("a.csv", "y,z\nabc,long enough\nabcd,\n\"x\",y\n"),
+        ("a.jsonl", "\n{\"y\": \"abc\", \"z\": \"long enough\"}\n{\"y\": 1234}\n"),
+    ] {
+        assert_eq!(read_as(name, text.as_bytes(), &["y"], &options).unwrap_err(), format!("{name}{expected}"));
+    }
+    let error = read_as("a.csv", b"x,y\n1,2\n1,abcd\n", &["x", "y"], &options).unwrap_err();
+    assert_eq!(error, format!("a.csv{expected}"));
 }
 
 #[test]
@@ -205,6 +246,10 @@ fn a_join_finds_each_row_once() {
         ]
     );
     let mut problems = Problems::new();
+    join(&Index::new(&ids("id\nc\na\nd\nb\n"), 0), &ids("id\nd\n"), 0, &mut problems);
+    let missing: Vec<_> = problems.first().iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(missing, ["no row for id `a`", "no row for id `b`", "no row for id `c`"], "not in the other's order");
+    let mut problems = Problems::new();
     Index::new(&given, 0).duplicates(&mut problems);
     assert_eq!(problems.to_string(), texts[1].clone() + "; " + &texts[3]);
 }
@@ -232,6 +277,11 @@ fn by_position_the_counts_agree() {
     assert!(problems.is_empty());
     join_by_position(&ids("id\na\nb\n"), &ids("id\nx\n"), &mut problems);
     assert_eq!(problems.to_string(), "a.csv: 1 row instead of 2, in the task's order");
+    let (file, mut problems) = (File::memory("a.csv", "id\n1\n2\n3\n4\n"), Problems::new());
+    let few = Options { enough_rows: 3, ..Options::default() };
+    let given = TableReader::open(&file, &few).unwrap().read(&[0], &mut problems);
+    join_by_position(&ids("id\na\nb\n"), &given, &mut problems);
+    assert_eq!(problems.to_string(), "a.csv: more than 2 rows instead of 2, in the task's order");
 }
 
 /// Reads whatever it is, to the end; what counts is that it returns.

@@ -5,8 +5,10 @@
 
 use gradus_sdk::{Data, Description, Failure, Feedback, File, Metric, Params, Problem, Problems, Report, Scorer};
 
-/// Longest file that is read, in bytes.
-const LONGEST: u64 = 16 << 20;
+/// Longest file that is read, in bytes: what the door's fuel is enough for.
+const LONGEST: u64 = 1 << 20;
+/// Largest number that is taken. Without a bound, two that are finite make a sum that is not, and a score must be finite.
+const LARGEST: f64 = 1e9;
 
 /// What `params` in `challenge.toml` may say.
 #[derive(serde::Deserialize)]
@@ -62,8 +64,12 @@ fn numbers(files: &[File]) -> Result<Vec<f64>, Problems> {
     let mut numbers = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         match text.trim().parse::<f64>() {
-            Ok(number) if number.is_finite() => numbers.push(number),
-            _ => problems.push_with(|| Problem::new("not a number, such as 4.5").file(file.path()).line(line)),
+            // NaN is in no range.
+            Ok(number) if (-LARGEST..=LARGEST).contains(&number) => numbers.push(number),
+            Ok(_) => problems.push_with(|| {
+                Problem::new(format!("not a number from -{LARGEST:e} to {LARGEST:e}")).file(file.path()).line(line)
+            }),
+            Err(_) => problems.push_with(|| Problem::new("not a number, such as 4.5").file(file.path()).line(line)),
         }
     }
     if problems.is_empty() { Ok(numbers) } else { Err(problems) }
@@ -88,5 +94,17 @@ mod tests {
     fn a_bad_line_is_named() {
         let problem = Problem::new("not a number, such as 4.5").file("p.txt").line(2);
         assert_eq!(score("1\nx\n3\n", "{}"), Err(problem.into()));
+    }
+
+    #[test]
+    fn no_number_makes_a_score_that_is_none() {
+        for number in ["1e308", "-1e308", "inf", "NaN", "1e999"] {
+            let mut problems = Problems::new();
+            for line in [1, 2] {
+                problems.push(Problem::new("not a number from -1e9 to 1e9").file("p.txt").line(line));
+            }
+            assert_eq!(score(&format!("{number}\n{number}\n3\n"), "{}"), Err(problems.into()));
+        }
+        assert!(score("1e9\n-1e9\n3\n", "{}").is_ok());
     }
 }

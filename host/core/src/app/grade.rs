@@ -5,10 +5,12 @@ use super::folder::Folder;
 use crate::domain::challenge::Task;
 use crate::domain::digest::Digest;
 use crate::domain::metric::Description;
-use crate::domain::report::{Digests, Outcome, Problems, REPORT_VERSION, Report, SHOWN_PROBLEMS, Score};
+use crate::domain::report::{
+    Digests, MAX_SPLITS, Outcome, Problems, REPORT_VERSION, Report, SHOWN_PROBLEMS, SPLIT_NAME, Score, names_a_split,
+};
 use crate::ports::blobs::ReadAt;
 use crate::ports::scorer::{Attached, Ended, Listener, Ran, Returned, Run, Scorer, ScorerError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -136,32 +138,42 @@ pub fn cut(mut problems: Problems) -> Problems {
 
 /// Holds what the guest returned against what it described: each metric once, or once for each split; no other. Scores
 /// come out in the order of the description, then of the splits' names.
+///
+/// No limit of a run bounds the time that this takes, so a report of any content costs about what reading it did.
 fn tally(description: &Description, returned: Returned) -> Result<Returned, String> {
     let Returned { scores, cases } = returned;
+    let places: BTreeMap<&str, usize> =
+        description.metrics.iter().enumerate().map(|(at, metric)| (metric.name.as_str(), at)).collect();
+    let mut splits = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for score in &scores {
-        if description.metric(&score.metric).is_none() {
-            return Err(format!("it returned `{}`, a metric that it does not describe", score.metric));
-        }
+        let Some(&at) = places.get(score.metric.as_str()) else {
+            return Err(format!("it returned `{}`, a metric that it does not describe", shown(&score.metric)));
+        };
         if !score.value.is_finite() {
             return Err(format!("`{}` is {}; a score is a finite number", score.metric, score.value));
         }
+        if let Some(split) = score.split.as_deref().filter(|split| !names_a_split(split)) {
+            return Err(format!("`{}` names no split; write {SPLIT_NAME}", shown(split)));
+        }
+        splits.insert(score.split.as_deref());
+        if splits.len() > MAX_SPLITS {
+            return Err(format!("it returned scores of more than {MAX_SPLITS} splits, which is the most"));
+        }
+        if found.insert((at, score.split.as_deref()), score).is_some() {
+            return Err(format!("it returned `{}` twice{}", score.metric, on(score.split.as_deref())));
+        }
     }
-    let splits: BTreeSet<&Option<String>> = scores.iter().map(|score| &score.split).collect();
     if splits.len() > 1 && splits.contains(&None) {
         return Err("it returned scores with a split beside scores without one".to_owned());
     }
-    let mut ordered = Vec::with_capacity(scores.len());
-    for metric in &description.metrics {
-        for split in &splits {
-            let mut found = scores.iter().filter(|score| score.metric == metric.name && score.split == **split);
-            let named = split.as_ref().map_or_else(String::new, |split| format!(" on split `{split}`"));
-            match (found.next(), found.next()) {
-                (Some(score), None) => ordered.push(score.clone()),
-                (None, _) => return Err(format!("it describes `{}` and returned no score for it{named}", metric.name)),
-                (Some(_), Some(_)) => return Err(format!("it returned `{}` twice{named}", metric.name)),
-            }
+    for (at, metric) in description.metrics.iter().enumerate() {
+        if let Some(split) = splits.iter().find(|split| !found.contains_key(&(at, **split))) {
+            return Err(format!("it describes `{}` and returned no score for it{}", metric.name, on(*split)));
         }
     }
+    // By the description's order and then by split, as the keys are.
+    let ordered: Vec<Score> = found.into_values().cloned().collect();
     if ordered.is_empty() {
         return Err("it returned no scores".to_owned());
     }
@@ -169,13 +181,27 @@ fn tally(description: &Description, returned: Returned) -> Result<Returned, Stri
     let mut ids = BTreeSet::new();
     for case in &cases {
         if !ids.insert(&case.id) {
-            return Err(format!("the case `{}` is there twice", case.id));
+            return Err(format!("the case `{}` is there twice", shown(&case.id)));
         }
         if !case.scores.iter().all(finite) {
-            return Err(format!("a score of the case `{}` is not a finite number", case.id));
+            return Err(format!("a score of the case `{}` is not a finite number", shown(&case.id)));
         }
     }
     Ok(Returned { scores: ordered, cases })
+}
+
+/// Which split, in words.
+fn on(split: Option<&str>) -> String {
+    split.map_or_else(String::new, |split| format!(" on split `{split}`"))
+}
+
+/// A name that a guest chose, as far as a line of text has room for it.
+fn shown(name: &str) -> String {
+    let mut text: String = name.escape_debug().take(100).collect();
+    if text.len() < name.len() && text.chars().count() == 100 {
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -226,6 +252,23 @@ mod tests {
             let error = tallied(&names, scores).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn splits_have_plain_names_and_are_few() {
+        for bad in ["", "a@b", "a\"b", "a b", "a\nb", "ü", &"x".repeat(65)] {
+            let error = tallied(&["a"], vec![score("a", Some(bad), 1.0)]).unwrap_err();
+            assert!(error.contains("names no split") && !error.contains('\n') && error.len() < 300, "{error}");
+        }
+        let many = |most: usize| (0..most).map(|n| score("a", Some(&format!("s{n}")), 1.0)).collect::<Vec<_>>();
+        assert_eq!(tallied(&["a"], many(MAX_SPLITS)).unwrap().len(), MAX_SPLITS);
+        // Nothing outside bounds this loop, so it may not be one over all pairs.
+        let error = tallied(&["a"], many(100_000)).unwrap_err();
+        assert!(error.contains("more than 32 splits"), "{error}");
+        let (names, split): (Vec<String>, _) = ((0..256).map(|n| format!("m{n}")).collect(), Some("x"));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let again: Vec<Score> = (0..400).flat_map(|_| names.iter().map(|name| score(name, split, 1.0))).collect();
+        assert!(tallied(&names, again).unwrap_err().contains("twice on split `x`"));
     }
 
     #[test]

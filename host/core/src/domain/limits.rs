@@ -57,16 +57,41 @@ impl Limits {
 
     /// What `validate` gets at the door: small, as it runs before the submission counts.
     pub fn at_the_door(self) -> Self {
-        Self {
-            fuel: Fuel(self.fuel.0.min(1_000_000_000)),
-            wall: Millis(self.wall.0.min(2_000)),
-            memory: Bytes(self.memory.0.min(512 << 20)),
-            ..self
-        }
+        self.within(2_000)
     }
 
     /// What `describe` gets.
     pub fn to_describe(self) -> Self {
-        Self { fuel: Fuel(self.fuel.0.min(1_000_000_000)), wall: Millis(self.wall.0.min(5_000)), ..self }
+        self.within(5_000)
+    }
+
+    /// What a run gets that anyone may cause and that makes no report, for `wall` milliseconds at most. Nobody would see
+    /// what it attached.
+    fn within(self, wall: u64) -> Self {
+        Self {
+            fuel: Fuel(self.fuel.0.min(1_000_000_000)),
+            memory: Bytes(self.memory.0.min(512 << 20)),
+            wall: Millis(self.wall.0.min(wall)),
+            report: Bytes(self.report.0.min(1 << 20)),
+            log: Bytes(self.log.0.min(64 << 10)),
+            notes: Bytes(self.notes.0.min(64 << 10)),
+            attachments: Bytes(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_anyone_may_cause_has_small_limits() {
+        for small in [Limits::MOST.at_the_door(), Limits::MOST.to_describe()] {
+            let bytes = [small.memory, small.report, small.log, small.notes, small.attachments].map(|bytes| bytes.0);
+            assert_eq!(bytes, [512 << 20, 1 << 20, 64 << 10, 64 << 10, 0]);
+            assert!(small.fuel.0 == 1_000_000_000 && small.wall.0 <= 5_000);
+        }
+        let mine = Limits { memory: Bytes(1 << 16), log: Bytes(7), ..Limits::default() };
+        assert_eq!((mine.at_the_door().memory, mine.to_describe().log), (mine.memory, mine.log));
     }
 }

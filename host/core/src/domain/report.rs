@@ -9,6 +9,16 @@ use serde::{Deserialize, Serialize};
 pub const REPORT_VERSION: u32 = 1;
 /// Problems that a report shows; the rest are counted.
 pub const SHOWN_PROBLEMS: usize = 20;
+/// Splits of one report, at most.
+pub const MAX_SPLITS: usize = 32;
+/// What a split may be called, in words.
+pub const SPLIT_NAME: &str = "1 to 64 of `A-Z a-z 0-9 _ - .`";
+
+/// Whether `name` may be a split's: it stands in boards, in `metric@split` and in addresses without any quoting.
+pub fn names_a_split(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
+}
 
 /// Who may read something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

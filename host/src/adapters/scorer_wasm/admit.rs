@@ -3,11 +3,12 @@
 //! Looks at the component only; what it says of itself is found out by running `describe`.
 
 use super::bindings::ScorerPre;
-use super::engine::MEMORIES;
+use super::engine::{MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::outcome::cut;
 use super::run::State;
 use gradus_core::domain::limits::{Limits, MAX_COMPONENT};
 use gradus_core::domain::metric::Description;
+use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::scorer::{Ended, NotAdmitted, Ran};
 use wasmtime::Engine;
@@ -97,16 +98,33 @@ fn import(name: &str) -> Result<(), NotAdmitted> {
     }
 }
 
-/// Whether the memory that it starts with is within the limit.
-pub(super) fn memory(component: &Component, limits: &Limits) -> Result<(), NotAdmitted> {
+/// Whether it has no more memories and tables than a run may have.
+pub(super) fn counts(component: &Component) -> Result<(), NotAdmitted> {
     let Some(needs) = component.resources_required() else {
         return no("the component imports core modules; hand in one that is whole");
     };
-    if needs.num_memories as usize > MEMORIES {
-        return no(format!("the component has {} memories, and may have {MEMORIES}", needs.num_memories));
+    for (has, most, what) in [(needs.num_memories, MEMORIES, "memories"), (needs.num_tables, TABLES, "tables")] {
+        if has as usize > most {
+            return no(format!(
+                "the component has {has} {what}, and may have {most}; link its modules into fewer, or leave parts out"
+            ));
+        }
     }
+    let elements = needs.max_initial_table_size.unwrap_or(0);
+    if elements > TABLE_ELEMENTS as u64 {
+        return no(format!(
+            "the component starts with a table of {elements} elements, and may have {TABLE_ELEMENTS} in all; leave \
+            parts out"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the memory that it starts with is within the limit.
+pub(super) fn memory(component: &Component, limits: &Limits) -> Result<(), NotAdmitted> {
+    let needs = component.resources_required().and_then(|needs| needs.max_initial_memory_size);
     // The largest one, in pages. The sum is counted when it runs.
-    let least = Bytes(needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64 << 10));
+    let least = Bytes(needs.unwrap_or(0).saturating_mul(64 << 10));
     if least > limits.memory {
         return no(format!(
             "the component starts with {least} of memory, and the task's limit is {}; raise `limits.memory` of the \
@@ -151,6 +169,10 @@ pub(super) fn described(ran: Ran<Description>) -> Result<Description, NotAdmitte
             Err(error) => no(error.to_string()),
         },
         Ended::InvalidChallenge(text) => no(format!("the scorer does not take these parameters: {}", cut(text))),
+        Ended::Limit { limit: LimitKind::Handles, used, allowed } => no(format!(
+            "the component has or makes more core instances, table elements or handles than a run may have ({used}; \
+            {allowed} at most); link its modules into fewer, or leave parts out"
+        )),
         Ended::Limit { limit, used, allowed } => no(format!(
             "`describe` reached a limit ({limit:?}: {used} of {allowed}); it may read the parameters and should do \
             little else"

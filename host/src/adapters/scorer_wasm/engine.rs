@@ -20,10 +20,11 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 pub(super) const STACK: usize = 512 << 10;
 /// Elements of all tables of one run.
 pub(super) const TABLE_ELEMENTS: usize = 100_000;
-/// Core instances, memories and tables of one run.
+/// Core instances, memories and tables of one run. A component of any language's tools has one memory and a handful of
+/// tables; the pool has room for this many in every slot, so that no run can take another's.
 pub(super) const INSTANCES: usize = 64;
-pub(super) const MEMORIES: usize = 8;
-pub(super) const TABLES: usize = 64;
+pub(super) const MEMORIES: usize = 4;
+pub(super) const TABLES: usize = 16;
 
 /// All semantics that a result depends on. Fuel counts under the same text are comparable.
 pub(super) const SEMANTICS: &str = "wasmtime 48.0.8 fuel=48-default nan=canonical simd=strict stack=512KiB \
@@ -81,14 +82,14 @@ pub(super) fn config(allocation: Allocation) -> Config {
     match allocation {
         Allocation::Pooling(slots) => {
             let mut pool = PoolingAllocationConfig::new();
+            // What one run may have of each, its limiter says, the same wherever memories lie. These are mostly address
+            // space: 4 GiB for a memory, 800 KiB for a table, nothing for an instance.
             pool.total_component_instances(slots)
-                .total_core_instances(slots * 16)
-                .total_memories(slots * 2)
-                .total_tables(slots * 8)
+                .total_core_instances(slots * INSTANCES as u32)
+                .total_memories(slots * MEMORIES as u32)
+                .total_tables(slots * TABLES as u32)
                 .total_stacks(slots)
-                .max_core_instances_per_component(INSTANCES as u32)
-                .max_memories_per_component(MEMORIES as u32)
-                .max_tables_per_component(TABLES as u32)
+                .max_tables_per_module(TABLES as u32)
                 .max_component_instance_size(4 << 20)
                 .max_core_instance_size(4 << 20)
                 .max_memory_size(usize::try_from(Limits::MOST.memory.0).unwrap_or(usize::MAX))
@@ -167,6 +168,37 @@ mod tests {
         let build_of = |allocation| build(&Engine::new(&config(allocation)).unwrap());
         assert_eq!(build_of(Allocation::Pooling(1)), build_of(Allocation::OnDemand), "a child compiles for the pool");
         assert_ne!(build_of(Allocation::OnDemand), build_of(Allocation::Frugal));
+    }
+
+    /// Runs that take all that a run may have leave room for one another. Without a limiter, as the pool alone is asked.
+    #[test]
+    fn a_run_cannot_take_what_is_for_others() {
+        use wasmtime::component::{Component, Linker};
+        let (slots, modules) = (3, TABLES / MEMORIES);
+        let engine = Engine::new(&config(Allocation::Pooling(slots))).unwrap();
+        let tables = "(table 1 funcref)".repeat(modules);
+        let filled =
+            format!("(core module $f (memory 1) {tables})") + &"(core instance (instantiate $f))".repeat(MEMORIES);
+        let empty = "(core instance (instantiate $e))".repeat(INSTANCES - MEMORIES);
+        let greedy = wat::parse_str(format!("(component {filled} (core module $e) {empty})")).unwrap();
+        let greedy = Component::new(&engine, greedy).unwrap();
+        let mut held = Vec::new();
+        let mut take = || {
+            let mut store = Store::new(&engine, ());
+            store.set_fuel(1_000_000).unwrap();
+            store.set_epoch_deadline(1 << 30);
+            let taken = Linker::new(&engine).instantiate(&mut store, &greedy);
+            held.push(store);
+            taken.map(drop)
+        };
+        (0..slots).for_each(|_| take().unwrap());
+        assert!(take().unwrap_err().is::<wasmtime::PoolConcurrencyLimitError>());
+    }
+
+    #[test]
+    fn the_most_slots_can_be_had() {
+        let engine = Engine::new(&config(Allocation::Pooling(256)));
+        assert!(engine.is_ok(), "{:?}", engine.err());
     }
 
     #[test]

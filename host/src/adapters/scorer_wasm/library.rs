@@ -7,6 +7,7 @@ use super::bindings::ScorerPre;
 use super::cache::{self, Cache};
 use super::compile::{CompileError, Compiler, compile};
 use super::engine::{self, Allocation};
+use super::outcome::cut;
 use super::run::{State, failed};
 use super::{EngineConfig, admit, bindings, wasi};
 use gradus_core::domain::digest::Digest;
@@ -113,6 +114,7 @@ impl Library {
 
     fn shelve(&self, digest: Digest, component: &Component) -> Result<ScorerPre<State>, NotReady> {
         admit::imports(&self.engine, component)?;
+        admit::counts(component)?;
         let scorer = admit::link(&self.engine, &self.linker, component)?;
         self.shelf().put(digest, scorer.clone());
         Ok(scorer)
@@ -137,12 +139,22 @@ impl Library {
                 NotReady::Platform(failed("compiling it", error))
             }
         })?;
-        let component = cache::load(&self.engine, &code);
-        let component = component.map_err(|error| NotReady::Platform(failed("loading its code", error)))?;
+        let component = cache::load(&self.engine, &code).map_err(|error| match too_much(&error) {
+            Some(text) => NotReady::NotAdmitted(NotAdmitted(text)),
+            None => NotReady::Platform(failed("loading its code", error)),
+        })?;
         if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.put(digest, &code)) {
             // It works without: only the next start compiles again.
             tracing::warn!(%error, "could not keep a compiled scorer");
         }
         Ok(component)
     }
+}
+
+/// What the pool says of a component that needs more than a slot holds. It has no type of its own to tell it by; a test
+/// holds on to the words.
+fn too_much(error: &wasmtime::Error) -> Option<String> {
+    let text = format!("{error:#}");
+    let what = "the component is more than a run may be; make it smaller, or leave parts out";
+    text.contains(" exceeds the ").then(|| cut(format!("{what}: {text}")))
 }

@@ -1,6 +1,6 @@
 //! What a guest's end means: the table "Limits, each with its own outcome" of the design, and nothing else.
 
-use super::engine::{INSTANCES, STACK};
+use super::engine::{INSTANCES, MEMORIES, STACK, TABLES};
 use super::limiter::Halt;
 use super::run::{HANDLES, failed};
 use gradus_core::domain::limits::Limits;
@@ -15,8 +15,17 @@ const FRAMES: usize = 12;
 /// Bytes of a text about a failure.
 const MAX_TEXT: usize = 4 << 10;
 
+/// What a guest's error came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Making the instance: memories, tables, a stack, and the guest's start functions.
+    Instantiating,
+    /// The call of an export.
+    Calling,
+}
+
 /// What `error`, from instantiating or calling a guest, means.
-pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Result<Ended<T>, ScorerError> {
+pub(super) fn of<T>(error: Error, stage: Stage, limits: &Limits, hostcall_bytes: u64) -> Result<Ended<T>, ScorerError> {
     let limit = |limit, allowed| Ok(Ended::Limit { limit, used: allowed, allowed });
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return Ok(Ended::Failed(format!(
@@ -35,7 +44,8 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
     if error.is::<PoolConcurrencyLimitError>() {
         return Err(failed("all slots are in use", error));
     }
-    if error.is::<std::io::Error>() {
+    // The second: what mapping a memory or a stack fails with.
+    if error.is::<std::io::Error>() || error.is::<rustix::io::Errno>() {
         return Err(failed("running it", error));
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
@@ -56,7 +66,13 @@ pub(super) fn of<T>(error: Error, limits: &Limits, hostcall_bytes: u64) -> Resul
         return limit(LimitKind::Handles, HANDLES as u64);
     }
     if text.contains("resource limit exceeded") {
-        return limit(LimitKind::Handles, INSTANCES as u64);
+        let counts = [("memory", MEMORIES), ("table", TABLES), ("", INSTANCES)];
+        let most = counts.iter().find(|(what, _)| text.contains(what)).map_or(0, |(_, most)| *most);
+        return limit(LimitKind::Handles, most as u64);
+    }
+    // Before any of its code ran, a guest that was admitted can have done nothing wrong.
+    if stage == Stage::Instantiating && !error.is::<WasmBacktrace>() {
+        return Err(failed("making an instance of the scorer", error));
     }
     Ok(Ended::Failed(cut(format!("the scorer broke the rules of its interface: {text}{}", frames(&error)))))
 }
@@ -117,6 +133,21 @@ pub(super) fn cut(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fails_before_the_guest_runs_is_ours() {
+        let of = |error: Error, stage| of::<()>(error, stage, &Limits::default(), 1);
+        for stage in [Stage::Instantiating, Stage::Calling] {
+            let nothing_left = Error::from(rustix::io::Errno::NOMEM).context("a fiber's stack");
+            assert!(of(nothing_left, stage).is_err(), "{stage:?}");
+            assert!(matches!(of(Trap::OutOfFuel.into(), stage), Ok(Ended::Limit { limit: LimitKind::Fuel, .. })));
+            assert!(matches!(of(Trap::UnreachableCodeReached.into(), stage), Ok(Ended::Failed(_))));
+            let too_many = Error::msg("resource limit exceeded: table count too high at 17");
+            assert!(matches!(of(too_many, stage), Ok(Ended::Limit { limit: LimitKind::Handles, allowed: 16, .. })));
+        }
+        assert!(of(Error::msg("anything else"), Stage::Instantiating).is_err());
+        assert!(matches!(of(Error::msg("a bad discriminant"), Stage::Calling), Ok(Ended::Failed(_))));
+    }
 
     #[test]
     fn names_are_for_people() {

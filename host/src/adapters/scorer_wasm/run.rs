@@ -9,6 +9,7 @@ use super::engine::TICK;
 use super::feedback::Feedback;
 use super::limiter::{Halt, Meter};
 use super::log_sink::LogSink;
+use super::outcome::Stage;
 use super::{outcome, wasi};
 use gradus_core::domain::digest::{Digest, Hasher};
 use gradus_core::domain::limits::Limits;
@@ -26,6 +27,10 @@ use wasmtime_wasi::WasiCtx;
 
 /// Handles that a guest may hold, beside two for each file.
 pub(super) const HANDLES: usize = 16 << 10;
+
+/// Bytes that any call to the host may carry, whatever the task's caps: up to here, an attachment that is too large is
+/// answered in words. The SDK hands over no larger one.
+const HOSTCALL: u64 = 16 << 20;
 
 /// All that a store holds.
 pub(super) struct State {
@@ -80,8 +85,9 @@ pub(super) fn run<T>(
     let result = on_this_thread(|runtime| {
         runtime.block_on(async {
             let mut guest = pin!(async {
-                let instance = scorer.instantiate_async(&mut store).await?;
-                call(&instance, &mut store).await
+                let instance =
+                    scorer.instantiate_async(&mut store).await.map_err(|error| (Stage::Instantiating, error))?;
+                call(&instance, &mut store).await.map_err(|error| (Stage::Calling, error))
             });
             // The guest comes back here at each tick at the latest: the time to pass on what it said.
             let heard = poll_fn(|context| {
@@ -95,7 +101,7 @@ pub(super) fn run<T>(
     })?;
     let ended = match result {
         Ok(Ok(ended)) => ended,
-        Ok(Err(error)) => outcome::of(error, limits, hostcall_bytes)?,
+        Ok(Err((stage, error))) => outcome::of(error, stage, limits, hostcall_bytes)?,
         Err(_) => Ended::Limit { limit: LimitKind::Wall, used: millis(started.elapsed()), allowed: limits.wall.0 },
     };
     let left = store.get_fuel().map_err(|error| failed("reading the fuel", error))?;
@@ -129,7 +135,8 @@ fn store(scorer: &ScorerPre<State>, task: Task<'_>, wall: Duration) -> Result<(S
     store.limiter(|state| &mut state.meter);
     store.set_fuel(limits.fuel.0).map_err(|error| failed("setting the fuel", error))?;
     // A value may take twice its JSON in memory; what is within the limit of the thing itself must get through.
-    let hostcall_bytes = limits.report.0.saturating_mul(2).max(limits.attachments.0).max(limits.notes.0) + (1 << 20);
+    let within_limits = limits.report.0.saturating_mul(2).max(limits.attachments.0).max(limits.notes.0);
+    let hostcall_bytes = within_limits.max(HOSTCALL) + (1 << 20);
     store.set_hostcall_fuel(usize::try_from(hostcall_bytes).unwrap_or(usize::MAX));
     store.set_max_component_handles(handles);
     store.set_epoch_deadline(1);

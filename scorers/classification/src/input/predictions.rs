@@ -8,11 +8,10 @@ use gradus_sdk::{Data, Failure, Problem, Problems};
 
 use crate::params::{Probability, Settings};
 
-/// How far from 1 the probabilities of a row may sum up to: rounding to three decimal places passes.
+/// How far from 1 the probabilities of a row may sum up to: a few of them, rounded to three decimal places, pass.
 const SUM_TOLERANCE: f64 = 1e-3;
 
-/// Beyond this distance a row is divided by its sum, so that nothing is gained by a larger one: √ε of 64-bit floats, from
-/// where on scikit-learn warns.
+/// Beyond this distance the sum is not that of probabilities: √ε of 64-bit floats, from where on scikit-learn warns.
 const SUM_EXACT: f64 = 1.490_116_119_384_765_6e-8;
 
 /// Predictions, checked but not joined.
@@ -25,6 +24,8 @@ pub(super) struct Predictions {
     pub(super) label: Option<usize>,
     /// The columns of probabilities: in the order of the labels where those are known.
     pub(super) probabilities: Vec<Vec<f64>>,
+    /// What the probabilities of each row sum up to, where there is a column for each label.
+    pub(super) sums: Vec<f64>,
 }
 
 impl Predictions {
@@ -57,7 +58,7 @@ impl Predictions {
         let names = probability_columns(settings, labels, reader.header());
         let probabilities: Vec<_> = names.iter().filter_map(|name| want(name)).collect();
         if let (Some(Probability::PerLabel(prefix)), Some(labels)) = (&settings.probability, labels) {
-            for label in suffixes(reader.header(), prefix).iter().filter(|label| !labels.contains(label)) {
+            for label in suffixes(reader.header(), prefix, settings).iter().filter(|label| !labels.contains(label)) {
                 let (column, label) = (quoted(&format!("{prefix}{label}")), quoted(label));
                 let message = format!("column {column}: there is no label {label}");
                 missing.push(Problem::new(message).file(only(data.predictions())?.path()).line(1));
@@ -75,11 +76,12 @@ impl Predictions {
         if let Some(label) = label {
             check_labels(&table, label, settings, problems);
         }
-        let mut columns: Vec<_> = probabilities.iter().map(|&at| table.numbers(at, 0.0..=1.0, problems)).collect();
-        if matches!(settings.probability, Some(Probability::PerLabel(_))) {
-            check_sums(&table, &mut columns, problems);
-        }
-        Ok(Self { table, id, label, probabilities: columns })
+        let columns: Vec<_> = probabilities.iter().map(|&at| table.numbers(at, 0.0..=1.0, problems)).collect();
+        let sums = match settings.probability {
+            Some(Probability::PerLabel(_)) => sums(&table, &columns, problems),
+            Some(Probability::Positive(_)) | None => vec![],
+        };
+        Ok(Self { table, id, label, probabilities: columns, sums })
     }
 }
 
@@ -96,16 +98,17 @@ fn probability_columns(settings: &Settings, labels: Option<&[String]>, header: &
         None => vec![],
         Some(Probability::Positive(name)) => vec![name.clone()],
         Some(Probability::PerLabel(prefix)) => {
-            let found = suffixes(header, prefix);
+            let found = suffixes(header, prefix, settings);
             labels.unwrap_or(&found).iter().map(|label| format!("{prefix}{label}")).collect()
         }
     }
 }
 
-/// What follows `prefix` in the columns that begin with it, in their order.
-pub(super) fn suffixes(header: &[String], prefix: &str) -> Vec<String> {
+/// What follows `prefix` in the columns that begin with it and are for nothing else, in their order.
+pub(super) fn suffixes(header: &[String], prefix: &str, settings: &Settings) -> Vec<String> {
     header
         .iter()
+        .filter(|name| !settings.names_another(name))
         .filter_map(|name| name.strip_prefix(prefix))
         .filter(|rest| !rest.is_empty())
         .map(str::to_owned)
@@ -133,18 +136,19 @@ fn check_labels(table: &Table, column: usize, settings: &Settings, problems: &mu
     }
 }
 
-/// The probabilities of each row sum up to 1; small differences are divided away.
-fn check_sums(table: &Table, columns: &mut [Vec<f64>], problems: &mut Problems) {
-    for row in 0..table.len() {
+/// What the probabilities of each row sum up to, which must be about 1; exactly 1 where only rounding tells it from that.
+fn sums(table: &Table, columns: &[Vec<f64>], problems: &mut Problems) -> Vec<f64> {
+    let sum = |row: usize| {
         let sum = gradus_sdk::sum(columns.iter().filter_map(|column| column.get(row).copied()));
         let off = (sum - 1.0).abs();
-        if off > SUM_TOLERANCE {
+        // 0.333 + 0.333 + 0.333 is further from 1 by a rounding.
+        if off > SUM_TOLERANCE + SUM_EXACT {
             let message = || format!("the probabilities sum up to {sum:.4}; they must sum up to 1 (±{SUM_TOLERANCE})");
             problems.push_with(|| table.problem(row, message()));
-        } else if off > SUM_EXACT {
-            columns.iter_mut().filter_map(|column| column.get_mut(row)).for_each(|value| *value /= sum);
         }
-    }
+        if off > SUM_EXACT { sum } else { 1.0 }
+    };
+    (0..table.len()).map(sum).collect()
 }
 
 /// The place of each label in `classes`; those that are not there yet are added, in the order of their text.

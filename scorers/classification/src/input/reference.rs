@@ -6,8 +6,8 @@ use gradus_sdk::table::{Index, Options, Table, TableReader, only};
 use gradus_sdk::text::{listed, quoted};
 use gradus_sdk::{Data, Failure, Problem, Problems};
 
-use super::Splits;
 use super::predictions::numbered;
+use super::{LONGEST_CELL, Splits};
 use crate::params::Settings;
 
 /// The column that names splits when the parameters name none.
@@ -34,7 +34,7 @@ impl Reference {
     pub(super) fn read(data: &Data, settings: &Settings, sampled: Option<Vec<String>>) -> Result<Self, Failure> {
         let wrong = |problem: &Problem| Failure::challenge(format!("reference data: {problem}"));
         let file = only(data.reference()).map_err(|problem| wrong(&problem))?;
-        let options = Options::default().columns(&settings.reference_columns);
+        let options = Options::default().columns(&settings.reference_columns).cells(LONGEST_CELL);
         let reader = TableReader::open(file, &options).map_err(|problem| wrong(&problem))?;
         let taken = [settings.id.as_deref(), Some(settings.target.as_str())];
         let by_default = || reader.header().iter().any(|name| name == SPLIT) && !taken.contains(&Some(SPLIT));

@@ -108,6 +108,43 @@ fn a_sum_beside_one_gains_nothing() {
 }
 
 #[test]
+fn ranks_are_of_the_columns_as_they_were_handed_in() {
+    let params = r#"{"target": "y", "probability": "p_*", "metrics": ["roc_auc_ovr"]}"#;
+    // Rounded to three places. Divided by its sum, 0.333 of the first row would be more than that of the second.
+    let report =
+        score(params, "y\na\nb\nc\n", "p_a,p_b,p_c\n0.333,0.333,0.333\n0.333,0.334,0.333\n0.333,0.333,0.334\n");
+    assert_eq!(values(&report.unwrap()), [("roc_auc_ovr", None, (0.5 + 1.0 + 1.0) / 3.0)]);
+}
+
+#[test]
+fn a_column_of_labels_is_no_columns_of_probabilities() {
+    let params = r#"{"id": "pred_id", "target": "y", "prediction": "pred_label", "probability": "pred_*"}"#;
+    let predictions = "pred_id,pred_label,pred_a,pred_b\n1,a,0.5,0.5\n2,b,0.5,0.5\n3,a,0.5,0.5\n";
+    let report = score(params, "pred_id,y\n1,a\n2,b\n3,a\n", predictions).unwrap();
+    assert_eq!(report.scores[0].value, 1.0);
+    assert_eq!(validate(params, "", predictions), Ok(()));
+    assert_eq!(validate(params, predictions, predictions), Ok(()));
+}
+
+#[test]
+fn what_is_more_than_the_task_has_is_the_participants() {
+    let flood = "id,y\n".to_owned() + &(0..1_000_000).map(|id| format!("{id},a\n")).collect::<String>();
+    let more =
+        "invalid submission: p.csv:25: more than 23 rows, and the task has 3 rows; from here on nothing was read";
+    let error = score(PARAMS, TRUTH, &flood).unwrap_err();
+    assert!(error.starts_with(more) && error.ends_with("; and 1 more"), "{error}");
+    assert!(validate(PARAMS, TRUTH, &flood).unwrap_err().starts_with(more));
+    let by_position = r#"{"target": "y", "prediction": "y"}"#;
+    assert_eq!(score(by_position, TRUTH, &flood).unwrap_err(), more);
+    // Labels that would make a matrix of any size.
+    let label = "x".repeat(900_000);
+    let error = score(PARAMS, TRUTH, &format!("id,y\n1,a\n2,{label}\n3,a\n")).unwrap_err();
+    assert_eq!(error, "invalid submission: p.csv:3: column `y`: 900000 bytes, and 256 are the most");
+    let error = score(PARAMS, &format!("id,y\n1,{label}\n"), "id,y\n1,a\n").unwrap_err();
+    assert!(error.starts_with("invalid challenge: reference data: truth.csv:2: column `y`: 900000 bytes"), "{error}");
+}
+
+#[test]
 fn the_door_knows_the_sample() {
     let sample = "id,y\n1,?\n2,?\n";
     assert_eq!(validate(PARAMS, sample, "id,y\n2,a\n1,b\n"), Ok(()));
@@ -184,6 +221,14 @@ fn undefined_values_follow_the_policy() {
     assert_eq!(run(r#", "metrics": ["precision"], "undefined": 0.5"#, truth, none), Ok(0.5));
     let error = run(r#", "metrics": ["precision"], "undefined": "invalid""#, truth, none).unwrap_err();
     assert_eq!(error, "invalid submission: `precision` is undefined: no row is predicted to have the label");
+    // Which split has no such row is not the participant's to know.
+    let params =
+        r#"{"target": "y", "prediction": "y", "positive": "a", "metrics": ["precision"], "undefined": "invalid"}"#;
+    let (splits, mut feedback) = ("y,split\na,public\nb,private\n", Feedback::memory());
+    let failure = Classification::score(&data(params, splits, "y\na\nb\n"), &mut feedback).unwrap_err();
+    assert_eq!(failure.to_string(), error);
+    let note = "`precision` is undefined in split `private`: no row is predicted to have the label".to_owned();
+    assert_eq!(feedback.into_recorded().notes, [(gradus_sdk::Audience::Organizer, note)]);
     // All rows are positive, which no participant can change.
     let (truth, all) = ("y\na\na\n", "y,p\na,1\na,1\n");
     for policy in ["", r#", "undefined": "invalid""#] {

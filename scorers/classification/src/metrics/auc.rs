@@ -3,7 +3,8 @@
 //! The probability that a positive row is ranked above a negative one, ties counting half: the Mann-Whitney U statistic
 //! over P·N (J. A. Hanley and B. J. McNeil, *The meaning and use of the area under a receiver operating characteristic
 //! curve*, Radiology 143, 1982). The same as the trapezoidal area of scikit-learn's `roc_auc_score`. From 0 to 1; 0.5 is
-//! chance. Undefined when all rows are positive or none is, which only the reference data decide.
+//! chance. Columns of probabilities are taken as they were handed in, as there: only their order matters, and dividing
+//! the rows of one by different sums would change it. Undefined when all rows are positive or none is, which only the reference data decide.
 
 use super::Undefined;
 

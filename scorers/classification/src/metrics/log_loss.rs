@@ -4,6 +4,10 @@
 //! Recognition and Machine Learning*, 2006, p. 209). p is clipped to [ε, 1 − ε] with ε = 2⁻⁵², the spacing of 64-bit
 //! floats at 1, as scikit-learn's `log_loss` has done since 1.3; so a row costs at most 36.04. From ε up; less is
 //! better.
+//!
+//! With a column for each label, p is divided by the row's sum where that is further from 1 than √ε = 1.5 × 10⁻⁸. There
+//! scikit-learn warns that these are no probabilities and takes them as they are, by which a participant would gain
+//! 0.001 with columns that sum up to 1.001. Dividing them first gives its value. No other metric divides.
 
 use gradus_sdk::sum;
 

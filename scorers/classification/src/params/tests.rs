@@ -36,6 +36,14 @@ fn labels_may_be_numbers() {
 }
 
 #[test]
+fn a_label_is_no_essay() {
+    let labels = |bytes: usize| format!(r#"{{"labels": ["a", "{}"]}}"#, "b".repeat(bytes));
+    assert!(read(&labels(256)).is_ok());
+    let error = read(&labels(257)).unwrap_err();
+    assert!(error.starts_with("params `labels`: `bbb") && error.ends_with("has 257 bytes, and 256 are the most"));
+}
+
+#[test]
 fn bad_ones_name_the_key_and_what_is_allowed() {
     for (json, start, end) in [
         (
@@ -68,6 +76,39 @@ fn bad_ones_name_the_key_and_what_is_allowed() {
         (r#"{"labels": ["a"]}"#, "params `labels`: name two labels at least", ""),
         (r#"{"labels": ["a", "b", "a"]}"#, "params `labels`: `a` is there twice", ""),
         (r#"{"labels": ["a", "b"], "positive": "c"}"#, "params `positive`: `c` is not one of `labels`: `a`, `b`", ""),
+        (r#"{"id": "x", "prediction": "x"}"#, "params `prediction`: `x` is `id` already", ""),
+        (
+            r#"{"prediction": "x", "probability": "x", "positive": 1}"#,
+            "params `probability`: `x` is `id` or `prediction` already",
+            "",
+        ),
+        (
+            r#"{"prediction": "p_label", "probability": "p_*", "labels": ["a", "label"]}"#,
+            "params `probability`: the column `p_label` would be that of a label, and is `id` or `prediction` already",
+            "",
+        ),
+        (r#"{"columns": ["prediction", "x", "x"]}"#, "params `columns`: `x` is there twice", ""),
+        (
+            r#"{"id": "id", "columns": ["prediction"]}"#,
+            "params `columns`: `id`, the column of `id`, is not among them",
+            "",
+        ),
+        (
+            r#"{"columns": ["label"]}"#,
+            "params `columns`: `prediction`, the column of `prediction`, is not among them",
+            "",
+        ),
+        (
+            r#"{"probability": "p_*", "labels": ["a", "b"], "columns": ["p_a", "p_c"]}"#,
+            "params `columns`: `p_b`, the column of a label, is not among them",
+            "",
+        ),
+        (r#"{"probability": "p_*", "columns": ["a", "b"]}"#, "params `columns`: no two columns of `probability`", ""),
+        (
+            r#"{"reference_columns": ["label"]}"#,
+            "params `reference_columns`: `target`, the column of `target`, is not among them",
+            "",
+        ),
         (r#"{"positive": 1.5}"#, "params `positive`: invalid type: floating point `1.5`, expected a label", ""),
         (
             r#"{"undefined": "nan"}"#,

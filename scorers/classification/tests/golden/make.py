@@ -70,9 +70,24 @@ def binary_case(cases, name, truth, scores):
     add(cases, name, params, csv(["y", *truth]), csv(["p", *(repr(float(score)) for score in scores)]), values)
 
 
-def multi_case(cases, name, truth, labels, rows):
+def rounded_case(cases, name, truth, labels, rows, places):
+    """Rows that sum up to 1 only about. Ranks are those of the columns as they are: scikit-learn takes them so, where it
+    does not refuse them (further than 1e-5 from 1). For its log loss they are divided, which it warns to do."""
+    rows = numpy.round(numpy.array(rows), places)
+    one = [m.roc_auc_score([value == label for value in truth], rows[:, at]) for at, label in enumerate(labels)]
+    if numpy.allclose(1, rows.sum(axis=1)):
+        assert abs(numpy.mean(one) - m.roc_auc_score(truth, rows, multi_class="ovr", labels=labels)) < 1e-12
+    weights = [truth.count(label) for label in labels]
+    multi_case(cases, name, truth, labels, rows, {
+        "roc_auc_ovr": numpy.mean(one),
+        "roc_auc_ovr_weighted": numpy.average(one, weights=weights),
+        "log_loss": m.log_loss(truth, rows / rows.sum(axis=1, keepdims=True), labels=labels),
+    })
+
+
+def multi_case(cases, name, truth, labels, rows, values=None):
     rows = numpy.array(rows)
-    values = clean({
+    values = clean(values or {
         "roc_auc_ovr": numpy.mean([m.roc_auc_score([value == label for value in truth], rows[:, at])
                                    for at, label in enumerate(labels)]) if len(labels) == 2 else
         m.roc_auc_score(truth, rows, multi_class="ovr", labels=labels),
@@ -123,6 +138,12 @@ def main():
         if at % 4 == 1:  # certain, and full of ties
             rows = [[float(weight == max(row)) for weight in row] for row in weights]
         multi_case(cases, f"multi-{at}", truth, labels, rows)
+    for at, places in enumerate([3, 6, 3, 6]):
+        labels = ["a", "b", "c"]
+        truth = labels + random.choices(labels, k=[300, 600][at // 2])
+        weights = [[random.random() + 0.1 * (value == label) for label in labels] for value in truth]
+        rows = [[weight / sum(row) for weight in row] for row in weights]
+        rounded_case(cases, f"rounded-{at}", truth, labels, rows, places)
     golden = {"scikit_learn": sklearn.__version__, "numpy": numpy.__version__, "cases": cases}
     path = pathlib.Path(__file__).with_name("golden.json")
     path.write_text(json.dumps(golden, indent=1) + "\n")

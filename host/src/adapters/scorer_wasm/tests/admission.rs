@@ -54,6 +54,20 @@ fn components_that_do_not_fit_are_refused_with_a_reason() {
         let refused = refused(&wat(text), "{}");
         assert!(refused.contains(says), "{text}: {refused}");
     }
+    let modules = |inside: &str, times: usize| {
+        let instances = "(core instance (instantiate $m))".repeat(times);
+        wat(&format!("(component (core module $m {inside}) {instances})"))
+    };
+    for (component, says) in [
+        (modules("(memory 1)", 5), "has 5 memories, and may have 4"),
+        (modules("(table 1 funcref) (table 1 funcref)", 9), "has 18 tables, and may have 16"),
+        (modules(&"(table 1 funcref)".repeat(17), 1), "more than a run may be"),
+        (modules("(table 100001 funcref)", 1), "more than a run may be"),
+        (modules(&"(global i64 (i64.const 1))".repeat(300_000), 1), "more than a run may be"),
+    ] {
+        let refused = refused(&component, "{}");
+        assert!(refused.contains(says), "{refused}");
+    }
     assert!(refused(&wat("(module)"), "{}").contains("core WebAssembly module"));
     assert!(refused(b"(component)", "{}").contains("WebAssembly text"));
     let code = wasmtime::Engine::default().precompile_component(guest()).unwrap();

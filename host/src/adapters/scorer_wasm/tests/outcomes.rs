@@ -170,6 +170,15 @@ fn attachments_are_kept_or_refused_in_words() {
     run.limits.attachments = Bytes(999);
     assert!(found(&run).starts_with(r#"Err("attachments may be 999 B together"#));
     assert!(score(&run).attachments.is_empty());
+    // As much as the SDK hands over is answered too, and with more it does not ask.
+    run.limits.report = Bytes(4096);
+    for (bytes, start) in
+        [(16 << 20, "Err(\"attachments may be 999 B"), ((16 << 20) + 1, "Err(\"an attachment of 16777217")]
+    {
+        let mut run = Run { limits: run.limits, ..told("attach", bytes) };
+        run.limits.memory = Bytes(256 << 20);
+        assert!(found(&run).starts_with(start), "{}", found(&run));
+    }
 }
 
 #[test]
