@@ -420,6 +420,9 @@ fn a_version_goes_live_only_when_its_solutions_hold() {
             "challenge.toml:16: tasks.t.scorer: it is bad"
         ]
     );
+    let bad = TOML.replace("stock = \"fake\" }", "stock = \"fake\" }\nparams = { how = \"bad\" }");
+    let Err(Refusal::Challenge(problems)) = world.publish(&bad) else { panic!("it must be refused") };
+    assert_eq!(problems[0].to_string(), "challenge.toml:17: tasks.t.params: they are bad");
 }
 
 #[test]

@@ -73,8 +73,8 @@ impl WasmScorer {
         match self.library.scorer(run.component, bytes) {
             Ok(scorer) => Ok(Ok(scorer)),
             // It was admitted once, and this version of Gradus takes it no more.
-            Err(NotReady::NotAdmitted(NotAdmitted(text))) => Ok(Err(Ran {
-                ended: Ended::Failed(format!("the scorer cannot be used any more: {text}")),
+            Err(NotReady::NotAdmitted(error)) => Ok(Err(Ran {
+                ended: Ended::Failed(format!("the scorer cannot be used any more: {error}")),
                 cost: gradus_core::domain::report::Cost::default(),
                 log: Vec::new(),
                 notes: Vec::new(),
@@ -104,7 +104,7 @@ impl Scorer for WasmScorer {
         let scorer = match self.library.scorer(digest, || Ok(component.to_vec())) {
             Ok(scorer) => scorer,
             Err(NotReady::NotAdmitted(error)) => return Ok(Err(error)),
-            Err(NotReady::Slow(text)) => return Ok(Err(NotAdmitted(text))),
+            Err(NotReady::Slow(text)) => return Ok(Err(NotAdmitted::Component(text))),
             Err(NotReady::Platform(error)) => return Err(error),
         };
         if let Err(error) = admit::memory(scorer.instance_pre().component(), limits) {

@@ -16,7 +16,7 @@ use crate::domain::operation::{Operation, OperationState};
 use crate::domain::report::Report;
 use crate::domain::token::Token;
 use crate::ports::blobs::{ReadAt, read_all};
-use crate::ports::scorer::{Scorer, ScorerError};
+use crate::ports::scorer::{NotAdmitted, Scorer, ScorerError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -112,7 +112,12 @@ fn grader(
     let description = match scorer.admit(&bytes, &task.params, &task.limits)? {
         Ok(description) => description,
         Err(refused) => {
-            problems.push(manifest.problem(&key("scorer"), refused.to_string()));
+            // Without parameters in the text, what is wrong with them is wrong with the choice of the scorer.
+            let part = match refused {
+                NotAdmitted::Params(_) if task.params != "{}" => "params",
+                NotAdmitted::Params(_) | NotAdmitted::Component(_) => "scorer",
+            };
+            problems.push(manifest.problem(&key(part), refused.to_string()));
             return Ok(None);
         }
     };

@@ -114,8 +114,14 @@ impl Listener for () {
 
 /// Why a component is not taken as a scorer. Authors read this.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotAdmitted(pub String);
+pub enum NotAdmitted {
+    /// The component is not one to run.
+    #[error("{0}")]
+    Component(String),
+    /// The scorer does not take the parameters.
+    #[error("{0}")]
+    Params(String),
+}
 
 /// We could not do our part. Retried.
 #[derive(Debug, thiserror::Error)]

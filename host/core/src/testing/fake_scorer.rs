@@ -52,11 +52,14 @@ impl Scorer for FakeScorer {
     fn admit(
         &self,
         component: &[u8],
-        _params: &str,
+        params: &str,
         _limits: &Limits,
     ) -> Result<Result<Description, NotAdmitted>, ScorerError> {
         if component == b"bad" {
-            return Ok(Err(NotAdmitted("it is bad".to_owned())));
+            return Ok(Err(NotAdmitted::Component("it is bad".to_owned())));
+        }
+        if params.contains("bad") {
+            return Ok(Err(NotAdmitted::Params("they are bad".to_owned())));
         }
         let metric = Metric {
             name: "accuracy".to_owned(),

@@ -22,7 +22,7 @@ const SCORING: [&str; 3] = ["types", "data", "feedback"];
 const WASI: [&str; 6] = ["io", "cli", "clocks", "filesystem", "random", "sockets"];
 
 fn no<T>(text: impl Into<String>) -> Result<T, NotAdmitted> {
-    Err(NotAdmitted(text.into()))
+    Err(NotAdmitted::Component(text.into()))
 }
 
 /// What can be said from the bytes alone, before anything looks into them.
@@ -156,7 +156,8 @@ pub(super) fn link(
         });
     }
     let linked = linker.instantiate_pre(component).and_then(ScorerPre::new);
-    linked.map_err(|error| NotAdmitted(format!("the component does not fit `gradus:scoring` 0.1: {error:#}")))
+    linked
+        .map_err(|error| NotAdmitted::Component(format!("the component does not fit `gradus:scoring` 0.1: {error:#}")))
 }
 
 /// What `describe` came to.
@@ -168,7 +169,9 @@ pub(super) fn described(ran: Ran<Description>) -> Result<Description, NotAdmitte
             Ok(()) => Ok(description),
             Err(error) => no(error.to_string()),
         },
-        Ended::InvalidChallenge(text) => no(format!("the scorer does not take these parameters: {}", cut(text))),
+        Ended::InvalidChallenge(text) => {
+            Err(NotAdmitted::Params(format!("the scorer does not take these parameters: {}", cut(text))))
+        }
         Ended::Limit { limit: LimitKind::Handles, used, allowed } => no(format!(
             "the component has or makes more core instances, table elements or handles than a run may have ({used}; \
             {allowed} at most); link its modules into fewer, or leave parts out"
@@ -196,7 +199,7 @@ mod tests {
             (b"", "no WebAssembly component"),
             (&vec![0; (32 << 20) + 1], "32 MiB"),
         ] {
-            let NotAdmitted(text) = screen(bytes).unwrap_err();
+            let text = screen(bytes).unwrap_err().to_string();
             assert!(text.contains(says), "{text}");
         }
         assert_eq!(screen(b"\0asm\x0d\0\x01\0"), Ok(()));
@@ -217,7 +220,7 @@ mod tests {
             ("wasi:nn/graph@0.2.0", "is not given"),
             ("env", "`env`"),
         ] {
-            let NotAdmitted(text) = import(name).unwrap_err();
+            let text = import(name).unwrap_err().to_string();
             assert!(text.contains(says), "{text}");
         }
     }

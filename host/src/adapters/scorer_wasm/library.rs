@@ -133,14 +133,14 @@ impl Library {
     fn compiled(&self, digest: Digest, bytes: &[u8]) -> Result<Component, NotReady> {
         admit::screen(bytes)?;
         let code = compile(&self.engine, self.allocation, &self.compiler, bytes).map_err(|error| match error {
-            CompileError::Component(text) => NotReady::NotAdmitted(NotAdmitted(text)),
+            CompileError::Component(text) => NotReady::NotAdmitted(NotAdmitted::Component(text)),
             slow @ CompileError::Slow(_) => NotReady::Slow(slow.to_string()),
             error @ (CompileError::Child(_) | CompileError::Ended(..)) => {
                 NotReady::Platform(failed("compiling it", error))
             }
         })?;
         let component = cache::load(&self.engine, &code).map_err(|error| match too_much(&error) {
-            Some(text) => NotReady::NotAdmitted(NotAdmitted(text)),
+            Some(text) => NotReady::NotAdmitted(NotAdmitted::Component(text)),
             None => NotReady::Platform(failed("loading its code", error)),
         })?;
         if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.put(digest, &code)) {
