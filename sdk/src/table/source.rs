@@ -2,12 +2,12 @@
 //!
 //! Knows how a file that is no text gives itself away. Does not split anything into records.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::{Options, Stop};
-use crate::data::File;
+use crate::data::{File, Reader};
 use crate::problem::Problem;
 
 /// How much is unpacked at a time.
@@ -24,11 +24,8 @@ pub(super) struct Source<'a> {
 pub(super) fn open<'a>(file: &'a File, options: &Options) -> Result<Source<'a>, Stop> {
     let mut plain = file.reader();
     let packed = plain.fill_buf().is_ok_and(|head| head.starts_with(&[0x1f, 0x8b]));
-    let input: Box<dyn BufRead> = if packed {
-        Box::new(BufReader::with_capacity(UNPACKED_CHUNK, MultiGzDecoder::new(plain)))
-    } else {
-        Box::new(plain)
-    };
+    let input: Box<dyn BufRead> =
+        if packed { Box::new(BufReader::with_capacity(UNPACKED_CHUNK, Members::new(plain))) } else { Box::new(plain) };
     let mut source = Source { input, read: 0, most: options.most_bytes, enough: options.enough_bytes };
     let head = source.peek()?;
     if let Some(what) = no_text(head) {
@@ -38,6 +35,51 @@ pub(super) fn open<'a>(file: &'a File, options: &Options) -> Result<Source<'a>, 
         source.consume(3);
     }
     Ok(source)
+}
+
+/// Gzip data, which may come in members, one after the other.
+///
+/// To begin one costs as much as to unpack a thousand bytes, and it takes up twenty: a file of empty ones would cost any
+/// fuel without ever reaching a bound on bytes.
+struct Members<'a> {
+    /// Nothing after the last one.
+    member: Option<GzDecoder<Reader<'a>>>,
+    begun: u64,
+    unpacked: u64,
+}
+
+impl<'a> Members<'a> {
+    /// Members that may be small.
+    const SMALL: u64 = 16;
+    /// What the others have on average, at least. Those of `bgzip` have 64 KiB.
+    const BYTES: u64 = 1 << 10;
+
+    fn new(packed: Reader<'a>) -> Self {
+        Self { member: Some(GzDecoder::new(packed)), begun: 1, unpacked: 0 }
+    }
+}
+
+impl Read for Members<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                self.unpacked = self.unpacked.saturating_add(read as u64);
+                return Ok(read);
+            }
+            let Some(mut packed) = self.member.take().map(GzDecoder::into_inner) else { break };
+            if packed.fill_buf()?.is_empty() {
+                break;
+            }
+            self.begun += 1;
+            if self.begun > Self::SMALL + self.unpacked / Self::BYTES {
+                let what = "it has many members and little data; pack it in one";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            self.member = Some(GzDecoder::new(packed));
+        }
+        Ok(0)
+    }
 }
 
 /// What a file is that is no text at all.
@@ -81,7 +123,7 @@ impl Source<'_> {
         }
         self.input
             .fill_buf()
-            .map_err(|error| Stop::Problem(Problem::new(format!("the gzip data are damaged: {error}"))))
+            .map_err(|error| Stop::Problem(Problem::new(format!("the gzip data cannot be read: {error}"))))
     }
 
     /// Skips line breaks, and says how many lines that were: a file of nothing else is read fast.

@@ -141,7 +141,7 @@ fn bounds_are_answered_with_a_sentence() {
     assert_eq!(error, "a.csv:3: more than 1 row cannot be scored");
     let cut = gzip(b"id\n1\n2\n");
     let error = read("a.csv.gz", &cut[..cut.len() - 9], &["id"]).unwrap_err();
-    assert!(error.starts_with("a.csv.gz: the gzip data are damaged: "), "{error}");
+    assert!(error.starts_with("a.csv.gz: the gzip data cannot be read: "), "{error}");
     assert_eq!(read("a.csv", gzip(&cut), &["id"]).unwrap_err(), "a.csv: the file is gzipped twice; pack it once");
 }
 
@@ -169,6 +169,17 @@ fn what_is_more_than_the_task_has_ends_the_reading() {
     }
     let many = Options::default().expecting(1 << 20);
     assert_eq!((two.bytes_for(1), many.bytes_for(1), many.bytes_for(usize::MAX)), (16 << 20, 128 << 20, 128 << 20));
+}
+
+#[test]
+fn gzip_members_are_one_file_and_hold_something() {
+    let members = |parts: &[&str]| parts.iter().flat_map(|part| gzip(part.as_bytes())).collect::<Vec<_>>();
+    let (rows, _) = read("a.csv.gz", members(&["id\n1", "2\n", "", "3\n", ""]), &["id"]).unwrap();
+    assert_eq!(rows, [["12"], ["3"]]);
+    let block = "1\n".repeat(1 << 10);
+    assert!(read("a.csv.gz", members(&[&["id\n"][..], &vec![block.as_str(); 100]].concat()), &["id"]).is_ok());
+    let error = read("a.csv.gz", members(&[&["id\n1\n"][..], &[""; 1000]].concat()), &["id"]).unwrap_err();
+    assert_eq!(error, "a.csv.gz: the gzip data cannot be read: it has many members and little data; pack it in one");
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Answers {
         self.digits.get(row).copied().flatten()
     }
 
+    /// Whether every row of the file was read.
+    pub fn is_whole(&self) -> bool {
+        self.table.is_whole()
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.table.len()

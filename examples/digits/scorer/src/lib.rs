@@ -41,15 +41,15 @@ impl Scorer for Digits {
 
     fn validate(data: &Data, _: &mut Feedback) -> Result<(), Failure> {
         let settings = Settings::parse(data.params()).map_err(Failure::challenge)?;
-        checked(data, &settings, &Options::at_the_door()).map(drop)
+        checked(data, &settings, &Options::at_the_door().cells(LONGEST_CELL)).map(drop)
     }
 
     fn score(data: &Data, feedback: &mut Feedback) -> Result<Report, Failure> {
         let settings = Settings::parse(data.params()).map_err(Failure::challenge)?;
-        let options = Options::default();
+        let options = Options::default().cells(LONGEST_CELL);
         let truth = own("reference", |wrong| Answers::read(data.reference(), &settings, &options, wrong))?;
         let wanted = own("reference", |wrong| Ok(truth.ids(wrong)))?;
-        let answers = checked(data, &settings, &options)?;
+        let answers = checked(data, &settings, &options.expecting(truth.len()))?;
         let mut problems = Problems::new();
         let rows = answers.line_up(&wanted, &mut problems);
         if !problems.is_empty() && !data.template().is_empty() {
@@ -70,14 +70,28 @@ impl Scorer for Digits {
 
 gradus_sdk::export!(Digits);
 
-/// The answers, if nothing is wrong with them that can be told without the reference data. Asking the template for the
-/// ids first also keeps the order of the reference out of what a participant reads.
+/// Longest id, in bytes. Nobody needs more, and without a bound there could be a megabyte in every row.
+const LONGEST_CELL: usize = 256;
+
+/// The answers, if nothing is wrong with them that can be told without the reference data.
 fn checked(data: &Data, settings: &Settings, options: &Options) -> Result<Answers, Failure> {
+    let template = match data.template() {
+        [] => None,
+        files => Some(own("template", |wrong| Answers::read(files, settings, options, wrong))?),
+    };
+    let mut options = options.clone();
+    // At the door a large template is read in part, and then names neither all ids nor how many there are.
+    let template = template.filter(Answers::is_whole);
+    if let Some(template) = &template {
+        options = options.expecting(template.len());
+    }
     let mut problems = Problems::new();
-    let answers = Answers::read(data.predictions(), settings, options, &mut problems)?;
-    if !data.template().is_empty() {
-        let template = own("template", |wrong| Answers::read(data.template(), settings, &Options::default(), wrong))?;
-        answers.line_up(&own("template", |wrong| Ok(template.ids(wrong)))?, &mut problems);
+    let answers = Answers::read(data.predictions(), settings, &options, &mut problems)?;
+    match &template {
+        Some(template) => {
+            answers.line_up(&own("template", |wrong| Ok(template.ids(wrong)))?, &mut problems);
+        }
+        None => drop(answers.ids(&mut problems)),
     }
     problems.into_result()?;
     Ok(answers)
@@ -101,19 +115,21 @@ fn report(tally: &Tally, settings: &Settings) -> Option<Report> {
     let cases = Digit::all().filter_map(|digit| {
         let recall = tally.recall(digit)?;
         let message = format!("{} of {} read rightly", tally.count(digit, digit), tally.shown(digit));
-        // One share in ten gives no single answer away, so the participant may read it.
+        // For the organizer: who changes one answer between two submissions would read here which digit is the right one.
         let case = Case::new(format!("digit-{digit}")).score("accuracy", recall).passed(recall >= settings.pass);
-        Some(case.message(message).audience(Audience::Participant))
+        Some(case.message(message).audience(Audience::Organizer))
     });
     Some(cases.fold(report, Report::case))
 }
 
-/// The weakest digit for the participant, the whole table for the organizer.
+/// Which digit is the weakest for the participant, who has its recall as a score; the whole table for the organizer. The
+/// note gives away that one name and no count, at the price of a submission each time.
 fn tell(tally: &Tally, feedback: &mut Feedback) {
     if let Some((digit, recall)) = tally.weakest().filter(|(_, recall)| *recall < 1.0) {
+        feedback.note(Audience::Participant, format!("The weakest digit is {digit}."));
         let share = format!("Weakest digit: {digit}, of which {:.0} % were read rightly", recall * 100.0);
         let as_what = tally.mistaken_for(digit).map(|(other, _)| format!("; most often it was taken for {other}"));
-        feedback.note(Audience::Participant, format!("{share}{}.", as_what.unwrap_or_default()));
+        feedback.note(Audience::Organizer, format!("{share}{}.", as_what.unwrap_or_default()));
     }
     let table = tally.csv();
     if let Err(cap) = feedback.attach(Audience::Organizer, "confusion.csv", "text/csv", table.as_bytes()) {

@@ -38,7 +38,9 @@ fn scores_cases_note_and_table() {
 
     let recorded = feedback.into_recorded();
     let note = "Weakest digit: 8, of which 0 % were read rightly; most often it was taken for 3.";
-    assert_eq!(recorded.notes, [(Audience::Participant, note.to_owned())]);
+    let notes = [(Audience::Participant, "The weakest digit is 8.".to_owned()), (Audience::Organizer, note.to_owned())];
+    assert_eq!(recorded.notes, notes);
+    assert!(report.cases.iter().all(|case| case.audience == Audience::Organizer), "counts tell single answers");
     assert_eq!((recorded.attachments.len(), recorded.attachments[0].to), (1, Audience::Organizer));
     assert!(recorded.attachments[0].bytes.starts_with(b"truth,read as 0,"));
 }
@@ -65,7 +67,28 @@ fn what_is_wrong_is_told_with_its_line() {
 fn without_a_template_the_door_checks_digits_only() {
     let data = |text: &str| Data::memory().with_prediction("p.csv", text);
     assert_eq!(Digits::validate(&data("id,digit\nx,3\n"), &mut Feedback::memory()), Ok(()));
+    assert!(Digits::validate(&data("id,digit\nx,3\nx,4\n"), &mut Feedback::memory()).is_err());
     assert!(Digits::validate(&data("id,digit\nx,three\n"), &mut Feedback::memory()).is_err());
+}
+
+#[test]
+fn a_flood_is_the_participants() {
+    let flood = "id,digit\na,3\nb,3\nc,8\nd,1\n".to_owned() + &"x,1\n".repeat(2_000_000);
+    let expected =
+        "21: p.csv:26: more than 24 rows, and the task has 4 rows; from here on nothing was read; p.csv:6: id ";
+    assert!(problems(flood.clone()).starts_with(expected));
+    let data = Data::memory().with_prediction("p.csv", flood).with_reference("r.csv", "id,digit\na,3\n");
+    let failure = Digits::score(&data, &mut Feedback::memory()).unwrap_err().to_string();
+    assert!(failure.starts_with("invalid submission: p.csv:23: more than 21 rows"), "{failure}");
+    let long = format!("id,digit\na,3\nb,3\nc,8\n{},1\n", "d".repeat(300));
+    assert_eq!(problems(long), "1: p.csv:5: column `id`: 300 bytes, and 256 are the most");
+}
+
+#[test]
+fn a_template_that_is_read_in_part_names_no_strangers() {
+    let rows = |from: usize| (from..120_000).fold("id,digit\n".to_owned(), |text, id| format!("{text}{id},1\n"));
+    let data = Data::memory().with_template("sample.csv", rows(0)).with_prediction("p.csv", rows(0));
+    assert_eq!(Digits::validate(&data, &mut Feedback::memory()), Ok(()));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod admission;
 mod determinism;
+mod golden;
 mod outcomes;
 
 use super::*;
