@@ -28,7 +28,7 @@ mod source;
 use crate::data::File;
 use crate::problem::{Problem, Problems};
 use crate::text::{counted, listed, nearest, quoted};
-use options::SPARE_ROWS;
+use options::most_rows;
 
 pub use join::{Index, join, join_by_position};
 pub use options::Options;
@@ -75,7 +75,7 @@ impl RowCount {
         if self.seen >= self.enough {
             return Err(Stop::Enough);
         }
-        if let Some(expected) = self.expected.filter(|expected| self.seen >= expected.saturating_add(SPARE_ROWS)) {
+        if let Some(expected) = self.expected.filter(|expected| self.seen >= most_rows(*expected)) {
             let (seen, expected) = (counted(self.seen, "row"), counted(expected, "row"));
             let message = format!("more than {seen}, and the task has {expected}; from here on nothing was read");
             return Err(Stop::Problem(Problem::new(message).line(line)));

@@ -2,8 +2,8 @@
 //!
 //! Says how much that is, and why; the readers hold to it.
 
-/// Rows that are read beyond those that are expected: as many as there are problems shown.
-pub(super) const SPARE_ROWS: usize = crate::problem::SHOWN;
+/// Rows that are read beyond twice those that are expected, which doubles of all ids are.
+const SPARE_ROWS: usize = 1000;
 /// What a row takes that is expected: for each cell that is kept, and for all others together. Bytes.
 const CELL_BYTES: usize = 64;
 const ROW_BYTES: usize = 1 << 10;
@@ -62,9 +62,9 @@ impl Options {
     }
 
     /// Bounds for predictions of a task of so many rows. What a participant adds to those is then the participant's
-    /// problem, before it has used up the fuel and the memory that the organizer reckoned with. Twenty rows more are
-    /// read, so that the first of what is wrong with them is told; the next one ends the reading, and so do more bytes
-    /// than so many rows take (with 1 KiB of columns that nobody asks for in each, and 16 MiB in any case).
+    /// problem, before it has used up the fuel and the memory that the organizer reckoned with. As many again and a
+    /// thousand more are read, so that what is wrong with them is told and counted; the next row ends the reading, and so
+    /// do more bytes than so many rows take (with 1 KiB of columns that nobody asks for in each, and 16 MiB in any case).
     #[must_use]
     pub fn expecting(mut self, rows: usize) -> Self {
         self.expected_rows = Some(rows);
@@ -81,8 +81,8 @@ impl Options {
     /// Most bytes of a table of which `columns` are kept.
     pub(super) fn bytes_for(&self, columns: usize) -> u64 {
         let row = columns.saturating_mul(CELL_BYTES).saturating_add(ROW_BYTES);
-        let rows = |rows: usize| rows.saturating_add(SPARE_ROWS).saturating_mul(row) as u64;
-        self.expected_rows.map_or(self.most_bytes, |expected| rows(expected).max(FEW_BYTES).min(self.most_bytes))
+        let bytes = |expected: usize| most_rows(expected).saturating_mul(row) as u64;
+        self.expected_rows.map_or(self.most_bytes, |expected| bytes(expected).max(FEW_BYTES).min(self.most_bytes))
     }
 
     /// Names the columns of a file without a header.
@@ -91,4 +91,9 @@ impl Options {
         self.columns = names.to_vec();
         self
     }
+}
+
+/// Most rows of a table of which `expected` are.
+pub(super) fn most_rows(expected: usize) -> usize {
+    expected.saturating_mul(2).saturating_add(SPARE_ROWS)
 }

@@ -149,11 +149,11 @@ fn bounds_are_answered_with_a_sentence() {
 fn what_is_more_than_the_task_has_ends_the_reading() {
     let two = Options::default().expecting(2);
     let rows = |count: usize| "id\n".to_owned() + &"x\n".repeat(count);
-    for (name, text) in [("a.csv", rows(22)), ("a.jsonl", "{\"id\": 1}\n".repeat(22))] {
+    for (name, text) in [("a.csv", rows(1004)), ("a.jsonl", "{\"id\": 1}\n".repeat(1004))] {
         assert!(read_as(name, text.as_bytes(), &["id"], &two).is_ok(), "{name}");
     }
-    let more = "more than 22 rows, and the task has 2 rows; from here on nothing was read";
-    for (name, text, line) in [("a.csv", rows(1 << 20), 24), ("a.jsonl", "{\"id\": 1}\n".repeat(1 << 20), 23)] {
+    let more = "more than 1004 rows, and the task has 2 rows; from here on nothing was read";
+    for (name, text, line) in [("a.csv", rows(1 << 20), 1006), ("a.jsonl", "{\"id\": 1}\n".repeat(1 << 20), 1005)] {
         assert_eq!(read_as(name, text.as_bytes(), &["id"], &two).unwrap_err(), format!("{name}:{line}: {more}"));
     }
     // Bytes that are no rows.

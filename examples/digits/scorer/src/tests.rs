@@ -75,11 +75,11 @@ fn without_a_template_the_door_checks_digits_only() {
 fn a_flood_is_the_participants() {
     let flood = "id,digit\na,3\nb,3\nc,8\nd,1\n".to_owned() + &"x,1\n".repeat(2_000_000);
     let expected =
-        "21: p.csv:26: more than 24 rows, and the task has 4 rows; from here on nothing was read; p.csv:6: id ";
+        "1005: p.csv:1010: more than 1008 rows, and the task has 4 rows; from here on nothing was read; p.csv:6: id ";
     assert!(problems(flood.clone()).starts_with(expected));
     let data = Data::memory().with_prediction("p.csv", flood).with_reference("r.csv", "id,digit\na,3\n");
     let failure = Digits::score(&data, &mut Feedback::memory()).unwrap_err().to_string();
-    assert!(failure.starts_with("invalid submission: p.csv:23: more than 21 rows"), "{failure}");
+    assert!(failure.starts_with("invalid submission: p.csv:1004: more than 1002 rows"), "{failure}");
     let long = format!("id,digit\na,3\nb,3\nc,8\n{},1\n", "d".repeat(300));
     assert_eq!(problems(long), "1: p.csv:5: column `id`: 300 bytes, and 256 are the most");
 }

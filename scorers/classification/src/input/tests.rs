@@ -130,9 +130,9 @@ fn a_column_of_labels_is_no_columns_of_probabilities() {
 fn what_is_more_than_the_task_has_is_the_participants() {
     let flood = "id,y\n".to_owned() + &(0..1_000_000).map(|id| format!("{id},a\n")).collect::<String>();
     let more =
-        "invalid submission: p.csv:25: more than 23 rows, and the task has 3 rows; from here on nothing was read";
+        "invalid submission: p.csv:1008: more than 1006 rows, and the task has 3 rows; from here on nothing was read";
     let error = score(PARAMS, TRUTH, &flood).unwrap_err();
-    assert!(error.starts_with(more) && error.ends_with("; and 1 more"), "{error}");
+    assert!(error.starts_with(more) && error.ends_with("; and 984 more"), "{error}");
     assert!(validate(PARAMS, TRUTH, &flood).unwrap_err().starts_with(more));
     let by_position = r#"{"target": "y", "prediction": "y"}"#;
     assert_eq!(score(by_position, TRUTH, &flood).unwrap_err(), more);
