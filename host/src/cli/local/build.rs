@@ -13,6 +13,25 @@ use std::process::{Command, Stdio};
 
 const TARGET: &str = "wasm32-wasip2";
 
+/// Variables of the user's that would bear on the code.
+const USERS: [&str; 15] = [
+    "RUSTFLAGS",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_BUILD_RUSTC_WRAPPER",
+    "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS",
+    "CARGO_PROFILE_RELEASE_DEBUG",
+    "CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS",
+    "CARGO_PROFILE_RELEASE_INCREMENTAL",
+    "CARGO_PROFILE_RELEASE_LTO",
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL",
+    "CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS",
+    "CARGO_PROFILE_RELEASE_PANIC",
+    "CARGO_PROFILE_RELEASE_STRIP",
+    "CARGO_INCREMENTAL",
+];
+
 /// One line of what cargo says, as far as we read it.
 #[derive(Deserialize)]
 struct Message {
@@ -41,18 +60,17 @@ pub fn component(folder: &Path) -> anyhow::Result<Vec<u8>> {
         .current_dir(&folder)
         .stderr(Stdio::inherit());
     // Profiles and wrappers of the user's would make other bytes. Flags of theirs are not asked for where these are set.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        let wrapper = text.ends_with("RUSTC_WRAPPER") || text.ends_with("RUSTC_WORKSPACE_WRAPPER");
-        if text.starts_with("CARGO_PROFILE_") || wrapper || text == "RUSTFLAGS" {
-            cargo.env_remove(&name);
-        }
+    for name in USERS {
+        cargo.env_remove(name);
     }
-    let home = cargo_home()?;
+    let packages = packages(&folder)?;
+    let local: Vec<_> =
+        packages.iter().filter(|package| package.source.is_none()).filter_map(Package::folder).collect();
+    let local: Vec<_> = local.iter().map(|folder| folder.to_string_lossy()).collect();
     cargo
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(&folder, Path::new(sysroot.trim()), &home, &target)?)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(&packages, Path::new(sysroot.trim()), &target))
         .env("RUSTC_WRAPPER", wrapper(&target)?)
-        .env("GRADUS_FETCHED", home);
+        .env("GRADUS_LOCAL", format!("\n{}\n", local.join("\n")));
     if folder.join("Cargo.lock").is_file() {
         cargo.arg("--locked");
     }
@@ -73,22 +91,28 @@ pub fn component(folder: &Path) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// Flags that map every path of this computer away: of the last that fits, as rustc has it, so the innermost come last.
-fn flags(folder: &Path, sysroot: &Path, home: &Path, target: &Path) -> anyhow::Result<String> {
-    let mut maps = vec![(home.to_owned(), "/cargo".to_owned()), (sysroot.to_owned(), "/rust".to_owned())];
-    for (name, path) in local(folder)? {
-        maps.push((path, format!("/{name}")));
+/// Flags that map every path of this computer away: rustc takes the last that fits.
+fn flags(packages: &[Package], sysroot: &Path, target: &Path) -> String {
+    let mut maps = vec![(sysroot, "/rust".to_owned())];
+    for package in packages {
+        maps.extend(package.folder().map(|folder| (folder, format!("/{}-{}", package.name, package.version))));
     }
-    maps.push((folder.to_owned(), "/scorer".to_owned()));
-    maps.push((target.to_owned(), "/target".to_owned()));
-    let flag = |(from, to): &(PathBuf, String)| format!("--remap-path-prefix={}={to}", from.display());
-    Ok(maps.iter().map(flag).collect::<Vec<_>>().join("\u{1f}"))
+    // The innermost last: a crate may lie in another's folder, and what is built does.
+    maps.sort_by_key(|(from, _)| from.components().count());
+    maps.push((target, "/target".to_owned()));
+    let flag = |(from, to): &(&Path, String)| format!("--remap-path-prefix={}={to}", from.display());
+    maps.iter().map(flag).collect::<Vec<_>>().join("\u{1f}")
 }
 
 /// Stands between cargo and rustc. Cargo makes the names of symbols, and with them the order of functions, depend on the
 /// place of a crate that lies on this computer; its name and version tell it apart just as well.
 const WRAPPER: &str = r#"#!/bin/sh
-case $CARGO_MANIFEST_DIR in "$GRADUS_FETCHED"/*) exec "$@" ;; esac
+case $GRADUS_LOCAL in
+*"
+$CARGO_MANIFEST_DIR
+"*) ;;
+*) exec "$@" ;;
+esac
 for word do
     shift
     case $word in metadata=*) word="metadata=$CARGO_PKG_NAME-$CARGO_PKG_VERSION" ;; esac
@@ -109,24 +133,24 @@ fn wrapper(target: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Where cargo keeps the source of what it fetched.
-fn cargo_home() -> anyhow::Result<PathBuf> {
-    let set = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let usual = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
-    let home = set.or_else(usual).context("neither CARGO_HOME nor HOME is set")?;
-    Ok(home.canonicalize().unwrap_or(home))
-}
-
 /// One package of those that the crate is made of.
 #[derive(Deserialize)]
 struct Package {
     name: String,
+    version: String,
+    /// Where it was fetched from; nothing for one that lies on this computer, such as the SDK.
     source: Option<String>,
     manifest_path: PathBuf,
 }
 
-/// The packages that lie on this computer, such as the SDK: their names and folders, by name.
-fn local(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+impl Package {
+    fn folder(&self) -> Option<&Path> {
+        self.manifest_path.parent()
+    }
+}
+
+/// The packages that the crate in `folder` is made of, itself among them.
+fn packages(folder: &Path) -> anyhow::Result<Vec<Package>> {
     #[derive(Deserialize)]
     struct Metadata {
         packages: Vec<Package>,
@@ -139,12 +163,7 @@ fn local(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     }
     let failed = || format!("what the crate {} is made of was not found out", folder.display());
     let said = run(&mut cargo, "cargo").with_context(failed)?;
-    let metadata: Metadata = serde_json::from_str(&said).with_context(failed)?;
-    let local = metadata.packages.into_iter().filter(|package| package.source.is_none());
-    let folder_of = |package: Package| Some((package.name, package.manifest_path.parent()?.to_owned()));
-    let mut local: Vec<_> = local.filter_map(folder_of).collect();
-    local.sort();
-    Ok(local)
+    Ok(serde_json::from_str::<Metadata>(&said).with_context(failed)?.packages)
 }
 
 fn run(command: &mut Command, name: &str) -> anyhow::Result<String> {
@@ -200,7 +219,7 @@ mod tests {
         let there = component(&copy(&other.path().join("deeper and with spaces"))).unwrap();
         assert!(here == there, "{} and {} bytes", here.len(), there.len());
         let text = String::from_utf8_lossy(&here);
-        assert!(text.contains("/beside/src/lib.rs") && text.contains("pick"));
+        assert!(text.contains("/beside-1.0.0/src/lib.rs") && text.contains("pick"));
         assert!(!text.contains(one.path().to_str().unwrap()));
     }
 
