@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from common import EXAMPLES, SPARE_ROWS, Samples, draw_ids, draw_order, read_csv, write_csv
+from common import EXAMPLES, Samples, draw_ids, draw_order, read_csv, write_csv
 
 HOME = EXAMPLES / "breast-cancer"
 TEST = 200
@@ -115,14 +115,14 @@ def make():
     s.refused(s.raw("not-utf8.csv", text.encode("latin-1")), "Latin-1: one byte is not UTF-8.", 1)
 
     both = [row for id, _, _ in good for row in ([id, "malignant", "1"], [id, "benign", "0"])]
-    refused("cheat-both-labels.csv", both, (TEST + SPARE_ROWS) // 2 + 1,
+    refused("cheat-both-labels.csv", both, TEST,
             "Cheating: both answers for each id, in the hope that the best counts.")
     huge = [[id, label, "1e308" if label == "malignant" else "-1e308"] for id, label, _ in good]
     refused("cheat-huge-probability.csv", huge, TEST,
             "Cheating: probabilities of 1e308 rank well and would break sums; none lies in 0 to 1.")
     _, train = read_csv(HOME / "data/public/train.csv")
     known = [[row[0], row[-1], "1" if row[-1] == "malignant" else "0"] for row in train]
-    refused("cheat-training-rows.csv", [*mediocre, *known], SPARE_ROWS + 1,
+    refused("cheat-training-rows.csv", [*mediocre, *known], len(train),
             "Cheating: rows whose answers are known, appended to lift the average.")
     extra = [[*row, row[1], "public"] for row in mediocre]
     scored("cheat-reference-columns.csv", extra,

@@ -10,9 +10,6 @@ from pathlib import Path
 EXAMPLES = Path(__file__).resolve().parent.parent
 # Everything below this line of a challenge.toml is written by the example's script.
 MARK = "# ---- samples: written by `examples/make`, do not edit below this line ----\n"
-# Rows that a scorer reads beyond those of the task: `SPARE_ROWS` of the SDK's tables. One more ends the reading, and is
-# a problem of its own.
-SPARE_ROWS = 20
 # No vowels: an id is never a word, `nan`, a number or a date to a reader that guesses types.
 LETTERS = "bcdfghjklmnpqrstvwxz"
 # Draws from the operating system: there is no seed, so nothing that is kept can repeat the draw.

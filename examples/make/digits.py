@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from common import EXAMPLES, SPARE_ROWS, Samples, draw_ids, draw_order, read_csv, write_csv
+from common import EXAMPLES, Samples, draw_ids, draw_order, read_csv, write_csv
 
 HOME = EXAMPLES / "digits"
 TRAIN, TEST = 700, 300
@@ -112,13 +112,12 @@ def make():
     s.refused(s.raw("not-utf8.csv", text.encode("latin-1")), "Latin-1: one byte is not UTF-8.", 1)
 
     both = [[id, digit] for id, _ in good for digit in ("3", "8")]
-    refused("cheat-both-digits.csv", both, (TEST + SPARE_ROWS) // 2 + 1,
-            "Cheating: 3 and 8 for each id, in the hope that the best counts.")
+    refused("cheat-both-digits.csv", both, TEST, "Cheating: 3 and 8 for each id, in the hope that the best counts.")
     refused("cheat-either.csv", [[id, "3|8"] for id, _ in good], TEST, "Cheating: two answers in one field.")
     refused("cheat-huge.csv", [[id, "1e308"] for id, _ in good], TEST,
             "Cheating: a number so large that sums over it would overflow.")
     _, train = read_csv(HOME / "data/public/train.csv")
-    refused("cheat-training-rows.csv", [*mediocre, *([row[0], row[-1]] for row in train[:100])], SPARE_ROWS + 1,
+    refused("cheat-training-rows.csv", [*mediocre, *([row[0], row[-1]] for row in train[:100])], 100,
             "Cheating: rows whose answers are known, appended to lift the average.")
     scored("cheat-reference-columns.csv", [[*row, row[1], "0"] for row in mediocre],
            "Cheating: columns that look like the truth and a price. They are ignored: the scores of mediocre.csv.",
