@@ -3,7 +3,7 @@
 # scratch, without a registry. What is there already under the digest of its content is not made again.
 #
 # Needs the engine's command line `docker`, `busybox` (package busybox-static), and `cc` with a static C library.
-# $1: further instructions for the image, separated by `;`, such as 'ENV A=1;VOLUME /data'.
+# $1: further instructions for the image, one a line, such as `VOLUME /data`.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 busybox="$(command -v busybox)"
@@ -21,7 +21,7 @@ echo 'root:x:0:0:root:/:/bin/sh' > "$work/root/etc/passwd"
 tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$work/root" -cf "$work/root.tar" .
 
 changes=('ENV PATH=/bin')
-IFS=';' read -r -a more <<< "${1:-}"
+mapfile -t more < <(printf '%s' "${1:-}")
 for change in "${more[@]}"; do changes+=("$change"); done
 digest="$( (cat "$work/root.tar"; printf '%s\n' "${changes[@]}") | sha256sum | cut -c1-32)"
 name="gradus-test:$digest"

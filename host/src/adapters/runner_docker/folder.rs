@@ -20,6 +20,8 @@ use std::process::{Command, Stdio};
 const BUFFER: usize = 256 << 10;
 /// What a full file system has beyond the limit, so that full is over it and not at it.
 const BEYOND: u64 = 64 << 10;
+/// Kernel memory of a file in memory, beside its bytes.
+const INODE: u64 = 1 << 10;
 /// The file with the id of this data folder.
 const OWNER: &str = "owner";
 
@@ -38,7 +40,7 @@ pub(super) struct Folder {
     path: PathBuf,
     /// Bytes and inodes in use before the run began.
     before: (u64, u64),
-    /// The size of the output place where that lies in memory.
+    /// Memory that the output place takes when it is full; 0 where it lies in a file.
     pub(super) in_memory: u64,
 }
 
@@ -93,11 +95,11 @@ impl Folders {
             tool("mount", |mount| mount.args(["--bind", "-o", "ro,nosuid,nodev"]).arg(&place).arg(&place))?;
         }
         let out = path.join("out");
-        let in_memory = if limits.output.0 <= most_in_memory { limits.output.0 + BEYOND } else { 0 };
-        if in_memory > 0 {
-            let inodes = u64::from(limits.files) + 2;
-            let options =
-                format!("size={in_memory},nr_inodes={inodes},mode=700,uid={uid},gid={uid},nosuid,nodev,noexec");
+        let mut in_memory = 0;
+        if limits.output.0 <= most_in_memory {
+            let (size, inodes) = (limits.output.0 + BEYOND, u64::from(limits.files) + 2);
+            in_memory = size + inodes * INODE;
+            let options = format!("size={size},nr_inodes={inodes},mode=700,uid={uid},gid={uid},nosuid,nodev,noexec");
             tool("mount", |mount| mount.args(["-t", "tmpfs", "-o", &options, "gradus"]).arg(&out))?;
         } else {
             mount_file(&path.join("image"), &out, limits, uid)?;

@@ -63,7 +63,7 @@ pub(super) fn request(run: &Run, around: &Around<'_>) -> ContainerCreateBody {
         init: Some(true),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         mounts: Some(mounts(run, around)),
-        tmpfs: Some(scratch(run).map(|place| (place.at.to_string(), tmpfs(&place))).collect()),
+        tmpfs: Some(scratch(run).map(|place| (place.at.to_string(), tmpfs(&place, around.uid))).collect()),
         ..HostConfig::default()
     };
     ContainerCreateBody {
@@ -81,7 +81,6 @@ pub(super) fn request(run: &Run, around: &Around<'_>) -> ContainerCreateBody {
         working_dir: run.workdir.as_ref().map(ToString::to_string),
         image: Some(run.image.to_string()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
-        network_disabled: Some(true),
         labels: Some(around.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
         host_config: Some(host),
         ..ContainerCreateBody::default()
@@ -117,10 +116,11 @@ fn scratch(run: &Run) -> impl Iterator<Item = Scratch> {
     run.scratch.iter().cloned().chain(own)
 }
 
-fn tmpfs(place: &Scratch) -> String {
-    // One for the folder itself.
+fn tmpfs(place: &Scratch, uid: u32) -> String {
+    // One for the folder itself. It belongs to the run's user, as the mode is the image's choice where it has such a
+    // folder. Programs compile to such places what they then load: those may be executed.
     let inodes = u64::from(place.files) + 1;
-    format!("rw,nosuid,nodev,size={},nr_inodes={inodes},mode=1777", place.bytes.0)
+    format!("rw,exec,nosuid,nodev,size={},nr_inodes={inodes},mode=700,uid={uid},gid={uid}", place.bytes.0)
 }
 
 fn mounts(run: &Run, around: &Around<'_>) -> Vec<Mount> {

@@ -141,7 +141,7 @@ pub(super) async fn create(
     match shared.engine.docker.create_container(Some(options), asked).await {
         Ok(_) => Ok(Ok(())),
         Err(error) if status(&error) == Some(404) => Ok(Err(image::missing(&run.image))),
-        Err(error) => Err(trouble("the engine did not make the container")(error)),
+        Err(error) => not_started(error).map(Err),
     }
 }
 
@@ -160,7 +160,12 @@ async fn start(
     let logs =
         Logs::read(attached.map_err(trouble("the engine did not give the container's streams"))?, run.limits.log);
     if let Err(error) = docker.start_container(&name, None).await {
-        return not_started(run, error).map(Err);
+        if group.oom_kills() > 0 {
+            // Before it began: the engine's words for that differ.
+            let allowed = run.limits.memory.0;
+            return Ok(Err(Ended::Limit { limit: LimitKind::Memory, used: allowed, allowed }));
+        }
+        return not_started(error).map(Err);
     }
     let since = Instant::now();
     let mut exit = Box::pin(exit(shared, &name));
@@ -229,20 +234,16 @@ async fn end(
 }
 
 /// What the engine's refusal to start means.
-fn not_started(run: &Run, error: Error) -> Result<Ended, RunnerError> {
+fn not_started(error: Error) -> Result<Ended, RunnerError> {
     let Error::DockerResponseServerError { message, .. } = &error else {
         return Err(trouble("the engine did not start the container")(error));
     };
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&["memory limit too low", "container init was OOM-killed"]) {
-        let allowed = run.limits.memory.0;
-        return Ok(Ended::Limit { limit: LimitKind::Memory, used: allowed, allowed });
-    }
     if says(&["executable file not found", "exec format error", "exec: \"", "no command specified"]) {
         return Ok(image::refused(RefusalCode::NoEntryPoint, "the program is not in the image, or cannot be executed"));
     }
-    if says(&["mkdir ", "chdir to cwd"]) && run.workdir.is_some() {
-        return Ok(image::refused(RefusalCode::NoEntryPoint, "the folder to start in is not in the image"));
+    if says(&["Cannot mkdir", "chdir to cwd"]) {
+        return Ok(image::refused(RefusalCode::NoEntryPoint, "the folder to start in is none, or is closed"));
     }
     Err(trouble("the engine did not start the container")(error))
 }
@@ -256,10 +257,9 @@ fn no_program(run: &Run, came: &Came) -> Option<Ended> {
     let program = run.command.as_ref().and_then(|words| words.first());
     let about = program.is_none_or(|program| told.contains(&format!("exec {program} failed")));
     let alone = stdout.is_empty() && !told.contains('\n') && about && told.contains(" failed: ");
-    let code =
-        if told.ends_with("Exec format error") { RefusalCode::WrongArchitecture } else { RefusalCode::NoEntryPoint };
     let why = told.rsplit(": ").next().unwrap_or_default();
-    (alone && came.code != 0).then(|| image::refused(code, format!("the program could not be started: {why}")))
+    let text = || format!("the program could not be started: {why}");
+    (alone && came.code != 0).then(|| image::refused(RefusalCode::NoEntryPoint, text()))
 }
 
 fn used(group: &Group, came: &Came) -> Used {

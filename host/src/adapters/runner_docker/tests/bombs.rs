@@ -95,7 +95,7 @@ fn scratch_places_are_capped() {
     let scratch = |at: &str| Scratch { at: at.parse().unwrap(), bytes: mib(4), files: 64 };
     let script = "for d in /tmp /dev/shm; do
         hostile fill $d/flood; stat -c %s $d/flood; rm $d/flood
-        mkdir $d/many && hostile files 1000 $d/many; ls $d/many | wc -l
+        mkdir $d/many && hostile files 1000 $d/many; ls $d/many | wc -l; rm -r $d/many
         dd if=/dev/zero of=$d/again bs=1M count=2 2>/dev/null || echo full; rm -rf $d/*
         done; exit 0";
     let ran = real.sh(script, |run| run.scratch = vec![scratch("/tmp"), scratch("/dev/shm")]);
