@@ -15,8 +15,8 @@
 //!
 //! Deliberately absent: pulling and building images, registries and their credentials, networks, GPUs, several
 //! containers in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on
-//! other machines, rootless ones, and those with control groups of systemd's: [`Runner::probe`] says what fails. All
-//! runs have the same unprivileged user; user namespaces are the engine's matter.
+//! other machines, rootless ones, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run
+//! has an unprivileged user that no other run under way has; user namespaces are the engine's matter.
 
 mod engine;
 mod folder;
@@ -39,7 +39,8 @@ use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::{Finding, Ran, Run, Runner, RunnerError, Swept, Work};
 use group::Hierarchies;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,8 +58,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// The folder for runs, below the data folder. Nobody else writes there.
     pub runs: PathBuf,
-    /// User and group of every run: nobody's on this machine.
-    pub uid: u32,
+    /// Users and groups of runs: nobody's on this machine. As many runs go at once, at most.
+    pub users: RangeInclusive<u32>,
     /// Outputs up to this size lie in memory, bigger ones in a file.
     pub output_in_memory: Bytes,
     /// An image with `sh`, `cat` and `tail` to try limits with. Without one, [`Runner::probe`] tries less.
@@ -68,7 +69,9 @@ pub struct Settings {
 impl Settings {
     /// The usual ones.
     pub fn new(socket: PathBuf, runs: PathBuf) -> Self {
-        Self { socket, runs, uid: 60_900, output_in_memory: Bytes(256 << 20), probe_image: None }
+        // What systemd leaves free between users with a home and those of containers.
+        let users = 60_578..=61_183;
+        Self { socket, runs, users, output_in_memory: Bytes(256 << 20), probe_image: None }
     }
 }
 
@@ -81,7 +84,8 @@ struct Shared {
     blobs: Arc<dyn Blobs>,
     /// Why nothing can be run.
     cannot: Option<&'static str>,
-    active: Mutex<BTreeSet<RunId>>,
+    /// Runs under way, each with its user.
+    active: Mutex<BTreeMap<RunId, u32>>,
 }
 
 impl Shared {
@@ -95,12 +99,26 @@ impl Shared {
         format!("{}{id}", self.prefix())
     }
 
-    fn active(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
+    fn active(&self) -> std::sync::MutexGuard<'_, BTreeMap<RunId, u32>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_active(&self, id: RunId) -> bool {
-        self.active().contains(&id)
+        self.active().contains_key(&id)
+    }
+
+    /// Gives the run a user of its own: what the kernel counts by user, no other run uses up.
+    fn begin(&self, id: RunId) -> Result<u32, RunnerError> {
+        let wrong = |what: String| RunnerError { what, source: None };
+        let mut active = self.active();
+        if active.contains_key(&id) {
+            return Err(wrong(format!("the run {id} is under way already")));
+        }
+        let taken: BTreeSet<u32> = active.values().copied().collect();
+        let free = self.settings.users.clone().find(|user| !taken.contains(user));
+        let user = free.ok_or_else(|| wrong("more runs are under way than there are users for".to_owned()))?;
+        active.insert(id, user);
+        Ok(user)
     }
 
     /// From its begin to the last of its traces.
@@ -109,12 +127,10 @@ impl Shared {
             return Err(RunnerError { what: why.to_owned(), source: None });
         }
         let id = run.id;
-        if !self.active().insert(id) {
-            return Err(RunnerError { what: format!("the run {id} is under way already"), source: None });
-        }
+        let user = self.begin(id)?;
         // A task of its own, so that a panic in there is cleared up after too.
         let here = Arc::clone(&self);
-        let ran = tokio::spawn(async move { run::carry_out(&here, &run, &gone).await }).await;
+        let ran = tokio::spawn(async move { run::carry_out(&here, &run, user, &gone).await }).await;
         let cleared = self.clear(id).await;
         self.active().remove(&id);
         if let Err(error) = cleared {

@@ -108,11 +108,11 @@ impl<'c> Collector<'c> {
         if self.files.is_empty() {
             return Err(Refused::Empty);
         }
-        Ok(self.as_they_are())
+        Ok(self.unstripped())
     }
 
     /// All entries were taken, from where no two can clash: sorts them, and keeps their paths.
-    pub(super) fn as_they_are(mut self) -> Vec<Part> {
+    pub(super) fn unstripped(mut self) -> Vec<Part> {
         self.files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
         let shared = self.shared.map(Arc::new);
         let mut parts = Vec::with_capacity(self.files.len());

@@ -59,7 +59,7 @@ pub fn collect(dir: &Dir, bytes: Bytes, files: u32, blobs: &dyn Blobs) -> Result
     let meter = Meter::new(&limits, u64::MAX);
     let mut walk = Walk { collector: Collector::new(blobs, &meter), meter: &meter, device: dir.dir_metadata()?.dev() };
     walk.folder(dir, "", 0)?;
-    Ok(walk.collector.as_they_are())
+    Ok(walk.collector.unstripped())
 }
 
 struct Walk<'w> {

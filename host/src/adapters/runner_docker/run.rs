@@ -41,7 +41,12 @@ struct Came {
 }
 
 /// Carries `run` out. What is left when this fails, [`Shared::clear`] removes.
-pub(super) async fn carry_out(shared: &Arc<Shared>, run: &Run, gone: &AtomicBool) -> Result<Ran, RunnerError> {
+pub(super) async fn carry_out(
+    shared: &Arc<Shared>,
+    run: &Run,
+    user: u32,
+    gone: &AtomicBool,
+) -> Result<Ran, RunnerError> {
     check(run)?;
     let nothing = |ended, image| Ran {
         ended,
@@ -59,9 +64,9 @@ pub(super) async fn carry_out(shared: &Arc<Shared>, run: &Run, gone: &AtomicBool
         Err(refused) => return Ok(nothing(refused, None)),
         Ok(image) => image,
     };
-    let (folder, group) = prepare(shared, run).await?;
+    let (folder, group) = prepare(shared, run, user).await?;
     let group = Arc::new(group);
-    if let Err(refused) = create(shared, run, &folder, &image).await? {
+    if let Err(refused) = create(shared, run, user, &folder, &image).await? {
         return Ok(nothing(refused, image.id));
     }
     if stopped() {
@@ -103,11 +108,11 @@ fn check(run: &Run) -> Result<(), RunnerError> {
 }
 
 /// Inputs, output place and group, on a thread that may block.
-pub(super) async fn prepare(shared: &Arc<Shared>, run: &Run) -> Result<(Folder, Group), RunnerError> {
+pub(super) async fn prepare(shared: &Arc<Shared>, run: &Run, user: u32) -> Result<(Folder, Group), RunnerError> {
     let (here, run) = (Arc::clone(shared), run.clone());
     let work = move || {
-        let (uid, most) = (here.settings.uid, here.settings.output_in_memory.0);
-        let folder = here.folders.create(run.id, &run.inputs, &run.limits, uid, most);
+        let most = here.settings.output_in_memory.0;
+        let folder = here.folders.create(run.id, &run.inputs, &run.limits, user, most);
         let folder = folder.map_err(trouble("the folder of the run could not be made"))?;
         let group = here.groups.create(&here.name(run.id), run.limits.memory.0 + folder.in_memory);
         Ok((folder, group.map_err(trouble("the control group of the run could not be made"))?))
@@ -118,6 +123,7 @@ pub(super) async fn prepare(shared: &Arc<Shared>, run: &Run) -> Result<(Folder, 
 pub(super) async fn create(
     shared: &Shared,
     run: &Run,
+    user: u32,
     folder: &Folder,
     image: &Image,
 ) -> Result<Result<(), Ended>, RunnerError> {
@@ -131,7 +137,7 @@ pub(super) async fn create(
             labels: [(super::OWNER, &shared.folders.owner), (super::RUN, &id)],
             group: &name,
             memory: run.limits.memory.0 + folder.in_memory,
-            uid: shared.settings.uid,
+            uid: user,
             inputs: &inputs,
             out: &folder.out(),
             image_environment: &image.environment,
@@ -257,7 +263,9 @@ fn no_program(run: &Run, came: &Came) -> Option<Ended> {
     let program = run.command.as_ref().and_then(|words| words.first());
     let about = program.is_none_or(|program| told.contains(&format!("exec {program} failed")));
     let alone = stdout.is_empty() && !told.contains('\n') && about && told.contains(" failed: ");
-    let why = told.rsplit(": ").next().unwrap_or_default();
+    // Never the words themselves: they may be the program's.
+    let known = ["No such file or directory", "Permission denied", "Exec format error"];
+    let why = known.iter().find(|why| told.ends_with(*why)).unwrap_or(&"the system does not say why");
     let text = || format!("the program could not be started: {why}");
     (alone && came.code != 0).then(|| image::refused(RefusalCode::NoEntryPoint, text()))
 }

@@ -5,6 +5,7 @@
 
 mod bombs;
 mod contract;
+mod cost;
 mod ends;
 mod outputs;
 mod places;

@@ -3,7 +3,7 @@
 use super::support::{DONE, Real, limit, said, seconds};
 use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::units::{Bytes, MilliCpus, Millis};
-use gradus_core::ports::runner::{Ended, Output, RefusalCode, Run, Runner as _};
+use gradus_core::ports::runner::{Ended, Output, Ran, RefusalCode, Run, Runner as _};
 use gradus_core::testing::runner_contract::{Bench as _, Deed, run};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -134,9 +134,9 @@ fn two_runs_of_one_id_are_one_too_many() {
 #[test]
 fn what_cannot_be_started_is_refused_with_its_reason() {
     let Some(real) = Real::new() else { return };
-    let refused = |ran: gradus_core::ports::runner::Ran| match ran.ended {
-        Ended::Refused { code, text } => (code, text),
-        other => panic!("{other:?}"),
+    let refused = |ran: Ran| {
+        let Ended::Refused { code, text } = ran.ended else { panic!("{:?}", ran.ended) };
+        (code, text)
     };
     let command = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
     for (words, word) in [

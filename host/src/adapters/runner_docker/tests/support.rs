@@ -25,6 +25,7 @@ pub(super) struct Real {
     pub(super) runner: DockerRunner,
     pub(super) runtime: Runtime,
     pub(super) image: ImageRef,
+    /// The user of its first run.
     pub(super) uid: u32,
     data: TempDir,
 }
@@ -57,8 +58,16 @@ impl Real {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Option<Self> {
+        Self::made(change, |_| Arc::new(MemoryBlobs::default()))
+    }
+
+    /// `blobs` gets the data folder.
+    pub(super) fn made(
+        change: impl FnOnce(&mut Settings),
+        blobs: impl FnOnce(&Path) -> Arc<dyn Blobs>,
+    ) -> Option<Self> {
         static MISSING: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-        static USERS: AtomicU32 = AtomicU32::new(60_600);
+        static USERS: AtomicU32 = AtomicU32::new(60_578);
         if let Some(what) = MISSING.get_or_init(missing) {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "this test needs {what}");
             eprintln!("skipped: this test needs {what}");
@@ -67,11 +76,12 @@ impl Real {
         let image = build("").unwrap();
         let data = tempfile::tempdir().unwrap();
         // Nobody else's, so that a process of it is one of this test's.
-        let uid = USERS.fetch_add(1, SeqCst);
-        let mut settings = Settings { uid, ..Settings::new(PathBuf::from(SOCKET), data.path().join("runs")) };
+        let uid = USERS.fetch_add(4, SeqCst);
+        let mut settings =
+            Settings { users: uid..=uid + 3, ..Settings::new(PathBuf::from(SOCKET), data.path().join("runs")) };
         change(&mut settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let blobs: Arc<dyn Blobs> = Arc::new(MemoryBlobs::default());
+        let blobs = blobs(data.path());
         let runner = runtime.block_on(DockerRunner::open(settings, blobs)).unwrap();
         Some(Self { runner, runtime, image, uid, data })
     }
@@ -114,10 +124,10 @@ impl Real {
 
     /// Processes of the run's user.
     fn processes(&self) -> Vec<String> {
-        let mine = format!("Uid:\t{}\t", self.uid);
+        let mine: Vec<_> = (self.uid..self.uid + 4).map(|uid| format!("Uid:\t{uid}\t")).collect();
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let all = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("status")).ok());
-        all.filter(|status| status.contains(&mine))
+        all.filter(|status| mine.iter().any(|uid| status.contains(uid)))
             .map(|status| format!("process {}", status.replace('\n', " ")))
             .collect()
     }
@@ -125,7 +135,9 @@ impl Real {
     /// Waits until nothing is left of a run that nobody waits for.
     pub(super) fn until_nothing_is_left(&self) {
         let until = Instant::now() + Duration::from_secs(10);
-        while !self.traces().is_empty() && Instant::now() < until {
+        // It may not even have begun.
+        std::thread::sleep(Duration::from_millis(100));
+        while !self.runner.shared.active().is_empty() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(20));
         }
         self.nothing_is_left();
@@ -178,9 +190,9 @@ impl Bench for Real {
         let shared = &self.runner.shared;
         let left = Run { id, command: Some(self.command(Deed::Sleep)), ..run(self, Deed::Sleep) };
         self.runtime.block_on(async {
-            let (folder, _) = running::prepare(shared, &left).await.unwrap();
+            let (folder, _) = running::prepare(shared, &left, self.uid).await.unwrap();
             let image = super::super::image::look(&shared.engine, &left.image, true).await.unwrap().unwrap();
-            running::create(shared, &left, &folder, &image).await.unwrap().unwrap();
+            running::create(shared, &left, self.uid, &folder, &image).await.unwrap().unwrap();
             shared.engine.docker.start_container(&shared.name(id), None).await.unwrap();
         });
     }

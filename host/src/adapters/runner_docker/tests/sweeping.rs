@@ -28,6 +28,30 @@ fn what_a_crash_left_is_swept_whatever_it_was() {
 }
 
 #[test]
+fn a_host_that_ends_at_any_moment_leaves_nothing_that_is_not_swept() {
+    let Some(real) = Real::new() else { return };
+    let shared = &real.runner.shared;
+    let script = "echo x > /out/x; sleep 0.2";
+    for moment in [1, 5, 10, 20, 40, 60, 90, 120, 160, 200, 250, 300, 350, 400] {
+        // A runtime that is shut down drops all that it was about, as a crash does.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let mut asked = run(&real, Deed::Exit(0));
+        asked.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
+        let (settings, blobs) = (shared.settings.clone(), Arc::new(MemoryBlobs::default()));
+        runtime.block_on(async {
+            let runner = DockerRunner::open(settings, blobs).await.unwrap();
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(moment), runner.run(asked)).await;
+        });
+        runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+        // What the engine was asked for meanwhile may come after a first sweep, as after a restart.
+        real.wait(real.runner.sweep(Vec::new())).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        real.wait(real.runner.sweep(Vec::new())).unwrap();
+        real.nothing_is_left();
+    }
+}
+
+#[test]
 fn runs_under_way_and_those_of_others_are_left_alone() {
     let (Some(real), Some(other)) = (Real::new(), Real::new()) else { return };
     let theirs = id();

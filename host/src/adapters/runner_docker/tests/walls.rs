@@ -122,17 +122,19 @@ fn two_runs_do_not_see_each_other() {
     // Each leaves a mark everywhere, waits for the other to have done so, and looks for what is not its own.
     let script = |me: &str| {
         format!(
-            "echo {me} > /out/{me}; echo {me} > /dev/shm/{me}; touch /dev/mqueue/{me}; sleep 2
+            "echo {me} > /out/{me}; echo {me} > /dev/shm/{me}; touch /dev/mqueue/{me}; id -u; sleep 2
             ls /out /dev/shm /dev/mqueue | grep -v : | sort -u; ps | grep -c 'sleep 2'"
         )
     };
     let (one, two) = real.runtime.block_on(async {
         tokio::join!(real.runner.run(asked(&script("one"))), real.runner.run(asked(&script("two"))))
     });
+    let mut users = std::collections::BTreeSet::new();
     for (ran, me) in [(one.unwrap(), "one"), (two.unwrap(), "two")] {
         let text = said(&ran);
         let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
-        assert_eq!(lines[0], me, "{text}");
+        assert!(users.insert(lines[0].to_owned()), "both are {users:?}");
+        assert_eq!(lines[1], me, "{text}");
         assert!(!text.contains(if me == "one" { "two" } else { "one" }), "{text}");
     }
 }
