@@ -23,6 +23,7 @@ mod folder;
 mod group;
 mod image;
 mod log;
+mod outcome;
 mod probe;
 mod request;
 mod run;

@@ -295,6 +295,8 @@ pub trait Runner: Send + Sync {
     fn run(&self, run: Run) -> Work<'_, Ran>;
 
     /// Removes what is left of our runs but those of `alive` and those under way here: what a killed host left behind.
+    /// To be done at the start and again from time to time: what an engine was asked for before a crash, it may do after
+    /// a first sweep.
     ///
     /// # Errors
     /// The engine or the machine did not let us.

@@ -9,8 +9,9 @@ use super::folder::Folder;
 use super::group::Group;
 use super::image::{self, Image};
 use super::log::Logs;
+use super::outcome::{Came, ended, no_program, not_started, used};
 use super::request::{Around, request};
-use super::watch::{Verdict, Watch, watch};
+use super::watch::{Watch, watch};
 use crate::workspace::outputs::{self, NotTaken};
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -18,8 +19,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt as _;
 use gradus_core::domain::report::LimitKind;
-use gradus_core::domain::units::{Bytes, Millis};
-use gradus_core::ports::runner::{Ended, Output, Ran, RefusalCode, Run, RunnerError, Used};
+use gradus_core::ports::runner::{Ended, Output, Ran, Run, RunnerError, Used};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -29,16 +29,6 @@ use std::time::{Duration, Instant};
 const KILL: Duration = Duration::from_millis(700);
 /// How long it has to notice that one ended.
 const NOTICE: Duration = Duration::from_secs(30);
-/// The signal that nothing survives.
-const SIGKILL: u8 = 9;
-
-/// What a started container came to.
-struct Came {
-    verdict: Option<Verdict>,
-    code: i64,
-    wall: Duration,
-    logs: (Vec<u8>, Vec<u8>),
-}
 
 /// Carries `run` out. What is left when this fails, [`Shared::clear`] removes.
 pub(super) async fn carry_out(
@@ -236,78 +226,6 @@ async fn end(
     match tokio::time::timeout(NOTICE, exit).await {
         Ok(code) => code,
         Err(late) => Err(trouble("the engine does not notice that the container ended")(late)),
-    }
-}
-
-/// What the engine's refusal to start means.
-fn not_started(error: Error) -> Result<Ended, RunnerError> {
-    let Error::DockerResponseServerError { message, .. } = &error else {
-        return Err(trouble("the engine did not start the container")(error));
-    };
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&["executable file not found", "exec format error", "exec: \"", "no command specified"]) {
-        return Ok(image::refused(RefusalCode::NoEntryPoint, "the program is not in the image, or cannot be executed"));
-    }
-    if says(&["Cannot mkdir", "chdir to cwd"]) {
-        return Ok(image::refused(RefusalCode::NoEntryPoint, "the folder to start in is none, or is closed"));
-    }
-    Err(trouble("the engine did not start the container")(error))
-}
-
-/// The engine's init starts the program: when it could not, that is all that was said. A program that says the same
-/// fools nobody but its author.
-fn no_program(run: &Run, came: &Came) -> Option<Ended> {
-    let (stdout, stderr) = &came.logs;
-    let stderr = str::from_utf8(stderr).ok()?.trim_end();
-    let told = stderr.strip_prefix("[FATAL tini (")?;
-    let program = run.command.as_ref().and_then(|words| words.first());
-    let about = program.is_none_or(|program| told.contains(&format!("exec {program} failed")));
-    let alone = stdout.is_empty() && !told.contains('\n') && about && told.contains(" failed: ");
-    // Never the words themselves: they may be the program's.
-    let known = ["No such file or directory", "Permission denied", "Exec format error"];
-    let why = known.iter().find(|why| told.ends_with(*why)).unwrap_or(&"the system does not say why");
-    let text = || format!("the program could not be started: {why}");
-    (alone && came.code != 0).then(|| image::refused(RefusalCode::NoEntryPoint, text()))
-}
-
-fn used(group: &Group, came: &Came) -> Used {
-    let millis = u64::try_from(came.wall.as_millis()).unwrap_or(u64::MAX);
-    Used {
-        wall: Millis(millis),
-        cpu: Millis(group.cpu_micros().unwrap_or(0) / 1_000),
-        peak_memory: Bytes(group.peak_memory()),
-        peak_pids: group.peak_pids().saturating_sub(1),
-        oom_kills: group.oom_kills(),
-    }
-}
-
-/// What it came to: our own verdict first, then what the end and the places say.
-fn ended(run: &Run, folder: &Folder, came: &Came, used: &Used, (bytes, files): (u64, u64)) -> Ended {
-    let limits = &run.limits;
-    let limit = |limit, used, allowed| Ended::Limit { limit, used, allowed };
-    match came.verdict {
-        Some(Verdict::Stopped) => return Ended::Stopped,
-        Some(Verdict::Wall) => return limit(LimitKind::Wall, used.wall.0, limits.wall.0),
-        Some(Verdict::Cpu) => return limit(LimitKind::Cpu, used.cpu.0.max(limits.cpu.0), limits.cpu.0),
-        Some(Verdict::Full) | None => {}
-    }
-    let killed = came.code == i64::from(128 + SIGKILL);
-    if killed && used.oom_kills > 0 {
-        return limit(LimitKind::Memory, used.peak_memory.0, limits.memory.0 + folder.in_memory);
-    }
-    if bytes > limits.output.0 {
-        return limit(LimitKind::Output, bytes, limits.output.0);
-    }
-    if files > u64::from(limits.files) {
-        return limit(LimitKind::Files, files, u64::from(limits.files));
-    }
-    // Reaching it is no failure by itself: programs ask for as many threads as they get.
-    if came.code != 0 && used.peak_pids >= u64::from(limits.pids) {
-        return limit(LimitKind::Pids, used.peak_pids, u64::from(limits.pids));
-    }
-    match u8::try_from(came.code).unwrap_or(u8::MAX) {
-        code @ 129..=192 => Ended::Signal { signal: code - 128 },
-        code => Ended::Exited { code },
     }
 }
 

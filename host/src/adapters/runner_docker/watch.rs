@@ -21,8 +21,13 @@ pub(super) enum Verdict {
     Wall,
     /// CPU time.
     Cpu,
-    /// The output place holds more than it may; which of its limits, is seen at the end.
-    Full,
+    /// The output place held more than it may, whatever is there at the end.
+    Full {
+        /// Bytes.
+        bytes: u64,
+        /// Files and folders.
+        files: u64,
+    },
 }
 
 /// What is watched.
@@ -51,7 +56,7 @@ pub(super) async fn watch(on: Watch<'_>) -> Result<Verdict, RunnerError> {
         }
         let (bytes, files) = on.folder.used().map_err(trouble("the output place could not be looked at"))?;
         if bytes > limits.output.0 || files > u64::from(limits.files) {
-            return Ok(Verdict::Full);
+            return Ok(Verdict::Full { bytes, files });
         }
         let left = limits.wall.duration().saturating_sub(on.since.elapsed());
         tokio::time::sleep(left.min(PERIOD)).await;

@@ -65,6 +65,9 @@ fn a_flood_of_bytes_in_the_output_reaches_its_limit_while_it_goes() {
     assert_eq!((kind, allowed), (LimitKind::Output, 1 << 20));
     assert!(used <= (1 << 20) + (64 << 10), "{used}");
     assert!(ran.used.wall < seconds(5), "it was ended when the place was full: {:?}", ran.used);
+    // A flood that is taken away again was one all the same.
+    let ran = real.sh("while true; do hostile fill /out/flood; sleep 0.06; rm /out/flood; done", |_| {});
+    assert_eq!(limit(&ran).0, LimitKind::Output);
     // Also when the program ends before anybody looks.
     let ran = real.sh("hostile fill /out/flood; exit 0", |_| {});
     assert_eq!(limit(&ran).0, LimitKind::Output);

@@ -104,6 +104,10 @@ impl Real {
         assert_eq!(self.traces(), [""; 0]);
     }
 
+    pub(super) fn no_process_is_left(&self) {
+        assert_eq!(self.processes(), [""; 0]);
+    }
+
     fn traces(&self) -> Vec<String> {
         let shared = &self.runner.shared;
         let filter = super::super::request::filter(OWNER, &shared.folders.owner);
