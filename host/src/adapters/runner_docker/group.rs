@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 pub(super) struct Hierarchies {
     /// Mounts of v1, with their options, among which the controllers are.
     one: Vec<(PathBuf, Vec<String>)>,
-    /// The mount of v2, when the engine uses that.
+    /// The mount of v2.
     two: Option<PathBuf>,
+    /// Whether the engine uses v2. With v1, that of v2 has no controllers.
+    version_two: bool,
 }
 
 impl Hierarchies {
@@ -43,7 +45,7 @@ impl Hierarchies {
                 _ => {}
             }
         }
-        let found = Self { one, two: two.filter(|_| version_two) };
+        let found = Self { one, two, version_two };
         for controller in ["memory", "cpuacct", "pids"] {
             if !version_two {
                 found.controller(controller)?;
@@ -53,7 +55,7 @@ impl Hierarchies {
     }
 
     fn controller(&self, name: &str) -> io::Result<&Path> {
-        if let Some(two) = &self.two {
+        if let Some(two) = self.two.as_deref().filter(|_| self.version_two) {
             return Ok(two);
         }
         let found = self.one.iter().find(|(_, options)| options.iter().any(|option| option == name));
@@ -62,10 +64,9 @@ impl Hierarchies {
             .ok_or_else(|| io::Error::new(ErrorKind::NotFound, format!("the cgroup controller {name} is not mounted")))
     }
 
-    /// All mounts in which the engine may make a group.
+    /// All mounts in which the engine may make a group: with v1 it does so in one of v2 as well, where there is one.
     fn all(&self) -> impl Iterator<Item = &Path> {
-        let one = self.one.iter().map(|(path, _)| path.as_path()).filter(|_| self.two.is_none());
-        one.chain(self.two.as_deref())
+        self.one.iter().map(|(path, _)| path.as_path()).chain(self.two.as_deref())
     }
 
     /// Names of groups here that begin with `prefix`.
@@ -89,10 +90,10 @@ impl Hierarchies {
             memory: path("memory")?,
             cpu: path("cpuacct")?,
             pids: path("pids")?,
-            two: self.two.is_some(),
+            two: self.version_two,
             events: None,
         };
-        if let Some(two) = &self.two {
+        if let Some(two) = self.two.as_deref().filter(|_| self.version_two) {
             fs::write(two.join("cgroup.subtree_control"), "+cpu +memory +pids")?;
         }
         for dir in BTreeSet::from([&group.memory, &group.cpu, &group.pids]) {
@@ -260,10 +261,9 @@ mod tests {
     fn the_hierarchies_are_where_they_are_mounted() {
         let one = Hierarchies::read(MOUNTS, false).unwrap();
         assert_eq!(one.controller("cpuacct").unwrap(), Path::new("/sys/fs/cgroup/cpu,cpuacct"));
-        assert_eq!(one.all().count(), 3);
+        assert_eq!(one.all().count(), 4);
         let two = Hierarchies::read(MOUNTS, true).unwrap();
         assert_eq!(two.controller("memory").unwrap(), Path::new("/sys/fs/cgroup/unified"));
-        assert_eq!(two.all().count(), 1);
         assert!(Hierarchies::read("", false).is_err() && Hierarchies::read("", true).is_err());
     }
 

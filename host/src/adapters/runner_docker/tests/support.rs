@@ -118,7 +118,10 @@ impl Real {
         let data = self.data.path().to_string_lossy().into_owned();
         traces.extend(mounts.lines().filter(|line| line.contains(&data)).map(|line| format!("mount {line}")));
         traces.extend(shared.folders.list().unwrap().into_iter().map(|id| format!("folder {id}")));
-        traces.extend(shared.groups.named(&shared.prefix()).unwrap().into_iter().map(|name| format!("group {name}")));
+        // Looked for by itself, and not where the adapter looks.
+        let (find, named) = ("/sys/fs/cgroup", format!("{}*", shared.prefix()));
+        let found = Command::new("find").args([find, "-type", "d", "-name", &named]).output().unwrap();
+        traces.extend(String::from_utf8_lossy(&found.stdout).lines().map(|path| format!("group {path}")));
         let loops = Command::new("losetup").arg("--list").output().unwrap();
         let loops = String::from_utf8_lossy(&loops.stdout).into_owned();
         traces.extend(loops.lines().filter(|line| line.contains(&data)).map(ToOwned::to_owned));
