@@ -2,5 +2,6 @@
 
 pub mod blobs_fs;
 pub mod clock_os;
+pub mod runner_docker;
 pub mod scorer_wasm;
 pub mod store_sled;

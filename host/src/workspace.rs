@@ -19,6 +19,7 @@ mod collect;
 mod detect;
 pub mod limits;
 mod local;
+pub mod outputs;
 mod pack;
 mod refused;
 mod source;

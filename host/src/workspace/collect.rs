@@ -97,7 +97,7 @@ impl<'c> Collector<'c> {
         }
     }
 
-    /// All entries were taken: sorts them, refuses clashes, strips the outer folder.
+    /// All entries were taken: refuses clashes, strips the outer folder, sorts.
     pub(super) fn finish(mut self) -> Result<Vec<Part>, Refused> {
         let paths = self.files.iter().map(|(file, _)| (&file.path, false));
         no_clash(paths.chain(self.folders.iter().map(|path| (path, true))).collect())?;
@@ -105,10 +105,15 @@ impl<'c> Collector<'c> {
         for (file, _) in &mut self.files {
             file.path = stripped(&file.path, strip.as_deref());
         }
-        self.files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
         if self.files.is_empty() {
             return Err(Refused::Empty);
         }
+        Ok(self.unstripped())
+    }
+
+    /// All entries were taken, from where no two can clash: sorts them, and keeps their paths.
+    pub(super) fn unstripped(mut self) -> Vec<Part> {
+        self.files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
         let shared = self.shared.map(Arc::new);
         let mut parts = Vec::with_capacity(self.files.len());
         for (file, body) in self.files {
@@ -121,7 +126,7 @@ impl<'c> Collector<'c> {
                 (Body::Shared { .. }, None) => unreachable!("a file that is shared was written to the shared blob"),
             }
         }
-        Ok(parts)
+        parts
     }
 }
 

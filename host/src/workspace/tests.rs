@@ -2,6 +2,7 @@
 
 mod hostile;
 mod local;
+mod outputs;
 mod rules;
 mod support;
 mod tars;

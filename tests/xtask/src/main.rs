@@ -83,7 +83,7 @@ fn demo(words: &[String]) -> Result<(), Failure> {
 
 fn test() -> Result<(), Failure> {
     setup::wasm_target()?;
-    setup::strace();
+    setup::programs();
     run(&mut cargo(&["test", "--workspace"]))?;
     for scorer in own_scorers()? {
         let manifest = scorer.join("Cargo.toml");

@@ -25,9 +25,15 @@ pub fn wasm_target() -> Result<(), Failure> {
         .map_err(|why| format!("the Rust target {TARGET} is missing, and cannot be added: {why}"))
 }
 
-/// strace shows that no answer precedes its fdatasync. Tests that need it say so when they skip.
-pub fn strace() {
-    if answers("strace", &["-V"]) {
+/// What tests use of the system. strace shows that no answer precedes its fdatasync; busybox is all that there is in the
+/// image that containers are tested with. Tests that miss one say so when they skip.
+pub fn programs() {
+    program("strace", "-V", "strace", "the durability test skips");
+    program("busybox", "--help", "busybox-static", "the tests of containers skip");
+}
+
+fn program(name: &str, question: &str, package: &str, without: &str) {
+    if answers(name, &[question]) {
         return;
     }
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
@@ -35,13 +41,13 @@ pub fn strace() {
         let mut update = Command::new("apt-get");
         let mut install = Command::new("apt-get");
         let installed = run(update.args(["update", "-qq"])).and_then(|()| {
-            run(install.args(["install", "-y", "-qq", "strace"]).env("DEBIAN_FRONTEND", "noninteractive"))
+            run(install.args(["install", "-y", "-qq", package]).env("DEBIAN_FRONTEND", "noninteractive"))
         });
         if let Err(why) = installed {
-            eprintln!("xtask: strace is not there, and cannot be installed: {why}");
+            eprintln!("xtask: {name} is not there, and cannot be installed: {why}");
         }
     } else {
-        eprintln!("xtask: strace is not there: the durability test skips; install it to run that too");
+        eprintln!("xtask: {name} is not there: {without}; install {package} to run that too");
     }
 }
 

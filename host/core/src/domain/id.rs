@@ -108,6 +108,8 @@ ulid_id!(/// One submission.
     SubmissionId);
 ulid_id!(/// One operation that runs behind an answered request: a publication.
     OperationId);
+ulid_id!(/// One run of a container.
+    RunId);
 ulid_id!(/// One token; the public half of it.
     TokenId);
 

@@ -54,8 +54,14 @@ pub enum LimitKind {
     Wall,
     /// Stack, bytes.
     Stack,
-    /// Report, cases, attachments or bytes of a host call.
+    /// Report, cases, attachments or bytes of a host call; of a run, bytes of its output.
     Output,
+    /// CPU time of a run, milliseconds.
+    Cpu,
+    /// Processes and threads of a run.
+    Pids,
+    /// Files and folders in a run's output.
+    Files,
     /// Tables, instances or handles.
     Handles,
 }

@@ -98,6 +98,11 @@ quantity!(
     &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
 );
 
+/// CPUs at once, in thousandths. Has no text form of its own yet: who writes `cpus = 1` means a whole one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MilliCpus(pub u64);
+
 impl Millis {
     /// As the standard library's duration.
     pub fn duration(self) -> std::time::Duration {

@@ -1,0 +1,159 @@
+//! What a run in a container is of: an image that is named by its content, and places in the container's file system.
+//!
+//! Nothing here resolves a name: a tag is not an [`ImageRef`], and who pins it is not decided here.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Bytes of an image's name, or of a place, at most.
+const MOST: usize = 512;
+
+/// An image by its content: `sha256:<64 hex digits>`, or `name@sha256:<64 hex digits>`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageRef(String);
+
+/// Text that names no image by its content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not pin an image: write `sha256:…` or `name@sha256:…`, with 64 hex digits")]
+pub struct BadImageRef(String);
+
+/// An absolute path in a container where something is put.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Place(String);
+
+/// Text that names no usable place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no place in a container: write an absolute path without `.` and `..`, outside of /proc, /sys and /dev"
+)]
+pub struct BadPlace(String);
+
+fn shown(text: &str) -> String {
+    text.chars().take(100).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+impl TryFrom<String> for ImageRef {
+    type Error = BadImageRef;
+    fn try_from(text: String) -> Result<Self, BadImageRef> {
+        let (name, digest) = text.rsplit_once('@').map_or((None, text.as_str()), |(name, rest)| (Some(name), rest));
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let pinned = digest.strip_prefix("sha256:").is_some_and(|rest| rest.len() == 64 && rest.bytes().all(hex));
+        // It becomes a part of a request's path: nothing that could mean more there.
+        let plain =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'/' | b':');
+        let named = name.is_none_or(|name| {
+            name.len() <= MOST
+                && name.bytes().all(plain)
+                && name.split('/').all(|part| part.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()))
+        });
+        if pinned && named { Ok(Self(text)) } else { Err(BadImageRef(shown(&text))) }
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = BadPlace;
+    fn try_from(text: String) -> Result<Self, BadPlace> {
+        let names = text.strip_prefix('/').into_iter().flat_map(|rest| rest.split('/'));
+        // A colon or a comma would end the path in a mount option.
+        let plain = |c: char| !c.is_control() && !matches!(c, '\\' | ':' | ',');
+        let mut good = text.len() <= MOST && text.starts_with('/') && text.chars().all(plain);
+        for name in names {
+            good &= !matches!(name, "" | "." | "..");
+        }
+        let first = text.split('/').nth(1).unwrap_or_default();
+        let kernel = matches!(first, "proc" | "sys" | "dev") && text != "/dev/shm";
+        if good && !kernel { Ok(Self(text)) } else { Err(BadPlace(shown(&text))) }
+    }
+}
+
+impl Place {
+    /// Whether the two are the same, or one lies in the other: what is put at one would hide a part of the other.
+    pub fn meets(&self, other: &Self) -> bool {
+        let inside = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        inside(&self.0, &other.0) || inside(&other.0, &self.0)
+    }
+}
+
+macro_rules! text {
+    ($name:ident, $error:ident) => {
+        impl $name {
+            /// As text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $error;
+            fn from_str(text: &str) -> Result<Self, $error> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(ImageRef, BadImageRef);
+text!(Place, BadPlace);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_content_names_an_image() {
+        let hex = "0123456789abcdef".repeat(4);
+        for good in [format!("sha256:{hex}"), format!("a/b.c:5000/d@sha256:{hex}"), format!("python@sha256:{hex}")] {
+            assert!(good.parse::<ImageRef>().is_ok(), "{good}");
+        }
+        let upper = hex.to_uppercase();
+        for bad in [
+            "python".to_owned(),
+            "python:3".to_owned(),
+            hex.clone(),
+            format!("sha256:{upper}"),
+            format!("sha256:{hex}0"),
+            format!("@sha256:{hex}"),
+            format!("../x@sha256:{hex}"),
+            format!("a//b@sha256:{hex}"),
+            format!("a?b@sha256:{hex}"),
+            format!("a@b@sha256:{hex}"),
+        ] {
+            assert!(bad.parse::<ImageRef>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_plain_and_not_the_kernels() {
+        for good in ["/out", "/app/input_data", "/dev/shm", "/process", "/tmp"] {
+            assert!(good.parse::<Place>().is_ok(), "{good}");
+        }
+        for bad in
+            ["", "/", "out", "/a/", "/a//b", "/a/../b", "/./a", "/proc", "/proc/x", "/sys/a", "/dev/x", "/a:b", "/a\n"]
+        {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn places_meet_when_one_hides_the_other() {
+        let place = |text: &str| text.parse::<Place>().unwrap();
+        assert!(place("/a").meets(&place("/a")));
+        assert!(place("/a").meets(&place("/a/b")) && place("/a/b").meets(&place("/a")));
+        assert!(!place("/a").meets(&place("/ab")) && !place("/a/b").meets(&place("/a/c")));
+    }
+}

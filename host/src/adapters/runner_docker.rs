@@ -1,0 +1,200 @@
+//! [`Runner`] on a container engine that speaks Docker's API, over its socket on this machine: the only place where the
+//! word bollard occurs.
+//!
+//! A run is a container that is made, watched, emptied and removed. It has no network, no capability, no writable place
+//! but those of its request, and each of these has a cap on bytes and on files. Its output place is a file system of our
+//! own making, mounted below the data folder, so that the cap holds while the run goes; it is read when the container is
+//! gone. See [`request`] for the flags, [`folder`] for the places, [`group`] for what is counted.
+//!
+//! Architecture invariants:
+//!
+//! * Everything of a run carries its id and that of the data folder: containers by label and name, groups by name,
+//!   folders below `runs/`. What nobody remembers is swept by that.
+//! * Nothing of a run outlives its future, but by the time that it takes to remove it.
+//! * What a program writes is read through handles beneath its output place, and never joined to a path.
+//!
+//! Deliberately absent: pulling and building images, registries and their credentials, networks, GPUs, several
+//! containers in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on
+//! other machines, rootless ones, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run
+//! has an unprivileged user that no other run under way has; user namespaces are the engine's matter.
+
+mod engine;
+mod folder;
+mod group;
+mod image;
+mod log;
+mod outcome;
+mod probe;
+mod request;
+mod run;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use engine::{Engine, cannot, trouble};
+use folder::Folders;
+use gradus_core::domain::id::RunId;
+use gradus_core::domain::run::ImageRef;
+use gradus_core::domain::units::Bytes;
+use gradus_core::ports::blobs::Blobs;
+use gradus_core::ports::runner::{Finding, Ran, Run, Runner, RunnerError, Swept, Work};
+use group::Hierarchies;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
+
+/// Label with the id of the data folder.
+const OWNER: &str = "gradus.owner";
+/// Label with the id of the run.
+const RUN: &str = "gradus.run";
+
+/// What the adapter needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The engine's socket.
+    pub socket: PathBuf,
+    /// The folder for runs, below the data folder. Nobody else writes there.
+    pub runs: PathBuf,
+    /// Users and groups of runs: nobody's on this machine. As many runs go at once, at most.
+    pub users: RangeInclusive<u32>,
+    /// Outputs up to this size lie in memory, bigger ones in a file.
+    pub output_in_memory: Bytes,
+    /// An image with `sh`, `cat` and `tail` to try limits with. Without one, [`Runner::probe`] tries less.
+    pub probe_image: Option<ImageRef>,
+}
+
+impl Settings {
+    /// The usual ones.
+    pub fn new(socket: PathBuf, runs: PathBuf) -> Self {
+        // What systemd leaves free between users with a home and those of containers.
+        let users = 60_578..=61_183;
+        Self { socket, runs, users, output_in_memory: Bytes(256 << 20), probe_image: None }
+    }
+}
+
+/// What all runs share.
+struct Shared {
+    engine: Engine,
+    settings: Settings,
+    folders: Folders,
+    groups: Hierarchies,
+    blobs: Arc<dyn Blobs>,
+    /// Why nothing can be run.
+    cannot: Option<&'static str>,
+    /// Runs under way, each with its user.
+    active: Mutex<BTreeMap<RunId, u32>>,
+}
+
+impl Shared {
+    /// What the names of all our containers and groups begin with.
+    fn prefix(&self) -> String {
+        format!("gradus-{}-", self.folders.owner)
+    }
+
+    /// The name of a run's container and of its group.
+    fn name(&self, id: RunId) -> String {
+        format!("{}{id}", self.prefix())
+    }
+
+    fn active(&self) -> std::sync::MutexGuard<'_, BTreeMap<RunId, u32>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_active(&self, id: RunId) -> bool {
+        self.active().contains_key(&id)
+    }
+
+    /// Gives the run a user of its own: what the kernel counts by user, no other run uses up.
+    fn begin(&self, id: RunId) -> Result<u32, RunnerError> {
+        let wrong = |what: String| RunnerError { what, source: None };
+        let mut active = self.active();
+        if active.contains_key(&id) {
+            return Err(wrong(format!("the run {id} is under way already")));
+        }
+        let taken: BTreeSet<u32> = active.values().copied().collect();
+        let free = self.settings.users.clone().find(|user| !taken.contains(user));
+        let user = free.ok_or_else(|| wrong("more runs are under way than there are users for".to_owned()))?;
+        active.insert(id, user);
+        Ok(user)
+    }
+
+    /// From its begin to the last of its traces.
+    async fn run(self: Arc<Self>, run: Run, gone: Arc<AtomicBool>) -> Result<Ran, RunnerError> {
+        if let Some(why) = self.cannot {
+            return Err(RunnerError { what: why.to_owned(), source: None });
+        }
+        let id = run.id;
+        let user = self.begin(id)?;
+        // A task of its own, so that a panic in there is cleared up after too.
+        let here = Arc::clone(&self);
+        let ran = tokio::spawn(async move { run::carry_out(&here, &run, user, &gone).await }).await;
+        let cleared = self.clear(id).await;
+        self.active().remove(&id);
+        if let Err(error) = cleared {
+            // The result stands; what is left is swept.
+            tracing::warn!(run = %id, error = %gradus_core::ports::chain(&error), "a run could not be removed");
+        }
+        ran.map_err(trouble("the run broke off"))?
+    }
+}
+
+/// The runner.
+pub struct DockerRunner {
+    shared: Arc<Shared>,
+    handle: Handle,
+}
+
+impl DockerRunner {
+    /// Connects to the engine. Call it on the runtime that runs shall go on.
+    ///
+    /// # Errors
+    /// The engine is not there or does not answer, or the folder for runs is not ours.
+    pub async fn open(settings: Settings, blobs: Arc<dyn Blobs>) -> Result<Self, RunnerError> {
+        let engine = Engine::connect(&settings.socket).await?;
+        let info = engine.info().await?;
+        let path = settings.runs.clone();
+        let folders = tokio::task::spawn_blocking(move || Folders::open(&path)).await;
+        let folders = folders
+            .map_err(trouble("opening the folder for runs failed"))?
+            .map_err(trouble("the folder for runs could not be opened"))?;
+        let groups = Hierarchies::find(engine.version_two).map_err(trouble("there are no control groups"))?;
+        let cannot = cannot(&info, rustix::process::geteuid().is_root());
+        let shared = Shared { engine, settings, folders, groups, blobs, cannot, active: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared), handle: Handle::current() })
+    }
+}
+
+/// Says that nobody waits any more.
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+impl Runner for DockerRunner {
+    fn run(&self, run: Run) -> Work<'_, Ran> {
+        Box::pin(async move {
+            let gone = Gone(Arc::default());
+            let work = Arc::clone(&self.shared).run(run, Arc::clone(&gone.0));
+            self.handle.spawn(work).await.map_err(trouble("the run broke off"))?
+        })
+    }
+
+    fn sweep(&self, alive: Vec<RunId>) -> Work<'_, Swept> {
+        Box::pin(async move {
+            let shared = Arc::clone(&self.shared);
+            let work = async move { shared.sweep(alive).await };
+            self.handle.spawn(work).await.map_err(trouble("the sweep broke off"))?
+        })
+    }
+
+    fn probe(&self) -> Work<'_, Vec<Finding>> {
+        Box::pin(async move { probe::probe(self).await })
+    }
+}

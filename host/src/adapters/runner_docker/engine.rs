@@ -1,0 +1,78 @@
+//! The connection to the engine: its socket on this machine, the version of its API that both speak, what it is.
+
+use bollard::models::{SystemInfo, SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use gradus_core::ports::runner::RunnerError;
+use std::path::Path;
+
+/// Seconds that the engine has to begin an answer.
+const PATIENCE_S: u64 = 120;
+
+/// The engine.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) docker: Docker,
+    /// As images name it: `amd64`.
+    pub(super) architecture: String,
+    /// Whether it uses cgroup v2.
+    pub(super) version_two: bool,
+}
+
+/// Turns what went wrong into the port's error.
+pub(super) fn trouble<E>(what: impl Into<String>) -> impl FnOnce(E) -> RunnerError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let what = what.into();
+    move |source| RunnerError { what, source: Some(Box::new(source)) }
+}
+
+/// The engine's answer, when it gave one.
+pub(super) fn status(error: &bollard::errors::Error) -> Option<u16> {
+    if let bollard::errors::Error::DockerResponseServerError { status_code, .. } = error {
+        Some(*status_code)
+    } else {
+        None
+    }
+}
+
+impl Engine {
+    /// Connects to `socket`.
+    ///
+    /// # Errors
+    /// It is not there, or does not answer.
+    pub(super) async fn connect(socket: &Path) -> Result<Self, RunnerError> {
+        let path = socket.to_string_lossy();
+        let docker = Docker::connect_with_socket(&path, PATIENCE_S, API_DEFAULT_VERSION)
+            .map_err(trouble(format!("there is no container engine at {path}")))?;
+        let docker = docker.negotiate_version().await.map_err(trouble("the container engine does not answer"))?;
+        let mut engine = Self { docker, architecture: String::new(), version_two: false };
+        let info = engine.info().await?;
+        engine.version_two = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2);
+        engine.architecture = match info.architecture.as_deref() {
+            Some("x86_64") => "amd64".to_owned(),
+            Some("aarch64") => "arm64".to_owned(),
+            other => other.unwrap_or_default().to_owned(),
+        };
+        Ok(engine)
+    }
+
+    /// What it says of itself.
+    pub(super) async fn info(&self) -> Result<SystemInfo, RunnerError> {
+        self.docker.info().await.map_err(trouble("the container engine does not say what it is"))
+    }
+}
+
+/// Why runs cannot be started with this engine by this process, and what to do.
+pub(super) fn cannot(info: &SystemInfo, root: bool) -> Option<&'static str> {
+    if !root {
+        return Some("capped places for outputs are mounted by root only; start the server as root");
+    }
+    if info.cgroup_driver != Some(SystemInfoCgroupDriverEnum::CGROUPFS) {
+        return Some(
+            "the engine leaves control groups to systemd or has none, which is not supported yet; start it with \
+             `--exec-opt native.cgroupdriver=cgroupfs`",
+        );
+    }
+    None
+}

@@ -1,0 +1,255 @@
+//! The folder of one run below the data folder: its inputs, and the place for its output, which is a file system of its
+//! own that holds no more than the run may write.
+//!
+//! Mounting needs root and the programs `mount`, `umount` and, for outputs too big to lie in memory, `mkfs.ext4`. The
+//! engine must see these mounts: it runs on this machine, in this mount namespace or one that follows it. Where it does
+//! not, a run cannot write at all, since the folder beneath the mount is closed to it.
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
+use gradus_core::domain::id::RunId;
+use gradus_core::domain::run_limits::RunLimits;
+use gradus_core::ports::runner::{Input, RunFile};
+use rustix::fs::{AtFlags, Mode};
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Bytes copied at once.
+const BUFFER: usize = 256 << 10;
+/// What a full file system has beyond the limit, so that full is over it and not at it.
+const BEYOND: u64 = 64 << 10;
+/// Kernel memory of a file in memory, beside its bytes.
+const INODE: u64 = 1 << 10;
+/// The file with the id of this data folder.
+const OWNER: &str = "owner";
+
+/// The folder of all runs.
+#[derive(Debug)]
+pub(super) struct Folders {
+    path: PathBuf,
+    dir: Dir,
+    /// An id of this data folder: what carries it is ours.
+    pub(super) owner: String,
+}
+
+/// One run's folder, ready.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Bytes and inodes in use before the run began.
+    before: (u64, u64),
+    /// Memory that the output place takes when it is full; 0 where it lies in a file.
+    pub(super) in_memory: u64,
+}
+
+impl Folders {
+    /// Opens the runs at `path`, or begins some there.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let path = path.canonicalize()?;
+        let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
+        let owner = owner(&dir)?;
+        Ok(Self { path, dir, owner })
+    }
+
+    /// The runs of which there is a folder.
+    pub(super) fn list(&self) -> io::Result<Vec<RunId>> {
+        let mut found = Vec::new();
+        for entry in self.dir.entries()? {
+            if let Ok(id) = entry?.file_name().to_string_lossy().parse() {
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes the folder of a run, with its inputs in it and the place for its output mounted, for `uid` to write to.
+    /// What of it there is when this fails, [`remove`](Self::remove) removes.
+    pub(super) fn create(
+        &self,
+        id: RunId,
+        inputs: &[Input],
+        limits: &RunLimits,
+        uid: u32,
+        most_in_memory: u64,
+    ) -> io::Result<Folder> {
+        let name = id.to_string();
+        make_dir(&self.dir, &name, 0o700)?;
+        let dir = self.dir.open_dir(&name)?;
+        make_dir(&dir, "in", 0o755)?;
+        make_dir(&dir, "out", 0o700)?;
+        let path = self.path.join(&name);
+        if !inputs.is_empty() {
+            let inside = dir.open_dir("in")?;
+            for (number, input) in inputs.iter().enumerate() {
+                let number = number.to_string();
+                make_dir(&inside, &number, 0o755)?;
+                write_all(&inside.open_dir(&number)?, &input.files)?;
+            }
+            drop(inside);
+            // The container's bind takes these flags over; the engine has no way to ask for them.
+            let place = path.join("in");
+            tool("mount", |mount| mount.args(["--bind", "-o", "ro,nosuid,nodev"]).arg(&place).arg(&place))?;
+        }
+        let out = path.join("out");
+        let mut in_memory = 0;
+        if limits.output.0 <= most_in_memory {
+            let (size, inodes) = (limits.output.0 + BEYOND, u64::from(limits.files) + 2);
+            in_memory = size + inodes * INODE;
+            let options = format!("size={size},nr_inodes={inodes},mode=700,uid={uid},gid={uid},nosuid,nodev,noexec");
+            tool("mount", |mount| mount.args(["-t", "tmpfs", "-o", &options, "gradus"]).arg(&out))?;
+        } else {
+            mount_file(&path.join("image"), &out, limits, uid)?;
+        }
+        let mut folder = Folder { path, before: (0, 0), in_memory };
+        folder.before = folder.usage()?;
+        Ok(folder)
+    }
+
+    /// Removes the folder of a run and all that is mounted there. Whether there was one.
+    pub(super) fn remove(&self, id: RunId) -> io::Result<bool> {
+        let name = id.to_string();
+        if !self.dir.is_dir(&name) {
+            return Ok(false);
+        }
+        for mounted in mounts_below(&self.path.join(&name))? {
+            if tool("umount", |umount| umount.arg(&mounted)).is_err() {
+                // Somebody is in there: it goes when they do, and is out of sight at once.
+                tool("umount", |umount| umount.arg("--lazy").arg(&mounted))?;
+            }
+        }
+        // Nothing of the participant's is left in there: its files were in the mount.
+        self.dir.remove_dir_all(&name)?;
+        Ok(true)
+    }
+}
+
+impl Folder {
+    /// The input of that number.
+    pub(super) fn input(&self, number: usize) -> PathBuf {
+        self.path.join("in").join(number.to_string())
+    }
+
+    /// The place for the output.
+    pub(super) fn out(&self) -> PathBuf {
+        self.path.join("out")
+    }
+
+    /// A handle on it.
+    pub(super) fn open_out(&self) -> io::Result<Dir> {
+        Dir::open_ambient_dir(self.out(), ambient_authority())
+    }
+
+    /// Bytes, and files and folders, that the run put into the output place.
+    pub(super) fn used(&self) -> io::Result<(u64, u64)> {
+        let (bytes, inodes) = self.usage()?;
+        Ok((bytes.saturating_sub(self.before.0), inodes.saturating_sub(self.before.1)))
+    }
+
+    fn usage(&self) -> io::Result<(u64, u64)> {
+        let stat = rustix::fs::statvfs(self.out())?;
+        let blocks = stat.f_blocks.saturating_sub(stat.f_bfree);
+        Ok((blocks.saturating_mul(stat.f_frsize), stat.f_files.saturating_sub(stat.f_ffree)))
+    }
+}
+
+/// Reads the id of the data folder, or makes it up.
+fn owner(dir: &Dir) -> io::Result<String> {
+    match dir.read_to_string(OWNER) {
+        Ok(owner) if owner.len() == 16 && owner.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(owner),
+        Ok(_) => Err(io::Error::new(ErrorKind::InvalidData, "the file `owner` does not hold 16 hex digits")),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut bytes = [0; 8];
+            getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+            let owner = hex::encode(bytes);
+            dir.write(OWNER, &owner)?;
+            dir.open(OWNER)?.sync_all()?;
+            Ok(owner)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// With exactly this mode: the process's mask has no say.
+fn make_dir(dir: &Dir, name: &str, mode: u32) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    dir.create_dir_with(name, builder.mode(mode))?;
+    Ok(rustix::fs::chmodat(dir, name, Mode::from_raw_mode(mode), AtFlags::empty())?)
+}
+
+/// Writes the files below `dir`: for all to read and to execute, and for none to write.
+fn write_all(dir: &Dir, files: &[RunFile]) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    for file in files {
+        let path = file.path.as_str();
+        for (end, _) in path.match_indices('/') {
+            match make_dir(dir, &path[..end], 0o755) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                other => other?,
+            }
+        }
+        let mut options = OpenOptions::new();
+        let mut to = dir.open_with(path, options.write(true).create_new(true).mode(0o555))?;
+        rustix::fs::fchmod(&to, Mode::from_raw_mode(0o555))?;
+        let (mut at, len) = (0, file.bytes.len());
+        while at < len {
+            match file.bytes.read_at(at, &mut buffer)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => {
+                    to.write_all(&buffer[..count])?;
+                    at += count as u64;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Mounts a file system that lies in a file: it takes room on the disk only as it fills, and no memory of the run's.
+fn mount_file(image: &Path, at: &Path, limits: &RunLimits, uid: u32) -> io::Result<()> {
+    let inodes = u64::from(limits.files) + 32;
+    // The file system's own needs: inode tables, bitmaps, folders, trees of extents.
+    let size = limits.output.0 + limits.output.0 / 32 + inodes * 512 + (32 << 20);
+    fs::File::options().write(true).create_new(true).open(image)?.set_len(size.next_multiple_of(4096))?;
+    let inodes = inodes.to_string();
+    let owner = format!("root_owner={uid}:{uid},lazy_itable_init=1,nodiscard");
+    let features = "^has_journal,^resize_inode";
+    tool("mkfs.ext4", |mkfs| {
+        mkfs.args(["-q", "-F", "-b", "4096", "-m", "0", "-N", &inodes, "-E", &owner, "-O", features]).arg(image)
+    })?;
+    let options = "loop,noinit_itable,nosuid,nodev,noexec";
+    tool("mount", |mount| mount.args(["-t", "ext4", "-o", options]).arg(image).arg(at))?;
+    Dir::open_ambient_dir(at, ambient_authority())?.remove_dir("lost+found")
+}
+
+/// What is mounted at or below `path`, the last one first.
+fn mounts_below(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(|place| PathBuf::from(unescaped(place)));
+    let mut found: Vec<PathBuf> = places.filter(|place| place.starts_with(path)).collect();
+    found.reverse();
+    Ok(found)
+}
+
+/// The kernel writes space, tab, line feed and backslash as three octal digits.
+fn unescaped(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (code, char)| text.replace(code, char))
+}
+
+/// Runs a program of the system's, with nothing of our environment.
+fn tool(name: &str, with: impl FnOnce(&mut Command) -> &mut Command) -> io::Result<()> {
+    let mut command = Command::new(name);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+    let output =
+        with(&mut command).output().map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("{name} failed: {}", words.trim())))
+}

@@ -1,0 +1,82 @@
+//! Looks an image over before a container is made of it: what it asks for that no run gets.
+//!
+//! Not here: pulling, and whether its name is allowed. The engine either has it or the run is refused.
+
+use super::engine::{Engine, trouble};
+use bollard::models::ImageConfig;
+use gradus_core::domain::run::ImageRef;
+use gradus_core::ports::runner::{Ended, RefusalCode, RunnerError};
+
+/// An image that may be run.
+#[derive(Debug)]
+pub(super) struct Image {
+    /// Its id.
+    pub(super) id: Option<String>,
+    /// Its variables.
+    pub(super) environment: Vec<String>,
+}
+
+pub(super) fn refused(code: RefusalCode, text: impl Into<String>) -> Ended {
+    Ended::Refused { code, text: text.into() }
+}
+
+/// The image, or why it is refused.
+pub(super) async fn look(
+    engine: &Engine,
+    image: &ImageRef,
+    has_command: bool,
+) -> Result<Result<Image, Ended>, RunnerError> {
+    let found = match engine.docker.inspect_image(image.as_str()).await {
+        Err(error) if super::engine::status(&error) == Some(404) => return Ok(Err(missing(image))),
+        other => other.map_err(trouble("the image could not be looked at"))?,
+    };
+    let config = found.config.unwrap_or_default();
+    let machine = found.architecture.unwrap_or_default();
+    if let Some(why) = refusal(&config, &machine, &engine.architecture, has_command) {
+        return Ok(Err(why));
+    }
+    Ok(Ok(Image { id: found.id, environment: config.env.unwrap_or_default() }))
+}
+
+pub(super) fn missing(image: &ImageRef) -> Ended {
+    refused(RefusalCode::ImageMissing, format!("the image {image} is not here"))
+}
+
+fn refusal(config: &ImageConfig, machine: &str, here: &str, has_command: bool) -> Option<Ended> {
+    if !machine.is_empty() && machine != here {
+        let text = format!("the image is for {machine} machines, and this one is {here}; build it for {here}");
+        return Some(refused(RefusalCode::WrongArchitecture, text));
+    }
+    let volumes = config.volumes.as_deref().unwrap_or_default();
+    if !volumes.is_empty() {
+        // The engine would make each a writable place on the machine's disk, without a limit.
+        let text = format!("the image declares VOLUME {}; build it without", volumes.join(" "));
+        return Some(refused(RefusalCode::ImageRefused, text));
+    }
+    let empty = |words: &Option<Vec<String>>| words.as_deref().unwrap_or_default().is_empty();
+    if !has_command && empty(&config.entrypoint) && empty(&config.cmd) {
+        let text = "the image has neither ENTRYPOINT nor CMD, and no command was given";
+        return Some(refused(RefusalCode::NoEntryPoint, text));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_run_gets_is_refused() {
+        let plain = ImageConfig { cmd: Some(vec!["/run".to_owned()]), ..ImageConfig::default() };
+        assert_eq!(refusal(&plain, "amd64", "amd64", false), None);
+        let code = |config: &ImageConfig, machine, command| match refusal(config, machine, "amd64", command) {
+            Some(Ended::Refused { code, .. }) => code,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(code(&plain, "arm64", false), RefusalCode::WrongArchitecture);
+        let volume = ImageConfig { volumes: Some(vec!["/data".to_owned()]), ..plain };
+        assert_eq!(code(&volume, "amd64", true), RefusalCode::ImageRefused);
+        assert_eq!(code(&ImageConfig::default(), "amd64", false), RefusalCode::NoEntryPoint);
+        assert_eq!(refusal(&ImageConfig::default(), "amd64", "amd64", true), None);
+    }
+}

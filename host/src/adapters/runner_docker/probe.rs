@@ -1,0 +1,203 @@
+//! What the safety of a run depends on, looked at: what the engine says of itself, what the machine has, and, with an
+//! image to try it in, what a run really gets.
+//!
+//! Versions are not judged: distributions carry fixes back. What counts is what holds.
+
+use super::DockerRunner;
+use super::engine::cannot;
+use bollard::models::SystemInfo;
+use gradus_core::domain::id::RunId;
+use gradus_core::domain::report::LimitKind;
+use gradus_core::domain::run::ImageRef;
+use gradus_core::domain::run_limits::RunLimits;
+use gradus_core::domain::units::{Bytes, Millis};
+use gradus_core::ports::runner::{Ended, Finding, Level, Ran, Run, Runner as _, RunnerError};
+use std::path::Path;
+use std::sync::Arc;
+use ulid::Ulid;
+
+/// Prints what a process is allowed.
+const LOOK: &str = "cat /proc/self/status; ls -l /proc/self/ns";
+/// Takes memory without end.
+const EAT: &str = "tail /dev/zero";
+/// Namespaces that a run has to itself.
+const NAMESPACES: [&str; 5] = ["ipc", "mnt", "net", "pid", "uts"];
+
+fn finding(check: &'static str, good: bool, otherwise: Level, ok: &str, not: &str) -> Finding {
+    let (level, text) = if good { (Level::Ok, ok) } else { (otherwise, not) };
+    Finding { check, level, text: text.to_owned() }
+}
+
+/// All checks.
+pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerError> {
+    let shared = &runner.shared;
+    let info = shared.engine.info().await?;
+    let root = rustix::process::geteuid().is_root();
+    let mut findings = said(&info);
+    findings.push(match cannot(&info, root) {
+        None => finding("places", true, Level::Fail, "output places and control groups are ours to make", ""),
+        Some(why) => finding("places", false, Level::Fail, "", why),
+    });
+    findings.push(tools());
+    match shared.settings.probe_image.clone() {
+        Some(image) if shared.cannot.is_none() => findings.extend(tried(runner, &image).await?),
+        Some(_) | None => {
+            let text = "no run was tried: name an image with `sh`, `cat`, `ls` and `tail` to try limits with";
+            findings.push(finding("tried", false, Level::Warn, "", text));
+        }
+    }
+    Ok(findings)
+}
+
+/// What the engine says of itself.
+fn said(info: &SystemInfo) -> Vec<Finding> {
+    let options = info.security_options.clone().unwrap_or_default();
+    let has = |name: &str| options.iter().any(|option| option.split(',').any(|word| word == format!("name={name}")));
+    let is = |flag: Option<bool>| flag == Some(true);
+    let version = info.server_version.as_deref().unwrap_or("of a version that it does not tell");
+    let limits = is(info.memory_limit) && is(info.pids_limit) && is(info.cpu_cfs_quota);
+    vec![
+        finding("engine", true, Level::Fail, &format!("the engine {version} answers"), ""),
+        finding(
+            "seccomp",
+            has("seccomp"),
+            Level::Fail,
+            "system calls are filtered",
+            "the engine does not filter system calls: use a kernel and an engine built with seccomp",
+        ),
+        finding(
+            "cgroup-limits",
+            limits,
+            Level::Fail,
+            "memory, CPU and processes can be limited",
+            "the engine cannot limit memory, CPU and processes: give it the control groups memory, cpu and pids",
+        ),
+        finding(
+            "swap-limit",
+            is(info.swap_limit),
+            Level::Warn,
+            "swap can be limited",
+            "swap cannot be limited: boot with `swapaccount=1`, or without swap",
+        ),
+        finding(
+            "users",
+            !has("rootless") && !has("userns"),
+            Level::Fail,
+            "the engine uses the machine's own users",
+            "the engine maps users to others, which is not supported yet: use one that runs as root without `userns-remap`",
+        ),
+    ]
+}
+
+/// The programs that make places.
+fn tools() -> Finding {
+    let there =
+        |name: &&&str| ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(name).exists());
+    let missing: Vec<_> = ["mount", "umount", "mkfs.ext4"].iter().filter(|name| !there(name)).copied().collect();
+    let not = format!("missing: {}; install them", missing.join(", "));
+    finding("tools", missing.is_empty(), Level::Fail, "mount, umount and mkfs.ext4 are there", &not)
+}
+
+/// What runs really get.
+async fn tried(runner: &DockerRunner, image: &ImageRef) -> Result<Vec<Finding>, RunnerError> {
+    let look = runner.run(trial(image, LOOK)?).await?;
+    if look.ended != (Ended::Exited { code: 0 }) {
+        let text = format!("a run of `{LOOK}` in {image} ended as {:?}", look.ended);
+        return Ok(vec![finding("tried", false, Level::Fail, "", &text)]);
+    }
+    let mut findings = looked(&String::from_utf8_lossy(&look.stdout), own_namespace);
+    let eat: Ran = runner.run(trial(image, EAT)?).await?;
+    findings.push(finding(
+        "memory-limit",
+        matches!(eat.ended, Ended::Limit { limit: LimitKind::Memory, .. }),
+        Level::Fail,
+        "a run that takes too much memory is ended for it",
+        &format!("a run that takes memory without end ended as {:?}", eat.ended),
+    ));
+    Ok(findings)
+}
+
+fn own_namespace(name: &str) -> String {
+    let link = std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap_or_default();
+    link.to_string_lossy().into_owned()
+}
+
+/// What the output of [`LOOK`] means; `own` gives this process's namespaces.
+fn looked(text: &str, own: impl Fn(&str) -> String) -> Vec<Finding> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+    let none = |name| field(name).is_some_and(|value| !value.is_empty() && value.bytes().all(|b| b == b'0'));
+    let apart = NAMESPACES.iter().all(|name| {
+        let own = own(name);
+        !own.is_empty() && text.contains(&format!("{name}:[")) && !text.contains(&own)
+    });
+    let fail = |check, good, ok, not| finding(check, good, Level::Fail, ok, not);
+    vec![
+        fail("filter", field("Seccomp") == Some("2"), "the filter is on in a run", "no filter is on in a run"),
+        fail(
+            "no-new-privileges",
+            field("NoNewPrivs") == Some("1"),
+            "no program can gain privileges",
+            "programs can gain privileges",
+        ),
+        fail(
+            "capabilities",
+            none("CapEff") && none("CapBnd") && none("CapPrm"),
+            "a run has no capabilities",
+            "a run has capabilities",
+        ),
+        fail("namespaces", apart, "a run has namespaces of its own", "a run shares a namespace with this machine"),
+    ]
+}
+
+/// A small run.
+fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
+    let mut bytes = [0; 16];
+    let failed =
+        |error: getrandom::Error| RunnerError { what: format!("there is no randomness: {error}"), source: None };
+    getrandom::fill(&mut bytes).map_err(failed)?;
+    let limits = RunLimits {
+        wall: Millis(20_000),
+        memory: Bytes(32 << 20),
+        output: Bytes(1 << 20),
+        files: 16,
+        ..RunLimits::default()
+    };
+    Ok(Run {
+        id: RunId(Ulid(u128::from_ne_bytes(bytes))),
+        image: image.clone(),
+        command: Some(["sh", "-c", script].map(ToOwned::to_owned).into()),
+        workdir: None,
+        environment: Vec::new(),
+        inputs: Vec::new(),
+        output: "/out".parse().map_err(super::trouble("a place of our own is none"))?,
+        scratch: Vec::new(),
+        limits,
+        stop: Arc::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_gets_is_read() {
+        let good = "CapPrm:\t0000\nCapEff:\t0000\nCapBnd:\t0000\nNoNewPrivs:\t1\nSeccomp:\t2\n\
+                    ipc -> ipc:[1]\nmnt -> mnt:[2]\nnet -> net:[3]\npid -> pid:[4]\nuts -> uts:[5]\n";
+        let other = |name: &str| format!("{name}:[9]");
+        assert!(looked(good, other).iter().all(|finding| finding.level == Level::Ok));
+        for (from, to, check) in [
+            ("Seccomp:\t2", "Seccomp:\t0", "filter"),
+            ("NoNewPrivs:\t1", "NoNewPrivs:\t0", "no-new-privileges"),
+            ("CapBnd:\t0000", "CapBnd:\t0400", "capabilities"),
+            ("net:[3]", "net:[9]", "namespaces"),
+        ] {
+            let failed: Vec<_> = looked(&good.replace(from, to), other)
+                .into_iter()
+                .filter(|finding| finding.level == Level::Fail)
+                .map(|finding| finding.check)
+                .collect();
+            assert_eq!(failed, [check]);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What the engine is asked for: the one place where a run's flags are decided. Pure, so that a test can read it.
+//!
+//! Everything is closed that a run does not need. Nothing here is an option of a task's: what organizers may loosen one
+//! day is opened here, one by one.
+
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
+    MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
+};
+use gradus_core::domain::units::Bytes;
+use gradus_core::ports::runner::{Run, Scratch};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+/// Which system calls a run may make; `seccomp.md` says where it is from.
+const SECCOMP: &str = include_str!("seccomp.json");
+/// The run's memory is held by the group around the container's; this much more here, so that it is that one which
+/// counts what happens.
+const MARGIN: u64 = 4 << 20;
+/// `/dev/shm` of a run that does not ask for one. The engine's own has no cap on the number of files.
+const SHM: (u64, u32) = (16 << 20, 1_024);
+/// Open files of one process.
+const OPEN_FILES: i64 = 1_024;
+
+/// What the request takes from elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// Labels of the container.
+    pub(super) labels: [(&'a str, &'a str); 2],
+    /// The group that its own is made in.
+    pub(super) group: &'a str,
+    /// Memory of the run, in bytes, with its output's.
+    pub(super) memory: u64,
+    /// User and group.
+    pub(super) uid: u32,
+    /// Where each input is, in the order of the run's.
+    pub(super) inputs: &'a [&'a Path],
+    /// Where the output place is.
+    pub(super) out: &'a Path,
+    /// The image's own variables.
+    pub(super) image_environment: &'a [String],
+}
+
+/// The request for `run`.
+pub(super) fn request(run: &Run, around: &Around<'_>) -> ContainerCreateBody {
+    let host = HostConfig {
+        cgroup_parent: Some(format!("/{}", around.group)),
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        memory: Some(signed(around.memory + MARGIN)),
+        memory_swap: Some(signed(around.memory + MARGIN)),
+        nano_cpus: Some(signed(run.limits.cpus.0.saturating_mul(1_000_000))),
+        // One more: the engine's init.
+        pids_limit: Some(i64::from(run.limits.pids) + 1),
+        ulimits: Some(ulimits(run)),
+        // The first to go when the machine itself runs out.
+        oom_score_adj: Some(500),
+        network_mode: Some("none".to_owned()),
+        ipc_mode: Some("private".to_owned()),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={SECCOMP}")]),
+        readonly_rootfs: Some(true),
+        privileged: Some(false),
+        init: Some(true),
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        mounts: Some(mounts(run, around)),
+        tmpfs: Some(scratch(run).map(|place| (place.at.to_string(), tmpfs(&place, around.uid))).collect()),
+        ..HostConfig::default()
+    };
+    ContainerCreateBody {
+        // The engine's own choice is the container's id, which is nobody's business in there.
+        hostname: Some("run".to_owned()),
+        user: Some(format!("{0}:{0}", around.uid)),
+        attach_stdin: Some(false),
+        open_stdin: Some(false),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        tty: Some(false),
+        env: Some(environment(run, around.image_environment)),
+        // All of it: an entry point alone makes the engine forget the image's arguments.
+        entrypoint: run.command.clone(),
+        working_dir: run.workdir.as_ref().map(ToString::to_string),
+        image: Some(run.image.to_string()),
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
+        labels: Some(around.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The run's variables; a name without a value takes the image's away. Its `PATH` stays.
+fn environment(run: &Run, image: &[String]) -> Vec<String> {
+    let own: BTreeSet<&str> = run.environment.iter().map(|(name, _)| name.as_str()).collect();
+    let names = image.iter().map(|variable| variable.split('=').next().unwrap_or_default());
+    let unlisted = names.filter(|name| *name != "PATH" && !own.contains(name)).map(ToOwned::to_owned);
+    run.environment.iter().map(|(name, value)| format!("{name}={value}")).chain(unlisted).collect()
+}
+
+fn ulimits(run: &Run) -> Vec<ResourcesUlimits> {
+    // Bigger than each place, so that a full one says that it is full.
+    let places = scratch(run).map(|place| place.bytes.0).chain([run.limits.output.0]);
+    let biggest = places.max().unwrap_or(0) + (1 << 20);
+    [("core", 0), ("nofile", OPEN_FILES), ("fsize", signed(biggest)), ("msgqueue", 0), ("memlock", 64 << 10)]
+        .into_iter()
+        .map(|(name, most)| ResourcesUlimits { name: Some(name.to_owned()), soft: Some(most), hard: Some(most) })
+        .collect()
+}
+
+fn scratch(run: &Run) -> impl Iterator<Item = Scratch> {
+    let shm = "/dev/shm".parse().ok();
+    let own = shm.filter(|shm| run.scratch.iter().all(|place| place.at != *shm));
+    let own = own.map(|at| Scratch { at, bytes: Bytes(SHM.0), files: SHM.1 });
+    run.scratch.iter().cloned().chain(own)
+}
+
+fn tmpfs(place: &Scratch, uid: u32) -> String {
+    // One for the folder itself. It belongs to the run's user, as the mode is the image's choice where it has such a
+    // folder. Programs compile to such places what they then load: those may be executed.
+    let inodes = u64::from(place.files) + 1;
+    format!("rw,exec,nosuid,nodev,size={},nr_inodes={inodes},mode=700,uid={uid},gid={uid}", place.bytes.0)
+}
+
+fn mounts(run: &Run, around: &Around<'_>) -> Vec<Mount> {
+    let bind = |target: &str, source: &Path| Mount {
+        target: Some(target.to_owned()),
+        source: Some(source.to_string_lossy().into_owned()),
+        typ: Some(MountType::BIND),
+        // Said by the mount that is bound: saying it again would make the engine mount it anew, without its other flags.
+        read_only: Some(false),
+        bind_options: Some(MountBindOptions {
+            propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+            ..MountBindOptions::default()
+        }),
+        ..Mount::default()
+    };
+    let inputs = run.inputs.iter().zip(around.inputs).map(|(input, source)| bind(input.at.as_str(), source));
+    inputs.chain([bind(run.output.as_str(), around.out)]).collect()
+}
+
+/// The labels as the engine filters by them.
+pub(super) fn filter(label: &str, value: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_core::domain::run_limits::RunLimits;
+    use gradus_core::testing::runner_contract::id;
+    use std::sync::Arc;
+
+    fn run() -> Run {
+        Run {
+            id: id(),
+            image: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+            command: None,
+            workdir: None,
+            environment: vec![("A".to_owned(), "1".to_owned())],
+            inputs: Vec::new(),
+            output: "/out".parse().unwrap(),
+            scratch: Vec::new(),
+            limits: RunLimits::default(),
+            stop: Arc::default(),
+        }
+    }
+
+    fn asked(run: &Run) -> ContainerCreateBody {
+        let image_environment = ["PATH=/bin", "LD_PRELOAD=/x.so", "A=2"].map(ToOwned::to_owned);
+        request(
+            run,
+            &Around {
+                labels: [("a", "b"), ("c", "d")],
+                group: "g",
+                memory: 1 << 30,
+                uid: 60_900,
+                inputs: &[],
+                out: Path::new("/runs/x/out"),
+                image_environment: &image_environment,
+            },
+        )
+    }
+
+    #[test]
+    fn everything_is_closed() {
+        let asked = asked(&run());
+        assert_eq!(asked.user.as_deref(), Some("60900:60900"));
+        let host = asked.host_config.unwrap();
+        assert_eq!(host.network_mode.as_deref(), Some("none"));
+        assert_eq!(host.cap_drop.unwrap(), ["ALL"]);
+        assert_eq!((host.readonly_rootfs, host.privileged, host.init), (Some(true), Some(false), Some(true)));
+        assert_eq!(host.memory, host.memory_swap);
+        let options = host.security_opt.unwrap();
+        assert!(options.contains(&"no-new-privileges".to_owned()) && options[1].starts_with("seccomp={"));
+        let shm = &host.tmpfs.unwrap()["/dev/shm"];
+        for word in ["nosuid", "nodev", "size=16777216", "nr_inodes=1025"] {
+            assert!(shm.contains(word), "{shm}");
+        }
+        assert!(host.binds.is_none() && host.devices.is_none() && host.cap_add.is_none());
+    }
+
+    #[test]
+    fn an_images_variables_are_taken_away_but_for_its_path() {
+        assert_eq!(asked(&run()).env.unwrap(), ["A=1", "LD_PRELOAD"]);
+    }
+
+    #[test]
+    fn the_profile_denies_what_it_should() {
+        let profile: serde_json::Value = serde_json::from_str(SECCOMP).unwrap();
+        assert_eq!(profile["defaultAction"], "SCMP_ACT_ERRNO");
+        let rules = profile["syscalls"].as_array().unwrap();
+        let free = rules.iter().filter(|rule| rule["action"] == "SCMP_ACT_ALLOW" && rule["args"].is_null());
+        let allowed: BTreeSet<&str> =
+            free.flat_map(|rule| rule["names"].as_array().unwrap()).filter_map(|name| name.as_str()).collect();
+        for denied in [
+            "keyctl",
+            "add_key",
+            "request_key",
+            "io_uring_setup",
+            "io_uring_enter",
+            "io_uring_register",
+            "userfaultfd",
+            "perf_event_open",
+            "bpf",
+            "unshare",
+            "setns",
+            "clone",
+            "clone3",
+            "ptrace",
+            "process_vm_readv",
+            "mount",
+            "umount2",
+            "pivot_root",
+            "move_mount",
+            "fsopen",
+            "socket",
+            "personality",
+            "kexec_load",
+            "init_module",
+        ] {
+            assert!(!allowed.contains(denied), "{denied}");
+        }
+        assert!(["execve", "mmap", "read", "futex", "openat"].iter().all(|name| allowed.contains(name)));
+        for arch in profile["archMap"].as_array().unwrap() {
+            assert_eq!(arch["subArchitectures"].as_array().map(Vec::len), Some(0));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Removing what is left of a run: after its end, after its failure, and after a crash of the host.
+//!
+//! Everything of a run is found by its id, so that the same code clears one that just ended and one of which nobody
+//! remembers anything. All of it can be done again.
+
+use super::Shared;
+use super::engine::{status, trouble};
+use super::request::filter;
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use gradus_core::domain::id::RunId;
+use gradus_core::ports::runner::{RunnerError, Swept};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tries to remove a container that is already being removed.
+const TRIES: u32 = 50;
+
+impl Shared {
+    /// Removes the container of a run. Whether there was one.
+    pub(super) async fn remove_container(&self, id: RunId) -> Result<bool, RunnerError> {
+        self.remove_named(&self.name(id)).await
+    }
+
+    async fn remove_named(&self, name: &str) -> Result<bool, RunnerError> {
+        let mut tries = 0;
+        loop {
+            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            match self.engine.docker.remove_container(name, Some(options)).await {
+                Ok(()) => return Ok(true),
+                Err(error) if status(&error) == Some(404) => return Ok(tries > 0),
+                // Somebody else is at it.
+                Err(error) if status(&error) == Some(409) && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(error) => return Err(trouble("the engine did not remove a container")(error)),
+            }
+        }
+    }
+
+    /// Removes all of a run. What there was: container, anything else.
+    pub(super) async fn clear(self: &Arc<Self>, id: RunId) -> Result<(bool, bool), RunnerError> {
+        let container = self.remove_container(id).await?;
+        let here = Arc::clone(self);
+        let work = move || {
+            let group = here.groups.remove(&here.name(id));
+            let folder = here.folders.remove(id).map_err(trouble("the folder of a run could not be removed"))?;
+            let group = group.map_err(trouble("the control group of a run could not be removed"))?;
+            Ok(folder || group)
+        };
+        let rest = tokio::task::spawn_blocking(work).await.map_err(trouble("removing a run failed"))?;
+        Ok((container, rest?))
+    }
+
+    /// Clears all runs of ours but those of `alive` and those under way here.
+    pub(super) async fn sweep(self: &Arc<Self>, alive: Vec<RunId>) -> Result<Swept, RunnerError> {
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filter(super::OWNER, &self.folders.owner))
+            .build();
+        let containers = self.engine.docker.list_containers(Some(options)).await;
+        let (mut found, mut swept) = (BTreeSet::new(), Swept::default());
+        for container in containers.map_err(trouble("the engine does not list its containers"))? {
+            let labels = container.labels.unwrap_or_default();
+            match (labels.get(super::RUN).and_then(|id| id.parse().ok()), container.id) {
+                (Some(id), _) => {
+                    found.insert(id);
+                }
+                // Ours by its label and no run's: nothing that we made.
+                (None, Some(id)) => swept.containers += u64::from(self.remove_named(&id).await?),
+                (None, None) => {}
+            }
+        }
+        found.extend(self.folders.list().map_err(trouble("the folders of runs could not be listed"))?);
+        let prefix = self.prefix();
+        let groups = self.groups.named(&prefix).map_err(trouble("the control groups could not be listed"))?;
+        found.extend(groups.iter().filter_map(|name| name.strip_prefix(&prefix)?.parse::<RunId>().ok()));
+        for id in found {
+            if alive.contains(&id) || self.is_active(id) {
+                continue;
+            }
+            let (container, rest) = self.clear(id).await?;
+            swept.containers += u64::from(container);
+            swept.rest += u64::from(rest && !container);
+        }
+        Ok(swept)
+    }
+}

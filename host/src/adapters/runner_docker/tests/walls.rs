@@ -1,0 +1,140 @@
+//! What a run finds when it looks around: no network, no privileges, no neighbour, nothing of the host's.
+
+use super::support::{DONE, Real, build, said, seconds};
+use gradus_core::ports::runner::{Ended, RefusalCode};
+use std::collections::BTreeMap;
+
+#[test]
+fn there_is_no_network() {
+    let Some(real) = Real::new() else { return };
+    let script = "ls /sys/class/net; cat /proc/net/route | wc -l
+        for to in 169.254.169.254 172.17.0.1 8.8.8.8; do nc -w 2 $to 80 < /dev/null && echo reached $to; done
+        nslookup example.com > /dev/null && echo resolved
+        ping -c 1 -W 1 127.0.0.1 > /dev/null && echo raw
+        wget -T 2 -q -O - http://169.254.169.254/latest/meta-data/ && echo metadata
+        find / -name '*.sock' -o -type s 2>/dev/null | grep -v ^/proc; exit 0";
+    let ran = real.sh(script, |_| {});
+    assert_eq!(ran.ended, DONE);
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "lo\n1\n", "{}", said(&ran));
+}
+
+#[test]
+fn no_forbidden_call_is_let_through() {
+    let Some(real) = Real::new() else { return };
+    let ran = real.sh("exec hostile calls", |_| {});
+    let text = said(&ran);
+    let answers: BTreeMap<_, _> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+    assert!(answers.len() > 30, "{text}");
+    for (call, answer) in &answers {
+        let expected = match *call {
+            "unix" => "allowed",
+            "int80" => "killed",
+            "clone3" => "ENOSYS",
+            _ => "EPERM",
+        };
+        assert_eq!(*answer, expected, "{call}: {text}");
+    }
+}
+
+#[test]
+fn a_process_has_no_privileges_and_gains_none() {
+    let Some(real) = Real::new() else { return };
+    let script = "id; cat /proc/self/status; su root -c id; cat /etc/shadow; ulimit -c; ulimit -n; exit 0";
+    let ran = real.sh(script, |_| {});
+    let text = said(&ran);
+    for line in [
+        "CapInh:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "CapEff:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "CapAmb:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let uid = real.uid;
+    assert!(text.starts_with(&format!("uid={uid} gid={uid}")) && !text.contains("uid=0"), "{text}");
+}
+
+#[test]
+fn the_machine_is_neither_seen_nor_changed() {
+    let Some(real) = Real::new() else { return };
+    let script = "for w in /proc/sys/kernel/hostname /proc/sys/kernel/core_pattern /proc/sysrq-trigger /proc/sys/vm/drop_caches \
+            /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/kernel/mm/ksm/run /etc/passwd /x; do
+            (echo 1 > $w) 2>/dev/null && echo wrote $w; done
+        for r in /proc/kcore /proc/keys /proc/timer_list /proc/1/root/etc/shadow /dev/mem /dev/vda /dev/kmsg; do
+            head -c 1 $r 2>/dev/null | grep -q . && echo read $r; done
+        for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p -gt 60 ] && echo process $p; done
+        hostname; ls /sys/fs/cgroup | grep -c gradus; grep -c gradus /proc/self/cgroup /proc/self/mountinfo; exit 0";
+    let ran = real.sh(script, |_| {});
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let hidden = text.lines().filter(|line| !line.contains("mountinfo")).collect::<Vec<_>>();
+    assert_eq!(hidden, ["run", "0", "/proc/self/cgroup:0"], "{text} {}", said(&ran));
+}
+
+#[test]
+fn the_environment_and_the_descriptors_are_what_was_given() {
+    let Some(real) = Real::new() else { return };
+    let image = build("ENV SECRET=1 LD_PRELOAD=/x.so\nENV HOME=/image").unwrap();
+    let script = "env | sort; ls /proc/self/fd | wc -l; readlink /proc/self/fd/0";
+    let ran = real.sh(script, |run| {
+        run.image = image.clone();
+        run.environment = vec![("TASK".to_owned(), "a b=c".to_owned())];
+    });
+    let text = said(&ran);
+    let (shown, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.contains('='));
+    let names: Vec<_> = shown.iter().filter_map(|line| line.split('=').next()).collect();
+    assert_eq!(names, ["HOME", "HOSTNAME", "PATH", "PWD", "SHLVL", "TASK"], "{text}");
+    assert!(shown.contains(&"TASK=a b=c") && shown.contains(&"HOSTNAME=run") && shown.contains(&"PATH=/bin"), "{text}");
+    assert!(!text.contains("/image"), "{text}");
+    // 0, 1, 2, and the folder that `ls` has open.
+    assert_eq!(rest, ["4", "/dev/null"], "{text}");
+}
+
+#[test]
+fn an_image_that_asks_for_more_is_refused_or_gets_nothing() {
+    let Some(real) = Real::new() else { return };
+    let volume = build("VOLUME /data").unwrap();
+    let ran = real.sh("echo", |run| run.image = volume.clone());
+    let Ended::Refused { code: RefusalCode::ImageRefused, text } = ran.ended else { panic!("{:?}", ran.ended) };
+    assert!(text.contains("VOLUME /data"), "{text}");
+    // A user and a program of its own: the first has no say, the second is what runs.
+    let own = build("USER root\nWORKDIR /mnt\nENTRYPOINT [\"sh\",\"-c\",\"id -u; pwd\"]").unwrap();
+    let ran = real.sh("", |run| {
+        run.image = own.clone();
+        run.command = None;
+    });
+    assert_eq!(said(&ran), format!("{}\n/mnt\n", real.uid));
+}
+
+#[test]
+fn two_runs_do_not_see_each_other() {
+    use gradus_core::ports::runner::Runner as _;
+    use gradus_core::testing::runner_contract::{Deed, run};
+    let Some(real) = Real::new() else { return };
+    let asked = |script: &str| {
+        let mut asked = run(&real, Deed::Exit(0));
+        asked.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
+        asked.limits.wall = seconds(20);
+        asked
+    };
+    // Each leaves a mark everywhere, waits for the other to have done so, and looks for what is not its own.
+    let script = |me: &str| {
+        format!(
+            "echo {me} > /out/{me}; echo {me} > /dev/shm/{me}; touch /dev/mqueue/{me}; id -u; sleep 2
+            ls /out /dev/shm /dev/mqueue | grep -v : | sort -u; ps | grep -c 'sleep 2'"
+        )
+    };
+    let (one, two) = real.runtime.block_on(async {
+        tokio::join!(real.runner.run(asked(&script("one"))), real.runner.run(asked(&script("two"))))
+    });
+    let mut users = std::collections::BTreeSet::new();
+    for (ran, me) in [(one.unwrap(), "one"), (two.unwrap(), "two")] {
+        let text = said(&ran);
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert!(users.insert(lines[0].to_owned()), "both are {users:?}");
+        assert_eq!(lines[1], me, "{text}");
+        assert!(!text.contains(if me == "one" { "two" } else { "one" }), "{text}");
+    }
+}
