@@ -38,7 +38,7 @@ pub fn print_problems(out: &Output, dir: &Path, problems: &[Located]) -> std::io
     for problem in problems {
         out.line(clean(&dir.join(problem.to_string()).display().to_string()))?;
     }
-    out.note(count(problems))
+    out.note(count(problems.len()))
 }
 
 /// Tells that a command needs a folder that reads, and what is wrong with this one: as text, or as a document.
@@ -46,10 +46,10 @@ pub fn refuse(out: &Output, dir: &Path, problems: &[Located], json: Json) -> std
     if !json.json {
         return print_problems(out, dir, problems);
     }
-    let error = format!("{} has {}", dir.display(), count(problems));
+    let error = format!("{} has {}", dir.display(), count(problems.len()));
     out.json(&refusal(&error, &problems.iter().map(ToString::to_string).collect::<Vec<_>>()))
 }
 
-fn count(problems: &[Located]) -> String {
-    format!("{} {}", problems.len(), if problems.len() == 1 { "problem" } else { "problems" })
+fn count(problems: usize) -> String {
+    format!("{problems} {}", if problems == 1 { "problem" } else { "problems" })
 }

@@ -4,9 +4,11 @@ use super::{Context, Done, Json, Remote, usage};
 use crate::client::Client;
 use anyhow::Context as _;
 use clap::Args;
+use rustix::fs::{FileType, fstat};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::os::fd::AsFd;
 
 /// A token is far shorter; bytes.
 const MOST: u64 = 4096;
@@ -49,7 +51,9 @@ impl Login {
             }
             return Ok(Done::Well);
         }
-        let token = match &self.remote.token_file {
+        // `login < anna.token` means that file, though a variable for other commands names another one.
+        let named = self.remote.token_file.as_ref().filter(|_| !is_file(io::stdin()));
+        let token = match named {
             Some(file) => super::read_token(file)?,
             None => ask(context, &server)?,
         };
@@ -65,10 +69,15 @@ impl Login {
         if self.json.json {
             context.out.json(&json!({ "server": server, "token": me }))?;
         } else {
-            context.out.line(format!("logged in to {server} as {} ({})", me.subject, me.role))?;
+            let whence = named.map_or_else(String::new, |file| format!(", with the token in {}", file.display()));
+            context.out.line(format!("logged in to {server} as {} ({}){whence}", me.subject, me.role))?;
         }
         Ok(Done::Well)
     }
+}
+
+fn is_file(input: impl AsFd) -> bool {
+    fstat(input).is_ok_and(|about| FileType::from_raw_mode(about.st_mode) == FileType::RegularFile)
 }
 
 fn ask(context: &Context, server: &str) -> anyhow::Result<String> {

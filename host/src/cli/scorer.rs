@@ -152,6 +152,10 @@ fn metrics(description: &Description) -> Table {
     table
 }
 
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
 /// The keys that the schema names, and what it says of each.
 fn parameters(description: &Description) -> Table {
     let schema: Value = serde_json::from_str(&description.params_schema).unwrap_or(Value::Null);
@@ -161,7 +165,11 @@ fn parameters(description: &Description) -> Table {
             .iter()
             .find_map(|key| about.get(key))
             .map_or(String::new(), |text| text.as_str().map_or_else(|| text.to_string(), ToOwned::to_owned));
-        table.row([name.clone(), text]);
+        let choices = about.get("enum").or_else(|| about.pointer("/items/enum")).and_then(Value::as_array);
+        let choices = choices.map(|all| all.iter().map(word).collect::<Vec<_>>().join(", "));
+        let choices = choices.map_or_else(String::new, |all| format!(" One of: {all}."));
+        let default = about.get("default").map_or_else(String::new, |value| format!(" Unless said: {}.", word(value)));
+        table.row([name.clone(), format!("{text}{choices}{default}")]);
     }
     table
 }

@@ -124,8 +124,9 @@ pub async fn list(
                 after = Some(row.id.clone());
                 let Ok(seen) = api.app.see(token.as_ref(), &row.id) else { continue };
                 let challenge = &seen.version.challenge;
-                // `listed` is for those who know the name.
-                if challenge.visibility != Visibility::Public && !seen.organizer {
+                // `listed` is for those who know the name: those whose token has it do, and of private ones nobody else.
+                let named = token.as_ref().is_some_and(|token| token.challenges.contains(&row.id));
+                if challenge.visibility != Visibility::Public && !seen.organizer && !named {
                     continue;
                 }
                 items.push(ChallengeItem {

@@ -33,7 +33,7 @@ impl Check {
             context.out.json(&checked.document)?;
         } else if let Some(challenge) = &checked.challenge {
             let out = &context.out;
-            let (all, count) = (challenge.solutions.len(), checked.failed);
+            let all = challenge.solutions.len();
             if checked.ok {
                 let dir = self.dir.display();
                 out.note(format!(
@@ -41,7 +41,11 @@ impl Check {
                     challenge.id
                 ))?;
             } else {
-                out.note(format!("{}: {count} of {all} solutions do not get what they must", challenge.id))?;
+                let count = checked.failed;
+                let failed = (count > 0).then(|| format!("{count} of {all} solutions do not get what they must"));
+                let problems = (checked.problems > 0).then(|| super::count(checked.problems));
+                let both: Vec<_> = failed.into_iter().chain(problems).collect();
+                out.note(format!("{}: {}", challenge.id, both.join(", and ")))?;
             }
         }
         Ok(Done::well(checked.ok))
@@ -56,6 +60,8 @@ pub struct Checked {
     pub ok: bool,
     /// Solutions that do not get what they must.
     failed: usize,
+    /// Problems besides.
+    problems: usize,
     /// All of it, as JSON.
     pub document: Value,
 }
@@ -71,7 +77,7 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
             }
             let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
             let document = json!({ "ok": false, "challenge": null, "problems": problems, "solutions": [] });
-            return Ok(Checked { challenge: None, ok: false, failed: 0, document });
+            return Ok(Checked { challenge: None, ok: false, failed: 0, problems: problems.len(), document });
         }
     };
     if challenge.solutions.is_empty() && !quiet {
@@ -92,7 +98,9 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
             let (mark, got) = if tried.differences.is_empty() {
                 (out.good("✓"), got(tried, places))
             } else {
-                (out.bad("✗"), tried.differences.join("; "))
+                let scores =
+                    if tried.scores.is_empty() { String::new() } else { format!("; all: {}", got(tried, places)) };
+                (out.bad("✗"), tried.differences.join("; ") + &scores)
             };
             printed = out.line(format!("{mark} {:<width$}  {}", tried.path, super::clean(&got)));
         }
@@ -103,11 +111,10 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     for problem in problems.iter().filter(|_| !quiet) {
         out.line(super::clean(problem))?;
     }
-    let failed = failed + problems.len();
+    let ok = failed == 0 && problems.is_empty();
     let solutions: Vec<_> = tried.iter().map(document).collect();
-    let document =
-        json!({ "ok": failed == 0, "challenge": challenge.id, "problems": problems, "solutions": solutions });
-    Ok(Checked { challenge: Some(challenge), ok: failed == 0, failed, document })
+    let document = json!({ "ok": ok, "challenge": challenge.id, "problems": problems, "solutions": solutions });
+    Ok(Checked { challenge: Some(challenge), ok, failed, problems: problems.len(), document })
 }
 
 /// What a solution got, in a few words.

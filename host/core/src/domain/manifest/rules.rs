@@ -145,6 +145,7 @@ impl<'a> Reader<'a> {
         self.once("phases", phases.iter().map(|(phase, line)| (phase.id.clone(), *line)).collect());
         self.once("leaderboards", boards.iter().map(|(board, line)| (board.id.clone(), *line)).collect());
         self.order(&phases);
+        self.told_elsewhere(&boards, &phases);
         Challenge {
             id,
             title,
@@ -169,6 +170,28 @@ impl<'a> Reader<'a> {
                     self.problem(*line, key, format!("it overlaps with `{}`, which starts before this ends", next.id));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// A board shows its own split from the start, and so no other board of the same phase can hide it.
+    fn told_elsewhere(&mut self, boards: &[(Leaderboard, usize)], phases: &[(Phase, usize)]) {
+        for (board, line) in boards {
+            let Some(split) = &board.split else { continue };
+            let hides = |other: &Leaderboard| {
+                let shared =
+                    |(phase, _): &&(Phase, usize)| board.phases.contains(&phase.id) && other.phases.contains(&phase.id);
+                // Nothing is hidden in a phase that everything is revealed in from its start.
+                let hidden = |(phase, _): &(Phase, usize)| other.reveal.is_none_or(|reveal| reveal > phase.starts);
+                other.split.as_ref().is_some_and(|hers| hers != split) && phases.iter().filter(shared).any(hidden)
+            };
+            if let Some((other, _)) = boards.iter().find(|(other, _)| hides(other)) {
+                let message = format!(
+                    "shows `{split}` at once, which `{}` hides; `reveal` shows the others later, never the board's own: \
+                    for a final ranking by `{split}` publish a version with it when the phase is over",
+                    other.id
+                );
+                self.problem(*line, format!("leaderboards.{}.split", board.id), message);
             }
         }
     }

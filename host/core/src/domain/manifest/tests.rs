@@ -59,6 +59,28 @@ fn the_whole_of_it_is_read() {
 }
 
 #[test]
+fn no_board_tells_what_another_one_hides() {
+    let boards = |main: &str, last: &str, phase: &str| {
+        let board = |id: &str, split: &str, phase: &str| {
+            format!(
+                "[[leaderboards]]\nid = \"{id}\"\nphases = [\"{phase}\"]\nrule = \"best\"\ncolumns = [{{ metric = \"accuracy\" }}]\n{split}\n"
+            )
+        };
+        let old = GOOD.split("[[leaderboards]]").next().unwrap();
+        parse(&format!("{old}{}{}", board("main", main, "dev"), board("last", last, phase)))
+    };
+    let (public, private) = ("split = \"public\"", "split = \"private\"\nreveal = 2026-02-01T00:00:00Z");
+    let problems = boards(public, private, "dev").unwrap_err();
+    let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("leaderboards.last.split: shows `private` at once, which `main` hides"), "{told}");
+    assert!(boards(public, private, "final").is_ok(), "of another phase");
+    assert!(boards(public, public, "dev").is_ok());
+    assert!(boards("", private, "dev").is_ok());
+    let open = |split: &str| format!("split = \"{split}\"\nreveal = 2026-01-01T00:00:00Z");
+    assert!(boards(&open("public"), &open("private"), "dev").is_ok(), "nothing is hidden");
+}
+
+#[test]
 fn each_mistake_is_found_in_its_line() {
     let mut wrong = Vec::new();
     for (from, to, expected) in [
