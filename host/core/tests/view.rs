@@ -194,7 +194,6 @@ fn splits_show_when_every_board_of_the_phase_shows_them() {
         (vec![revealed()], "2026-02-14T23:59:59.999Z", vec!["public"]),
         (vec![revealed()], "2026-02-15T00:00:00Z", vec!["public", "private"]),
         (vec![public(), revealed()], "2026-02-15T00:00:00Z", vec!["public"]),
-        (vec![public(), board("x", dev, PRIVATE)], "2026-01-10T00:00:00Z", vec![]),
         (vec![board("x", dev, WITHOUT)], "2026-01-10T00:00:00Z", vec![]),
         // A board of another phase has no say.
         (vec![public(), board("x", "[\"final\"]", PRIVATE)], "2026-01-10T00:00:00Z", vec!["public"]),
@@ -210,6 +209,15 @@ fn splits_show_when_every_board_of_the_phase_shows_them() {
         assert_eq!(ids.contains(&"last-split"), expected.contains(&"private"), "{now} {ids:?}");
         assert!(ids.contains(&"bare"), "a case without scores is its scorer's word to the participant");
     }
+}
+
+#[test]
+fn boards_that_hide_from_each_other_show_nothing() {
+    // No such challenge is published; a version that says so all the same tells nothing by its reports.
+    let mut rules = rules("t", &[board("p", "[\"dev\"]", PUBLIC), board("x", "[\"final\"]", PRIVATE)]);
+    rules.leaderboards[1].phases = rules.leaderboards[0].phases.clone();
+    let report = report(Outcome::Scored, &[Some("public"), Some("private")]);
+    assert!(seen(&report, &rules, "2026-01-10T00:00:00Z").scores.is_empty());
 }
 
 #[test]
