@@ -266,6 +266,13 @@ fn an_answer_that_was_lost_is_given_again_after_the_end_of_the_phase() {
     assert_eq!(world.submit_with(&anna, "score 1", Some("k")).unwrap(), (again, true));
     assert_eq!(world.submit_with(&anna, "score 0", Some("k")).unwrap_err().code(), "idempotency-mismatch");
     assert_eq!(world.submit_with(&anna, "score 1", Some("l")).unwrap_err().code(), "phase-closed");
+    // A key opens the phase that it was used for, and no other.
+    let final_phase = "[[phases]]\nid = \"final\"\nstarts = 2026-02-05T00:00:00Z\ntasks = [\"t\"]\n[[tasks]]";
+    let toml = TOML.replace("2026-03-01T00:00:00Z", "2026-02-01T12:00:01Z").replace("[[tasks]]", final_phase);
+    world.publish(&toml).unwrap();
+    let door = |phase: &str| world.app.door(&anna, &challenge(), &phase.parse().unwrap(), Some("k"));
+    assert!(door("dev").is_ok());
+    assert_eq!(door("final").unwrap_err().code(), "phase-not-open");
 }
 
 #[test]

@@ -4,11 +4,9 @@ use super::{Context, Done, Json, Remote, usage};
 use crate::client::Client;
 use anyhow::Context as _;
 use clap::Args;
-use rustix::fs::{FileType, fstat};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
-use std::os::fd::AsFd;
 
 /// A token is far shorter; bytes.
 const MOST: u64 = 4096;
@@ -51,8 +49,7 @@ impl Login {
             }
             return Ok(Done::Well);
         }
-        // `login < anna.token` means that file, though a variable for other commands names another one.
-        let named = self.remote.token_file.as_ref().filter(|_| !is_file(io::stdin()));
+        let named = self.remote.token_file.as_ref();
         let token = match named {
             Some(file) => super::read_token(file)?,
             None => ask(context, &server)?,
@@ -74,10 +71,6 @@ impl Login {
         }
         Ok(Done::Well)
     }
-}
-
-fn is_file(input: impl AsFd) -> bool {
-    fstat(input).is_ok_and(|about| FileType::from_raw_mode(about.st_mode) == FileType::RegularFile)
 }
 
 fn ask(context: &Context, server: &str) -> anyhow::Result<String> {

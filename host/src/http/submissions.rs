@@ -75,11 +75,11 @@ async fn take_in(
     challenge: &str,
     phase: &str,
     query: RawQuery,
+    key: Option<String>,
     request: Request,
 ) -> Result<AtTheDoor, Problem> {
     let challenge: ChallengeId = id(challenge, "challenge")?;
     let phase: PhaseId = id(phase, "phase")?;
-    let key = idempotency_key(&request)?;
     let (shared, bearer, named) = (Arc::clone(api), token.clone(), key.clone());
     let door = move || Ok(shared.app.door(&bearer, &challenge, &phase, named.as_deref())?);
     blocking(door.clone()).await?;
@@ -111,7 +111,8 @@ pub async fn submit(
     Query(query): Query<RawQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let AtTheDoor { door, arrived, at, key } = take_in(&api, &token, &challenge, &phase, query, request).await?;
+    let key = idempotency_key(&request)?;
+    let AtTheDoor { door, arrived, at, key } = take_in(&api, &token, &challenge, &phase, query, key, request).await?;
     let shared = Arc::clone(&api);
     let take_in = move || {
         let (files, upload, about, _place) = files(&shared, arrived)?;
@@ -150,7 +151,7 @@ pub async fn check(
     Query(query): Query<RawQuery>,
     request: Request,
 ) -> Result<Json<CheckInfo>, Problem> {
-    let AtTheDoor { door, arrived, .. } = take_in(&api, &token, &challenge, &phase, query, request).await?;
+    let AtTheDoor { door, arrived, .. } = take_in(&api, &token, &challenge, &phase, query, None, request).await?;
     let shared = Arc::clone(&api);
     let look = move || {
         let (files, _, _, _place) = files(&shared, arrived)?;

@@ -12,8 +12,9 @@ use crate::domain::metric::{Direction, rounded};
 use crate::domain::quota::Standing;
 use crate::domain::report::{Attachment, Audience, Report};
 use crate::domain::token::Token;
+use crate::domain::tree::TreeFile;
 use crate::domain::view::{SeenReport, for_participant};
-use crate::ports::blobs::ReadAt;
+use crate::ports::blobs::{ReadAt, Slice};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -76,8 +77,8 @@ pub struct Place {
 
 impl Place {
     fn of(rank: u64, entry: &Entry) -> Self {
-        // Of a digest, so that it tells nothing of the values; it covers the submission's id, which cannot be guessed.
-        let mark = Digest::of(entry.key.as_bytes()).hex()[..16].to_owned();
+        // Of the submission's id alone, which others cannot guess: nothing in it depends on a value.
+        let mark = Digest::of(entry.submission.to_string().as_bytes()).hex()[..16].to_owned();
         Self { rank, entrant: entry.entrant.clone(), mark }
     }
 }
@@ -255,16 +256,20 @@ impl App {
     pub fn file(&self, seen: &Seen, path: &str) -> Result<File, Refusal> {
         let unknown = || Refusal::Unknown("file");
         let Version { challenge, files, .. } = &*seen.version;
-        let folder = self.folder(files)?;
-        let file = folder.get(path).filter(|file| seen.organizer || challenge.publishes(&file.about.path));
-        file.cloned().ok_or_else(unknown)
+        let kept = self.kept(files)?;
+        let readable = |file: &TreeFile| seen.organizer || challenge.publishes(&file.path);
+        let found = kept.placed().find(|(file, ..)| file.path.as_str() == path && readable(file));
+        let (about, holder, at) = found.ok_or_else(unknown)?;
+        // Opened here, so that what cannot be read is an answer and not a body that ends early.
+        let bytes = Slice { whole: self.open(holder)?, at, len: about.len };
+        Ok(File { about: about.clone(), bytes: Arc::new(bytes) })
     }
 
     /// The public files of a challenge.
     ///
     /// # Errors
     /// What was stored cannot be read.
-    pub fn files(&self, seen: &Seen) -> Result<Vec<crate::domain::tree::TreeFile>, Refusal> {
+    pub fn files(&self, seen: &Seen) -> Result<Vec<TreeFile>, Refusal> {
         let challenge = &seen.version.challenge;
         let kept = self.kept(&seen.version.files)?;
         Ok(kept.files.files().iter().filter(|file| challenge.publishes(&file.path)).cloned().collect())

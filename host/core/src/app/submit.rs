@@ -78,7 +78,9 @@ impl App {
         let door = Door { phase: found.clone(), version: seen.version };
         let now = self.clock.now();
         let known = key.map(|key| self.store.idempotent(token.id, key, now)).transpose()?.flatten();
-        if known.is_none() {
+        let same = |submission: &Submission| submission.challenge == *challenge && submission.phase == *phase;
+        let before = known.map(|(_, id)| self.store.submission(id)).transpose()?.flatten();
+        if !before.is_some_and(|before| same(&before.submission)) {
             door.open(now)?;
         }
         Ok(door)

@@ -10,8 +10,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// The format that this gradus writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// The format that this gradus writes, and the only one that it reads. Format 1 had other lists of files.
+pub const FORMAT: u32 = 2;
 
 const DAMAGED: &str = "its files are damaged; nothing was deleted: copy the folder away, then put a backup of \
                        it in its place";
@@ -101,7 +101,14 @@ fn check_format(dir: &Path, trees: &Trees) -> Result<(), StoreError> {
         Some(FORMAT) => Ok(()),
         Some(other) if other > FORMAT => {
             let hint = format!(
-                "a newer gradus wrote it, in format {other}; this one knows formats up to {FORMAT}: run the newer gradus"
+                "a newer gradus wrote it, in format {other}; this one reads format {FORMAT} only: run the newer gradus"
+            );
+            Err(refused(dir, hint, None))
+        }
+        Some(other) => {
+            let hint = format!(
+                "an earlier gradus wrote it, in format {other}; this one reads format {FORMAT} only: run the earlier \
+                 gradus, or begin with another folder and publish anew"
             );
             Err(refused(dir, hint, None))
         }
@@ -110,6 +117,6 @@ fn check_format(dir: &Path, trees: &Trees) -> Result<(), StoreError> {
             draft.put(Table::Meta, key::FORMAT, &FORMAT)?;
             draft.commit().map(|_| ()).map_err(|error| explained(dir, error))
         }
-        Some(_) | None => Err(refused(dir, DAMAGED, None)),
+        None => Err(refused(dir, DAMAGED, None)),
     }
 }

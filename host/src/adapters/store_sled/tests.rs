@@ -110,7 +110,7 @@ fn a_folder_has_one_opener() {
 }
 
 #[test]
-fn a_newer_format_is_refused_and_left_alone() {
+fn another_format_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     let store = open(dir).unwrap();
@@ -118,10 +118,17 @@ fn a_newer_format_is_refused_and_left_alone() {
     let set = |store: &SledStore, format: u32| {
         store.writer.write(move |draft: &mut Draft<'_>| draft.put(Table::Meta, key::FORMAT, &format)).unwrap();
     };
-    set(&store, 2);
+    set(&store, super::opening::FORMAT + 1);
     drop(store);
     let said = hint(dir);
-    assert!(said.contains("format 2") && said.contains("newer gradus"), "{said}");
+    assert!(said.contains("format 3") && said.contains("newer gradus"), "{said}");
+    let db = sled::open(dir).unwrap();
+    let trees = tables::Trees::open(&db).unwrap();
+    trees.tree(Table::Meta).insert(key::FORMAT, &b"\x011"[..]).unwrap();
+    db.flush().unwrap();
+    drop((db, trees));
+    let said = hint(dir);
+    assert!(said.contains("format 1") && said.contains("earlier gradus"), "{said}");
     let db = sled::open(dir).unwrap();
     let trees = tables::Trees::open(&db).unwrap();
     assert_eq!(trees.get::<Token>(Table::Tokens, &key::token(rows::token(1).id)).unwrap(), Some(rows::token(1)));
