@@ -32,10 +32,13 @@ pub use output::Output;
 
 use crate::client::Client;
 use crate::client::logins::Logins;
+use crate::config;
 use anyhow::Context as _;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gradus_core::app::Stock;
+use gradus_core::app::launch::Containers;
 use gradus_core::ports::blobs::Blobs;
+use gradus_core::ports::runner::Finding;
 use gradus_core::ports::scorer::Scorer;
 use std::ffi::OsString;
 use std::io;
@@ -43,6 +46,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 
 /// The hidden subcommand under which the engine compiles components in a child process.
@@ -94,6 +98,17 @@ pub trait Host {
     /// # Errors
     /// The folder cannot be used.
     fn blobs(&self, folder: &Path) -> anyhow::Result<Arc<dyn Blobs>>;
+    /// What runs programs for this process, with its files in `room`; or why nothing does. From then on SIGINT and SIGTERM
+    /// set `stop` and do not end the program: a run has to be cleared up first.
+    ///
+    /// # Errors
+    /// Why nothing does, in words.
+    fn containers(&self, room: &Path, stop: Arc<AtomicBool>) -> Result<Containers, String>;
+    /// What a configuration says of the container engine, looked at: each check as it went.
+    ///
+    /// # Errors
+    /// There is none, in words.
+    fn probe(&self, config: &config::Runner, room: &Path) -> Result<Vec<Finding>, String>;
     /// Compiles the component on standard input: what the engine runs in a child process.
     fn compile(&self) -> ExitCode;
 }

@@ -5,7 +5,9 @@ use crate::http::state::DoorLimits;
 use crate::workspace::limits::ArchiveLimits;
 use anyhow::{Context as _, bail};
 use gradus_core::domain::manifest::nearest;
-use gradus_core::domain::units::{Bytes, Millis};
+use gradus_core::domain::queue::Room;
+use gradus_core::domain::run::ImageName;
+use gradus_core::domain::units::{Bytes, MilliCpus, Millis};
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ pub struct Config {
     pub workers: Workers,
     /// What is taken in.
     pub limits: Limits,
+    /// What participants' programs run in.
+    pub runner: Runner,
     /// What is logged.
     pub log: Log,
 }
@@ -92,6 +96,49 @@ impl Default for Limits {
     }
 }
 
+/// What participants' programs run in.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Runner {
+    /// `auto`: the engine at its usual socket, if one answers; `off`; or the path of its socket, which has to answer.
+    pub engine: Engine,
+    /// Programs that run at once; as many as there are processors unless set.
+    pub runs: Option<usize>,
+    /// CPUs for all runs together; those of the machine unless set.
+    pub cpus: Option<usize>,
+    /// Memory for all runs together; three quarters of the machine's unless set.
+    pub memory: Option<Bytes>,
+    /// The image of tasks that name none.
+    pub image: Option<ImageName>,
+    /// An image with `sh`, `cat`, `ls` and `tail`, to try at the start what a run really gets.
+    pub probe_image: Option<ImageName>,
+    /// Runs programs although a check of the engine fails.
+    pub allow_failed_checks: bool,
+}
+
+/// Which container engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Engine {
+    /// The one at the usual socket, if it answers.
+    #[default]
+    Auto,
+    /// None.
+    Off,
+    /// The one at this socket.
+    Socket(PathBuf),
+}
+
+impl From<String> for Engine {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "auto" => Self::Auto,
+            "off" => Self::Off,
+            path => Self::Socket(path.strip_prefix("unix://").unwrap_or(path).into()),
+        }
+    }
+}
+
 /// What is logged.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -150,6 +197,14 @@ impl Config {
         if config.workers.graders == Some(0) || config.workers.checks == 0 {
             bail!("{name}: workers: `graders` and `checks` are at least 1");
         }
+        if config.runner.runs == Some(0) || config.runner.cpus == Some(0) || config.runner.memory == Some(Bytes(0)) {
+            bail!("{name}: runner: `runs`, `cpus` and `memory` are more than 0");
+        }
+        if let Engine::Socket(path) = &config.runner.engine
+            && !path.is_absolute()
+        {
+            bail!("{name}: runner: `engine` is \"auto\", \"off\" or the absolute path of a socket");
+        }
         if config.limits.body_idle.0 == 0 || config.limits.submission.0 == 0 || config.limits.challenge.0 == 0 {
             bail!("{name}: limits: sizes and times are more than 0");
         }
@@ -165,6 +220,20 @@ impl Config {
     /// Submissions graded at once.
     pub fn graders(&self) -> usize {
         self.workers.graders.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
+    }
+
+    /// Programs that run at once.
+    pub fn runs(&self) -> usize {
+        self.runner.runs.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
+    }
+
+    /// What all runs together may use.
+    pub fn room(&self) -> Room {
+        let cpus = std::thread::available_parallelism().map_or(2, usize::from);
+        let cpus = MilliCpus(self.runner.cpus.unwrap_or(cpus) as u64 * 1000);
+        let info = rustix::system::sysinfo();
+        let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));
+        Room { cpus, memory: self.runner.memory.unwrap_or(Bytes(machine / 4 * 3)) }
     }
 
     /// The limits of the door.
@@ -200,6 +269,10 @@ mod tests {
             (
                 "[server]\nlistn = \"x\"\n",
                 "g.toml:2: unknown field `listn`, expected one of `listen`, `metrics_listen`, `data`; did you mean `listen`?",
+            ),
+            (
+                "[runner]\nengine = \"podman\"\n",
+                "g.toml: runner: `engine` is \"auto\", \"off\" or the absolute path of a socket",
             ),
             ("[workers]\ngraders = 0\n", "g.toml: workers: `graders` and `checks` are at least 1"),
         ] {

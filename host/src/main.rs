@@ -4,16 +4,19 @@
 use gradus::adapters::blobs_fs::FsBlobs;
 use gradus::adapters::scorer_wasm::compile_child;
 use gradus::cli::{self, Host, Running, ServeOptions};
-use gradus::config::{Config, LogFormat};
+use gradus::config::{Config, LogFormat, Runner};
 use gradus::wiring;
 use gradus_core::app::Stock;
+use gradus_core::app::launch::Containers;
 use gradus_core::ports::blobs::Blobs;
+use gradus_core::ports::runner::Finding;
 use gradus_core::ports::scorer::Scorer;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -76,6 +79,28 @@ impl Host for Wired {
         Ok(Arc::new(FsBlobs::open(folder)?))
     }
 
+    fn containers(&self, room: &Path, stop: Arc<AtomicBool>) -> Result<Containers, String> {
+        let blobs = self.blobs(&room.join("blobs")).map_err(|error| format!("{error:#}"))?;
+        let runtime = programs().map_err(|error| error.to_string())?;
+        let (config, runs) = (Config::default(), room.join("runs"));
+        let opened = wiring::containers(&config.runner, config.room(), &runs, blobs);
+        let containers = runtime.block_on(opened)?;
+        let (told, heard) = std::sync::mpsc::channel();
+        runtime.block_on(async { pass_signals_on(told) }).map_err(|error| error.to_string())?;
+        std::thread::spawn(move || {
+            while heard.recv().is_ok() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        Ok(containers)
+    }
+
+    fn probe(&self, config: &Runner, room: &Path) -> Result<Vec<Finding>, String> {
+        let blobs = self.blobs(&room.join("blobs")).map_err(|error| format!("{error:#}"))?;
+        let runtime = programs().map_err(|error| error.to_string())?;
+        runtime.block_on(wiring::probe(config, &room.join("runs"), blobs)).map(|(_, findings)| findings)
+    }
+
     fn compile(&self) -> ExitCode {
         ExitCode::from(u8::try_from(compile_child()).unwrap_or(1))
     }
@@ -101,6 +126,15 @@ fn pass_signals_on(told: Sender<()>) -> std::io::Result<()> {
 fn runtime() -> std::io::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().max_blocking_threads(64).thread_keep_alive(std::time::Duration::from_secs(2)).build()
+}
+
+/// What the runs of a command go on.
+fn programs() -> std::io::Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if RUNTIME.get().is_none() {
+        drop(RUNTIME.set(runtime()?));
+    }
+    RUNTIME.get().ok_or_else(|| std::io::Error::other("there is no runtime"))
 }
 
 /// The log goes to standard error, so that standard output is the ready line alone.

@@ -117,8 +117,8 @@ pub async fn start(
     let metrics = recorder()?;
     let (starting, folder) = (Arc::clone(&app), data.to_owned());
     let token_file = tokio::task::spawn_blocking(move || first_token(&starting, &folder)).await??;
-    let (starting, bell, graders) = (Arc::clone(&app), Arc::clone(&hub), config.graders());
-    let workers = tokio::task::spawn_blocking(move || Workers::start(starting, bell, graders)).await?;
+    let (starting, bell, graders, runs) = (Arc::clone(&app), Arc::clone(&hub), config.graders(), config.runs());
+    let workers = tokio::task::spawn_blocking(move || Workers::start(starting, bell, graders, runs)).await?;
     let workers = workers.map_err(|error| anyhow!(error))?;
     let api: Api = Arc::new(Shared {
         hub: Arc::clone(&hub),

@@ -2,17 +2,25 @@
 
 use crate::adapters::blobs_fs::FsBlobs;
 use crate::adapters::clock_os::OsClock;
+use crate::adapters::runner_docker::{DockerRunner, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
-use crate::config::Config;
+use crate::config::{self, Config, Engine};
 use crate::live::Hub;
 use crate::serve::{Running, start};
 use anyhow::Context as _;
-use gradus_core::app::{App, Stock};
+use gradus_core::app::launch::Containers;
+use gradus_core::app::{App, Stock, chain};
+use gradus_core::domain::queue::Room;
+use gradus_core::ports::blobs::Blobs;
+use gradus_core::ports::runner::{Finding, Level, Runner as _, RunnerError};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Where the engine's socket is unless told otherwise.
+const USUAL_SOCKET: &str = "/var/run/docker.sock";
 
 /// The stock scorers.
 pub const STOCK: Stock = stock::STOCK;
@@ -38,6 +46,54 @@ pub fn private_dir(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("the folder {} cannot be made", path.display()))
 }
 
+/// The container engine, with places for runs in `runs`, and what its checks found. Call it on the runtime that runs shall
+/// go on.
+///
+/// # Errors
+/// There is none that can be used, in words.
+pub async fn probe(
+    config: &config::Runner,
+    runs: &Path,
+    blobs: Arc<dyn Blobs>,
+) -> Result<(DockerRunner, Vec<Finding>), String> {
+    let socket = match &config.engine {
+        Engine::Off => return Err("the configuration says `engine = \"off\"`".to_owned()),
+        Engine::Auto => PathBuf::from(USUAL_SOCKET),
+        Engine::Socket(path) => path.clone(),
+    };
+    let said = |error: RunnerError| chain(&error);
+    let mut runner = DockerRunner::open(Settings::new(socket, runs.to_owned()), blobs).await.map_err(said)?;
+    if let Some(name) = &config.probe_image {
+        let image = runner.pin(name).await.map_err(said)?;
+        runner = runner.trying_in(image.map_err(|bad| format!("`probe_image`: {}", bad.text))?);
+    }
+    let findings = runner.probe().await.map_err(said)?;
+    Ok((runner, findings))
+}
+
+/// What runs participants' programs, all together within `room`; or why nothing does. As [`probe`].
+///
+/// # Errors
+/// Why nothing does, in words.
+pub async fn containers(
+    config: &config::Runner,
+    room: Room,
+    runs: &Path,
+    blobs: Arc<dyn Blobs>,
+) -> Result<Containers, String> {
+    let (runner, findings) = probe(config, runs, blobs).await?;
+    let failed: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Fail).collect();
+    for finding in &failed {
+        tracing::warn!(check = finding.check, "container engine: {}", finding.text);
+    }
+    match failed.first() {
+        Some(Finding { check, text, .. }) if !config.allow_failed_checks => {
+            Err(format!("the check `{check}` of the container engine fails: {text}"))
+        }
+        Some(_) | None => Ok(Containers { runner: Arc::new(runner), image: config.image.clone(), room }),
+    }
+}
+
 /// Opens the data folder and starts the server on `listen`.
 ///
 /// # Errors
@@ -46,7 +102,7 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     private_dir(data)?;
     let hub = Arc::new(Hub::default());
     let (folder, ring) = (data.to_owned(), Arc::clone(&hub));
-    let slots = config.graders() + config.workers.checks + 2;
+    let slots = config.graders() + config.runs() + config.workers.checks + 2;
     let open = move || -> anyhow::Result<App> {
         // The store first: its lock says whether the folder is ours.
         let store = SledStore::open(&folder.join("store"), Options::default())?;
@@ -57,6 +113,14 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
         let clock = Arc::new(OsClock::default());
         Ok(App::new(Arc::new(store), Arc::new(blobs), Arc::new(scorer), clock, ring, STOCK))
     };
-    let app = Arc::new(tokio::task::spawn_blocking(open).await??);
+    let app = tokio::task::spawn_blocking(open).await??;
+    let blobs = Arc::clone(&app.blobs);
+    let containers = containers(&config.runner, config.room(), &data.join("runs"), blobs).await;
+    match &containers {
+        Ok(_) => tracing::info!("programs run in containers"),
+        Err(why) if config.runner.engine == Engine::Auto => tracing::info!(why, "no programs are run"),
+        Err(why) => tracing::warn!(why, "no programs are run"),
+    }
+    let app = Arc::new(app.with_containers(containers));
     start(app, hub, config, data, listen).await
 }

@@ -1,12 +1,14 @@
-//! Threads that do the work: graders, the publisher, the reconciler. Scorers run here and never on the HTTP runtime.
+//! Threads that do the work: graders, runners, the publisher, the reconciler. Scorers run here and never on the HTTP
+//! runtime.
 //!
 //! A loop takes no input: it is woken by a signal or by a timer, and looks for itself what there is to do.
 
 use crate::live::Hub;
 use gradus_core::app::work::Worked;
 use gradus_core::app::{App, Refusal, chain};
-use gradus_core::domain::job::{MAX_ATTEMPTS, State};
+use gradus_core::domain::job::{MAX_ATTEMPTS, Stage, State};
 use gradus_core::domain::operation::{Operation, OperationState};
+use gradus_core::ports::runner::Swept;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +21,8 @@ use tracing::{error, info, warn};
 const RENEWAL: Duration = Duration::from_secs(10);
 /// The timer that backs the signals up.
 const LOOK: Duration = Duration::from_secs(5);
+/// What runs of dead hosts left is looked for this often.
+const SWEEP: Duration = Duration::from_secs(60);
 /// Idempotency keys are swept this often.
 const TIDY: Duration = Duration::from_secs(3600);
 
@@ -46,12 +50,22 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Recovers what an earlier host left and starts `graders` threads for submissions, one for publications and one that
-    /// reconciles.
+    /// Recovers what an earlier host left and starts `graders` threads for scorers, `runners` for programs, one for
+    /// publications and one that reconciles.
     ///
     /// # Errors
     /// The store's; or threads could not be started.
-    pub fn start(app: Arc<App>, hub: Arc<Hub>, graders: usize) -> Result<Arc<Self>, Box<dyn Error + Send + Sync>> {
+    pub fn start(
+        app: Arc<App>,
+        hub: Arc<Hub>,
+        graders: usize,
+        runners: usize,
+    ) -> Result<Arc<Self>, Box<dyn Error + Send + Sync>> {
+        if let Some(swept) = Self::step("what earlier runs left could not be removed", || app.sweep())
+            && swept != Swept::default()
+        {
+            warn!(containers = swept.containers, rest = swept.rest, "what runs of a dead host left was removed");
+        }
         let operations = app.recover()?;
         let workers = Arc::new(Self {
             app,
@@ -61,7 +75,12 @@ impl Workers {
             threads: Mutex::default(),
         });
         for number in 0..graders {
-            workers.spawn(format!("grader-{number}"), Self::grade)?;
+            workers.spawn(format!("grader-{number}"), |workers, name| workers.work(name, Stage::Score))?;
+        }
+        if workers.app.containers.is_ok() {
+            for number in 0..runners {
+                workers.spawn(format!("runner-{number}"), |workers, name| workers.work(name, Stage::Run))?;
+            }
         }
         workers.spawn("publisher".to_owned(), |workers, _| workers.publish())?;
         workers.spawn("reconciler".to_owned(), |workers, _| workers.reconcile())?;
@@ -112,22 +131,35 @@ impl Workers {
         None
     }
 
-    fn grade(&self, name: &str) {
+    /// Takes what waits for `stage`.
+    fn work(&self, name: &str, stage: Stage) {
+        let phase = match stage {
+            Stage::Run => "run",
+            Stage::Score => "score",
+        };
+        let mut away = false;
         while !self.stopped() {
+            // An engine that is away would use the attempts of all that wait up.
+            if away && !self.app.can_run() {
+                thread::sleep(Duration::from_millis(500));
+                continue;
+            }
+            away = false;
             let seen = self.hub.rung();
             let began = Instant::now();
             // The job of a turn that panicked is taken back when its claim runs out; the others go on.
-            match Self::step("a worker's turn failed", || self.app.work(name)) {
+            match Self::step("a worker's turn failed", || self.app.work(name, stage)) {
                 Some(Worked::Idle) => self.hub.wait(seen, self.pause()),
                 Some(Worked::Did { id, job, trouble }) => {
                     if let Some(trouble) = trouble {
+                        away = stage == Stage::Run;
                         warn!(submission = %id, trouble, "an attempt failed on our side");
                     }
                     if let Some(job) = job {
                         let outcome = job.outcome.as_ref().map_or("requeued", |outcome| outcome.word());
                         let elapsed = began.elapsed();
                         metrics::counter!("gradus_submissions_total", "outcome" => outcome).increment(1);
-                        metrics::histogram!("gradus_job_seconds", "phase" => "score", "outcome" => outcome)
+                        metrics::histogram!("gradus_job_seconds", "phase" => phase, "outcome" => outcome)
                             .record(elapsed.as_secs_f64());
                         let state = job.state.word();
                         info!(submission = %id, state, outcome, elapsed_ms = elapsed.as_millis(), "graded");
@@ -190,7 +222,7 @@ impl Workers {
     }
 
     fn reconcile(&self) {
-        let mut tidied = Instant::now();
+        let (mut tidied, mut swept) = (Instant::now(), Instant::now());
         while !self.stopped() {
             let woken = Instant::now();
             while !self.stopped() && woken.elapsed() < RENEWAL {
@@ -199,6 +231,10 @@ impl Workers {
             Self::step("claims could not be renewed", || self.app.renew());
             if let Some(count @ 1..) = Self::step("claims could not be taken back", || self.app.reap()) {
                 warn!(count, "claims had run out and were taken back");
+            }
+            if swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                Self::step("what dead runs left could not be removed", || self.app.sweep());
             }
             if tidied.elapsed() >= TIDY {
                 tidied = Instant::now();

@@ -14,7 +14,8 @@ const CHUNK: u32 = 256 << 10;
 /// What a scorer reads.
 #[derive(Debug)]
 pub struct Data {
-    predictions: OnceCell<Vec<File>>,
+    /// The predictions, and what is known of the run that left them.
+    predictions: OnceCell<(Vec<File>, Option<File>)>,
     template: OnceCell<Vec<File>>,
     reference: OnceCell<Vec<File>>,
     params: OnceCell<Params>,
@@ -49,14 +50,18 @@ impl Data {
     }
 
     fn of(origin: Origin) -> Self {
-        let (predictions, template, reference) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { predictions, template, reference, params: OnceCell::new(), origin }
+        let (template, reference) = (OnceCell::new(), OnceCell::new());
+        Self { predictions: OnceCell::new(), template, reference, params: OnceCell::new(), origin }
     }
 
-    /// Adds a file to what the participant handed in.
+    /// Adds a file to the predictions; `metadata` is what [`Data::run`] gives.
     #[must_use]
     pub fn with_prediction(mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        add(&mut self.predictions, File::memory(path, bytes));
+        let (mut files, run) = self.predictions.take().unwrap_or_default();
+        files.extend(run);
+        files.push(File::memory(path, bytes));
+        files.sort_by(|a, b| a.path().cmp(b.path()));
+        self.predictions = OnceCell::from(apart(files));
         self
     }
 
@@ -81,9 +86,19 @@ impl Data {
         self
     }
 
-    /// What the participant handed in, sorted by path.
+    /// The predictions, as they were handed in or as the participant's program left them; sorted by path.
     pub fn predictions(&self) -> &[File] {
-        self.predictions.get_or_init(|| self.fetch(Tree::Predictions))
+        &self.handed_in().0
+    }
+
+    /// What is known of the run of the participant's program: a file `metadata` of YAML with `exitCode` and `elapsedTime`,
+    /// in seconds. `None` when predictions were handed in as such.
+    pub fn run(&self) -> Option<&File> {
+        self.handed_in().1.as_ref()
+    }
+
+    fn handed_in(&self) -> &(Vec<File>, Option<File>) {
+        self.predictions.get_or_init(|| apart(self.fetch(Tree::Predictions)))
     }
 
     /// The public sample submission; empty when the task names none.
@@ -112,6 +127,12 @@ impl Data {
             (Origin::Host, tree) => crate::guest::files(tree),
         }
     }
+}
+
+/// The predictions, and the file that the host puts beside what a program left. No participant can hand in one of its name.
+fn apart(mut files: Vec<File>) -> (Vec<File>, Option<File>) {
+    let run = files.iter().position(|file| file.path() == "metadata").map(|at| files.remove(at));
+    (files, run)
 }
 
 fn add(cell: &mut OnceCell<Vec<File>>, file: File) {

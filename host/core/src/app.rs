@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod check;
 pub mod folder;
 pub mod grade;
+pub mod launch;
 pub mod publish;
 pub mod read;
 pub mod reconcile;
@@ -16,15 +17,18 @@ pub mod submit;
 pub mod work;
 
 use self::grade::Grader;
+use self::launch::{Containers, Launcher};
+use self::solutions::TrialError;
 use crate::domain::challenge::{PhaseState, Version};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
-use crate::domain::queue::Queue;
+use crate::domain::queue::{Queue, Room};
 use crate::domain::quota::Standing;
 use crate::domain::report::Problems;
 use crate::ports::blobs::{BlobError, Blobs};
 use crate::ports::clock::Clock;
+use crate::ports::runner::RunnerError;
 use crate::ports::scorer::{Scorer, ScorerError};
 use crate::ports::signals::Signals;
 use crate::ports::store::{Store, StoreError};
@@ -53,9 +57,12 @@ pub struct App {
     pub signals: Arc<dyn Signals>,
     /// The stock scorers.
     pub stock: Stock,
+    /// What runs participants' programs, or why nothing does.
+    pub containers: Result<Containers, String>,
     queue: Mutex<Queue>,
     running: Mutex<HashMap<SubmissionId, Held>>,
     graders: Mutex<HashMap<(ChallengeId, u32, TaskId), Arc<Grader>>>,
+    launchers: Mutex<HashMap<(ChallengeId, u32, TaskId), Arc<Launcher>>>,
     versions: Mutex<HashMap<(ChallengeId, u32), Arc<Version>>>,
     /// Held shared by a run, and alone by one that has to have the machine for itself.
     machine: RwLock<()>,
@@ -88,14 +95,25 @@ impl App {
             clock,
             signals,
             stock,
+            containers: Err("this server was started without a container engine".to_owned()),
             queue: Mutex::default(),
             running: Mutex::default(),
             graders: Mutex::default(),
+            launchers: Mutex::default(),
             versions: Mutex::default(),
             machine: RwLock::default(),
             gates: std::array::from_fn(|_| Mutex::default()),
             stopping: Arc::default(),
         }
+    }
+
+    /// The same, with what runs participants' programs, or why nothing does.
+    #[must_use]
+    pub fn with_containers(mut self, containers: Result<Containers, String>) -> Self {
+        let room = containers.as_ref().map_or_else(|_| Room::default(), |containers| containers.room);
+        self.queue = Mutex::new(Queue::with_room(room));
+        self.containers = containers;
+        self
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -213,6 +231,12 @@ pub enum Refusal {
     /// Ours.
     #[error(transparent)]
     Scorer(#[from] ScorerError),
+    /// Ours.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// Ours: nothing runs programs here.
+    #[error("no program can be run: {0}")]
+    NoContainers(String),
     /// Ours: what we stored cannot be read.
     #[error("could not read back {what}")]
     Stored {
@@ -248,6 +272,15 @@ fn quota(standing: &Standing) -> String {
 
 pub use crate::ports::chain;
 
+impl From<TrialError> for Refusal {
+    fn from(error: TrialError) -> Self {
+        match error {
+            TrialError::Scorer(error) => error.into(),
+            TrialError::Runner(error) => error.into(),
+        }
+    }
+}
+
 impl Refusal {
     /// The stable code, as in problem documents.
     pub fn code(&self) -> &'static str {
@@ -269,7 +302,12 @@ impl Refusal {
             Self::Transition(_) => "illegal-transition",
             Self::Contended => "contended",
             Self::Store(StoreError::Closed) => "store-closed",
-            Self::Store(_) | Self::Blob(_) | Self::Scorer(_) | Self::Stored { .. } => "internal",
+            Self::Store(_)
+            | Self::Blob(_)
+            | Self::Scorer(_)
+            | Self::Runner(_)
+            | Self::NoContainers(_)
+            | Self::Stored { .. } => "internal",
         }
     }
 }

@@ -2,25 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "this is test code; the lint knows only functions under #[test]")]
 
-use gradus_core::app::check::Pending;
 use gradus_core::app::read::{Place, ReadReport};
-use gradus_core::app::submit::Offer;
 use gradus_core::app::work::{LEASE, Worked};
 use gradus_core::app::{App, Refusal};
-use gradus_core::domain::id::{ChallengeId, SubmissionId};
-use gradus_core::domain::job::{Job, State};
-use gradus_core::domain::operation::{Operation, OperationState};
-use gradus_core::domain::submission::{About, Upload};
+use gradus_core::domain::event::{Event, EventKind};
+use gradus_core::domain::id::SubmissionId;
+use gradus_core::domain::job::{Stage, State};
+use gradus_core::domain::operation::OperationState;
 use gradus_core::domain::token::{Role, Token};
-use gradus_core::ports::blobs::{Blobs as _, Part};
-use gradus_core::testing::fake_clock::{FakeClock, Silence};
-use gradus_core::testing::fake_scorer::FakeScorer;
-use gradus_core::testing::memory_blobs::MemoryBlobs;
-use gradus_core::testing::memory_store::MemoryStore;
+use gradus_core::ports::signals::Signals;
 use jiff::SignedDuration;
-use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+#[path = "support/world.rs"]
+mod world;
+
+use world::{challenge, world};
 
 const TOML: &str = r#"
 id = "c"
@@ -47,106 +45,6 @@ columns = [{ metric = "accuracy" }]
 path = "good.txt"
 scores = { accuracy = 0.75 }
 "#;
-
-struct World {
-    app: Arc<App>,
-    clock: Arc<FakeClock>,
-    scorer: Arc<FakeScorer>,
-    blobs: Arc<MemoryBlobs>,
-    operator: Token,
-}
-
-fn world() -> World {
-    let clock = Arc::new(FakeClock::at("2026-02-01T12:00:00Z".parse().unwrap()));
-    let (scorer, blobs) = (Arc::new(FakeScorer::default()), Arc::new(MemoryBlobs::default()));
-    let app = App::new(
-        Arc::new(MemoryStore::default()),
-        Arc::clone(&blobs) as _,
-        Arc::clone(&scorer) as _,
-        Arc::clone(&clock) as _,
-        Arc::new(Silence),
-        &[("fake", b"good"), ("bad", b"bad")],
-    );
-    let (operator, _) = app.grant(Role::Operator, "operator".parse().unwrap(), vec![]).unwrap();
-    World { app: Arc::new(app), clock, scorer, blobs, operator }
-}
-
-impl World {
-    fn pending(&self, files: &[(&str, &str)]) -> Pending {
-        let part = |(path, text): &(&str, &str)| {
-            let mut blob = self.blobs.create().unwrap();
-            blob.write_all(text.as_bytes()).unwrap();
-            Part::Own(path.parse().unwrap(), blob)
-        };
-        Pending::new(files.iter().map(part).collect()).unwrap()
-    }
-
-    fn stage(&self, toml: &str, good: &str) -> Result<Operation, Refusal> {
-        let files = [("challenge.toml", toml), ("ref.csv", "secret"), ("good.txt", good), ("page.md", "hello")];
-        self.app.publish(&self.operator, &challenge(), self.pending(&files))
-    }
-
-    fn publish(&self, toml: &str) -> Result<OperationState, Refusal> {
-        self.app.run_operation(&self.stage(toml, "score 0.75")?)
-    }
-
-    /// Another host on the same store, after this one died.
-    fn next_host(&self) -> App {
-        App::new(
-            Arc::clone(&self.app.store),
-            Arc::clone(&self.blobs) as _,
-            Arc::clone(&self.scorer) as _,
-            Arc::clone(&self.clock) as _,
-            Arc::new(Silence),
-            &[("fake", b"good")],
-        )
-    }
-
-    fn entrant(&self, name: &str) -> Token {
-        self.app.grant(Role::Participant, name.parse().unwrap(), vec![]).unwrap().0
-    }
-
-    fn submit_with(&self, token: &Token, text: &str, key: Option<&str>) -> Result<(SubmissionId, bool), Refusal> {
-        let door = self.app.door(token, &challenge(), &"dev".parse().unwrap(), key)?;
-        let files = self.pending(&[("p.txt", text)]);
-        let about = &files.folder().files()[0].about;
-        let upload = Upload { name: "p.txt".into(), len: about.len, digest: about.digest };
-        let arrived = self.app.clock.now();
-        let offer = Offer { upload, files, about: About::default(), key: key.map(Into::into), arrived };
-        self.app.submit(token, &door, offer).map(|submitted| (submitted.id, submitted.before))
-    }
-
-    fn submit(&self, token: &Token, text: &str) -> Result<SubmissionId, Refusal> {
-        self.submit_with(token, text, None).map(|(id, _)| id)
-    }
-
-    fn job(&self, id: SubmissionId) -> Job {
-        self.app.store.submission(id).unwrap().unwrap().job
-    }
-
-    /// Works until nothing is left to do now.
-    fn work(&self) {
-        while self.app.work("w").unwrap() != Worked::Idle {}
-    }
-
-    fn remaining(&self, token: &Token) -> u64 {
-        let seen = self.app.see(Some(token), &challenge()).unwrap();
-        self.app.standings(&seen, token).unwrap()[0].2[0].remaining
-    }
-
-    fn board(&self, token: Option<&Token>) -> Vec<(u64, String, f64)> {
-        let seen = self.app.see(token, &challenge()).unwrap();
-        let page = self.app.leaderboard(&seen, token, &"main".parse().unwrap(), None, 100).unwrap();
-        let row = |entry: &gradus_core::app::read::ShownEntry| {
-            (entry.rank, entry.entrant.to_string(), entry.values[0].unwrap())
-        };
-        page.entries.iter().map(row).collect()
-    }
-}
-
-fn challenge() -> ChallengeId {
-    "c".parse().unwrap()
-}
 
 #[test]
 fn a_submission_gets_its_score_and_its_place() {
@@ -298,7 +196,7 @@ fn a_waiting_submission_is_cancelled_for_nothing_and_a_running_one_stops() {
     assert_eq!(world.app.cancel(&anna, waiting).unwrap_err().code(), "illegal-transition");
     let running = world.submit(&anna, "wait").unwrap();
     let app = Arc::clone(&world.app);
-    let worker = std::thread::spawn(move || app.work("w").unwrap());
+    let worker = std::thread::spawn(move || app.work("w", Stage::Score).unwrap());
     while world.job(running).state != State::Scoring {
         std::thread::yield_now();
     }
@@ -314,7 +212,7 @@ fn a_host_that_died_leaves_nothing_stuck() {
     let anna = world.entrant("anna");
     let id = world.submit(&anna, "wait").unwrap();
     let app = Arc::clone(&world.app);
-    let dead = std::thread::spawn(move || app.work("dead").unwrap());
+    let dead = std::thread::spawn(move || app.work("dead", Stage::Score).unwrap());
     while world.job(id).state != State::Scoring {
         std::thread::yield_now();
     }
@@ -340,7 +238,7 @@ fn a_submission_that_brings_hosts_down_ends_and_costs_nothing() {
         let host = world.next_host();
         assert_eq!(host.recover().unwrap(), []);
         world.clock.pass(SignedDuration::from_secs(20));
-        let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.work("w")));
+        let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.work("w", Stage::Score)));
         assert!(died.is_err() && world.job(id).state == State::Scoring, "attempt {attempt}");
     }
     world.next_host().recover().unwrap();
@@ -355,7 +253,7 @@ fn a_panic_in_a_turn_leaves_its_job_to_the_reaper() {
     world.publish(TOML).unwrap();
     let anna = world.entrant("anna");
     let id = world.submit(&anna, "panic").unwrap();
-    let turn = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.app.work("w")));
+    let turn = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.app.work("w", Stage::Score)));
     assert!(turn().is_err());
     world.clock.pass(LEASE);
     // Nobody is at it, so nobody renews it.
@@ -374,7 +272,9 @@ fn a_result_that_cannot_be_kept_is_an_attempt_of_ours_and_tried_again() {
     let anna = world.entrant("anna");
     let id = world.submit(&anna, "attach 0.9").unwrap();
     world.blobs.full.store(true, Ordering::SeqCst);
-    let Worked::Did { job, trouble, .. } = world.app.work("w").unwrap() else { panic!("there is something to do") };
+    let Worked::Did { job, trouble, .. } = world.app.work("w", Stage::Score).unwrap() else {
+        panic!("there is something to do")
+    };
     assert!(trouble.unwrap().contains("could not write a blob"));
     assert_eq!((job.unwrap().state, world.board(None)), (State::Queued, vec![]));
     world.blobs.full.store(false, Ordering::SeqCst);
@@ -392,7 +292,7 @@ fn a_claim_that_is_not_renewed_is_taken_back() {
     let anna = world.entrant("anna");
     let id = world.submit(&anna, "wait").unwrap();
     let app = Arc::clone(&world.app);
-    let worker = std::thread::spawn(move || app.work("w").unwrap());
+    let worker = std::thread::spawn(move || app.work("w", Stage::Score).unwrap());
     while world.job(id).state != State::Scoring {
         std::thread::yield_now();
     }
@@ -540,12 +440,12 @@ fn what_waits_by_its_row_is_found_without_a_restart() {
     let id = world.submit(&anna, "score 1").unwrap();
     // A host that lost its picture of the queue, or a read that failed when the row was to be put into it.
     let host = world.next_host();
-    assert_eq!(host.work("w").unwrap(), Worked::Idle);
+    assert_eq!(host.work("w", Stage::Score).unwrap(), Worked::Idle);
     assert_eq!(host.reap().unwrap(), 0);
-    assert!(matches!(host.work("w").unwrap(), Worked::Did { .. }));
+    assert!(matches!(host.work("w", Stage::Score).unwrap(), Worked::Did { .. }));
     assert_eq!(world.job(id).state, State::Scored);
     assert_eq!(host.reap().unwrap(), 0);
-    assert_eq!(host.work("w").unwrap(), Worked::Idle, "once");
+    assert_eq!(host.work("w", Stage::Score).unwrap(), Worked::Idle, "once");
 }
 
 #[test]
@@ -578,4 +478,42 @@ fn who_may_not_see_is_told_that_there_is_nothing() {
     assert!(world.app.log(&seen).is_err(), "the scorer's log is for organizers");
     let seen = world.app.see_submission(&world.operator, id).unwrap();
     assert_eq!(world.app.log(&seen).unwrap(), b"a word for organizers");
+}
+
+/// Calls each submission off at the moment that a worker has claimed it, before the worker knows.
+#[derive(Default)]
+struct CallsOff(OnceLock<(Arc<App>, Token)>);
+
+impl Signals for CallsOff {
+    fn logged(&self, events: &[Event]) {
+        let Some((app, token)) = self.0.get() else { return };
+        for event in events.iter().filter(|event| matches!(event.kind, EventKind::State { state: State::Scoring, .. }))
+        {
+            app.cancel(token, event.submission).unwrap();
+        }
+    }
+
+    fn progress(&self, _: SubmissionId, _: u64, _: u64) {}
+
+    fn queued(&self) {}
+}
+
+#[test]
+fn what_is_called_off_just_as_it_is_claimed_is_not_graded() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "score 1").unwrap();
+    let signals = Arc::new(CallsOff::default());
+    let (store, blobs, scorer) = (Arc::clone(&world.app.store), Arc::clone(&world.blobs), Arc::clone(&world.scorer));
+    let clock = Arc::clone(&world.clock) as _;
+    let app = App::new(store, blobs, scorer, clock, Arc::clone(&signals) as _, &[("fake", b"good")]);
+    app.recover().unwrap();
+    let app = Arc::new(app);
+    assert!(signals.0.set((Arc::clone(&app), anna)).is_ok());
+    let before = world.scorer.runs.load(Ordering::SeqCst);
+    assert_eq!(app.work("w", Stage::Score).unwrap(), Worked::Did { id, job: None, trouble: None });
+    assert_eq!(world.scorer.runs.load(Ordering::SeqCst), before, "nobody wants its score");
+    assert_eq!(world.job(id).state, State::Cancelled);
+    assert_eq!(app.load(), (0, 0));
 }

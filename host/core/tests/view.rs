@@ -88,6 +88,7 @@ fn version() -> Version {
         files: Body::Inline("[]".into()),
         digest: Digest::of(b"d"),
         scorers: BTreeMap::from([("t".parse().unwrap(), scorer)]),
+        images: BTreeMap::new(),
         published_at: Timestamp::UNIX_EPOCH,
         by: "org".parse().unwrap(),
     }
@@ -106,7 +107,7 @@ fn submission() -> Submission {
         lane: Lane::Results,
         submitted_at: at("2026-01-02T00:00:00Z"),
         upload: Upload { name: "p.csv".into(), len: 1, digest: Digest::of(b"p") },
-        predictions: Body::Inline("[]".into()),
+        files: Body::Inline("[]".into()),
         about: About::default(),
     }
 }

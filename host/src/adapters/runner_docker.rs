@@ -35,10 +35,10 @@ mod watch;
 use engine::{Engine, cannot, trouble};
 use folder::Folders;
 use gradus_core::domain::id::RunId;
-use gradus_core::domain::run::ImageRef;
+use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
-use gradus_core::ports::runner::{Finding, Ran, Run, Runner, RunnerError, Swept, Work};
+use gradus_core::ports::runner::{BadImage, Finding, Ran, Run, Runner, RunnerError, Swept, Work};
 use group::Hierarchies;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -168,6 +168,17 @@ impl DockerRunner {
     }
 }
 
+impl DockerRunner {
+    /// The same; its probe tries limits in `image`.
+    #[must_use]
+    pub fn trying_in(mut self, image: ImageRef) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.settings.probe_image = Some(image);
+        }
+        self
+    }
+}
+
 /// Says that nobody waits any more.
 struct Gone(Arc<AtomicBool>);
 
@@ -183,6 +194,25 @@ impl Runner for DockerRunner {
             let gone = Gone(Arc::default());
             let work = Arc::clone(&self.shared).run(run, Arc::clone(&gone.0));
             self.handle.spawn(work).await.map_err(trouble("the run broke off"))?
+        })
+    }
+
+    fn pin<'a>(&'a self, name: &'a ImageName) -> Work<'a, Result<ImageRef, BadImage>> {
+        Box::pin(async move {
+            let (shared, name) = (Arc::clone(&self.shared), name.clone());
+            let work = async move { image::pin(&shared.engine, &name).await };
+            self.handle.spawn(work).await.map_err(trouble("looking at the image broke off"))?
+        })
+    }
+
+    fn answers(&self) -> Work<'_, ()> {
+        Box::pin(async move {
+            let shared = Arc::clone(&self.shared);
+            let work = async move {
+                let answer = shared.engine.docker.ping().await;
+                answer.map(drop).map_err(trouble("the container engine does not answer"))
+            };
+            self.handle.spawn(work).await.map_err(trouble("asking the engine broke off"))?
         })
     }
 

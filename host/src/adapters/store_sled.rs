@@ -26,6 +26,7 @@ use gradus_core::domain::event::Event;
 use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
 use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::domain::quota::Ledger;
+use gradus_core::domain::run_record::RunOutput;
 use gradus_core::domain::submission::{Body, Submission};
 use gradus_core::domain::token::Token;
 use gradus_core::domain::units::Bytes;
@@ -235,6 +236,10 @@ impl Store for SledStore {
 
     fn log(&self, id: SubmissionId) -> Result<Option<Body>> {
         self.trees.get(Table::Outputs, &key::log(id))
+    }
+
+    fn run_output(&self, id: SubmissionId) -> Result<Option<RunOutput>> {
+        self.trees.get(Table::Outputs, &key::run_output(id))
     }
 
     fn ledger(&self, key: &LedgerKey) -> Result<Ledger> {

@@ -39,6 +39,7 @@ impl Doctor {
         findings.extend([checks::data(&data), checks::space(&data, config.limits.free_disk)]);
         findings.push(checks::cache(context.environment.compiled().as_deref()));
         findings.push(checks::engine(context));
+        findings.extend(checks::containers(context, &config.runner));
         findings.push(checks::builds());
         let server = checks::server(context, &self.remote);
         findings.push(checks::clock());

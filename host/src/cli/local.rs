@@ -8,15 +8,20 @@ use anyhow::Context as _;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use gradus_core::app::folder::{File, Folder, digest_of};
-use gradus_core::app::publish::{Inspected, built, inspect};
+use gradus_core::app::launch::Containers;
+use gradus_core::app::publish::{Inspected, Programs, built, inspect};
 use gradus_core::domain::challenge::ScorerSource;
 use gradus_core::domain::digest::Digest;
+use gradus_core::domain::id::RunId;
 use gradus_core::domain::manifest::{self, FILE, Located};
 use gradus_core::domain::tree::{TreeFile, TreePath};
 use gradus_core::ports::blobs::{ReadAt, read_all};
 use gradus_core::ports::scorer::Scorer;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tempfile::TempDir;
+use ulid::Ulid;
 
 /// A folder with what was built in it.
 pub struct Local {
@@ -24,6 +29,12 @@ pub struct Local {
     pub folder: Folder,
     /// What runs them.
     pub scorer: Arc<dyn Scorer>,
+    /// What runs programs, or why nothing does.
+    pub containers: Result<Containers, String>,
+    /// Set when the user wants it to end.
+    pub stop: Arc<AtomicBool>,
+    /// What programs leave, until this is over.
+    _room: Option<TempDir>,
 }
 
 /// Writes `folder`, which was looked over, into an archive at `path`: what is sent is what was looked at.
@@ -59,8 +70,24 @@ pub fn read(path: &Path) -> anyhow::Result<Folder> {
 
 /// Reads the folder of a challenge, builds the scorers in it that are crates, and starts the engine.
 pub fn load(context: &Context, path: &Path) -> anyhow::Result<Local> {
-    let folder = with_built(context, path, read(path)?)?;
-    Ok(Local { folder, scorer: engine(context)? })
+    let (folder, programs) = with_built(context, path, read(path)?)?;
+    let stop = Arc::default();
+    let mut room = None;
+    let mut containers = Err("no task takes code".to_owned());
+    if programs {
+        let made = tempfile::tempdir().context("could not make a temporary folder")?;
+        containers = context.host.containers(made.path(), Arc::clone(&stop));
+        room = Some(made);
+    }
+    Ok(Local { folder, scorer: engine(context)?, containers, stop, _room: room })
+}
+
+/// A name for a run that no other has.
+pub fn run_id() -> RunId {
+    let mut bytes = [0; 16];
+    // Without randomness the engine refuses a name that it has.
+    let _ = getrandom::fill(&mut bytes);
+    RunId(Ulid(u128::from_ne_bytes(bytes)))
 }
 
 /// The engine, with compiled scorers kept where this user's caches are.
@@ -70,14 +97,18 @@ pub fn engine(context: &Context) -> anyhow::Result<Arc<dyn Scorer>> {
 
 /// Looks the folder over.
 pub fn look(context: &Context, local: &Local) -> anyhow::Result<Result<Inspected, Vec<Located>>> {
-    Ok(inspect(&local.folder, &*local.scorer, context.host.stock())?)
+    // Without an engine here, a server may have one.
+    let programs = local.containers.as_ref().map_or(Programs::Leave, Programs::Run);
+    Ok(inspect(&local.folder, &*local.scorer, context.host.stock(), programs)?)
 }
 
-/// `folder` and the components of its crates. What is wrong with challenge.toml is left to those who look it over.
-fn with_built(context: &Context, path: &Path, folder: Folder) -> anyhow::Result<Folder> {
+/// `folder` and the components of its crates; and whether a task takes programs. What is wrong with challenge.toml is left
+/// to those who look it over.
+fn with_built(context: &Context, path: &Path, folder: Folder) -> anyhow::Result<(Folder, bool)> {
     let text =
         folder.get(FILE).and_then(|file| read_all(&*file.bytes).ok()).and_then(|text| String::from_utf8(text).ok());
-    let Some(Ok(manifest)) = text.map(|text| manifest::parse(&text)) else { return Ok(folder) };
+    let Some(Ok(manifest)) = text.map(|text| manifest::parse(&text)) else { return Ok((folder, false)) };
+    let programs = manifest.challenge.tasks.iter().any(|task| task.run.is_some());
     let mut files = folder.files().to_vec();
     for task in &manifest.challenge.tasks {
         let ScorerSource::Crate(name) = &task.scorer else { continue };
@@ -95,5 +126,6 @@ fn with_built(context: &Context, path: &Path, folder: Folder) -> anyhow::Result<
         files.retain(|file| file.about.path != place);
         files.push(File { about, bytes: Arc::new(bytes) });
     }
-    Folder::new(files).map_err(|twice| anyhow::anyhow!("`{twice}` is there twice"))
+    let folder = Folder::new(files).map_err(|twice| anyhow::anyhow!("`{twice}` is there twice"))?;
+    Ok((folder, programs))
 }

@@ -1,4 +1,4 @@
-//! `gradus logs`: what happened to a submission, and what its scorer said.
+//! `gradus logs`: what happened to a submission, what its program printed, and what its scorer said.
 
 use super::output::{clean, clean_lines};
 use super::report::Report;
@@ -7,9 +7,10 @@ use crate::client::{Client, Seen};
 use clap::Args;
 use gradus_core::domain::event::EventKind;
 
-/// Show what happened to a submission, and what its scorer said to you.
+/// Show what happened to a submission, what its program printed, and what its scorer said to you.
 ///
-/// Organizers also get the scorer's own output.
+/// What a program printed is shown to participants if the task says so. Organizers get all of it, and the scorer's own
+/// output.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,8 +51,11 @@ impl Logs {
             }
         }
         if !self.json.json {
+            for (stream, what) in [("stdout", "the program's output:"), ("stderr", "the program's error output:")] {
+                show_log(context, &client, &self.id, stream, what)?;
+            }
             show_notes(context, &client, &self.id)?;
-            show_log(context, &client, &self.id)?;
+            show_log(context, &client, &self.id, "scorer", "the scorer's output:")?;
         }
         Ok(Done::Well)
     }
@@ -85,13 +89,13 @@ fn show_notes(context: &Context, client: &Client, id: &str) -> anyhow::Result<()
     Ok(super::report::print_problems(&context.out, &report.problems)?)
 }
 
-/// The scorer's output, for those who may see it.
-fn show_log(context: &Context, client: &Client, id: &str) -> anyhow::Result<()> {
+/// An output, for those who may see it.
+fn show_log(context: &Context, client: &Client, id: &str, stream: &str, what: &str) -> anyhow::Result<()> {
     let mut log = Vec::new();
-    match client.log(id, "scorer", &mut log) {
+    match client.log(id, stream, &mut log) {
         Ok(_) if log.is_empty() => Ok(()),
         Ok(_) => {
-            context.out.note("the scorer's output:")?;
+            context.out.note(what)?;
             print_log(context, &log)
         }
         Err(error) if matches!(error.status(), Some(403 | 404)) => Ok(()),

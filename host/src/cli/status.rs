@@ -4,8 +4,9 @@ use super::report::{Report, precisions};
 use super::table::Table;
 use super::{Context, Done, Json, Remote};
 use crate::client::Client;
-use crate::http::dto::SubmissionInfo;
+use crate::http::dto::{RunInfo, SubmissionInfo};
 use clap::Args;
+use gradus_core::domain::units::{Bytes, Millis};
 
 /// Show how a submission stands, or list those to a challenge.
 #[derive(Debug, Args)]
@@ -73,11 +74,32 @@ pub fn show(context: &Context, info: &SubmissionInfo) -> anyhow::Result<()> {
     table.row(["submitted".into(), info.submitted_at.to_string()]);
     table.row(["file".into(), format!("{} ({} bytes)", info.file.path, info.file.len)]);
     table.row(["state".into(), format!("{}{reason}", info.state)]);
+    if let Some(run) = &info.run {
+        table.row(["run".into(), ran(run)]);
+    }
     if let Some(charged) = info.charged {
         table.row(["quota".into(), if charged { "counted".into() } else { "not counted".into() }]);
     }
     table.print(&context.out)?;
     Ok(())
+}
+
+/// What a run came to, in a line.
+fn ran(run: &RunInfo) -> String {
+    let end = match (run.exit_code, run.signal) {
+        (Some(code), _) => format!("exit code {code}, "),
+        (None, Some(signal)) => format!("signal {signal}, "),
+        (None, None) => String::new(),
+    };
+    let (wall, cpu) = (Millis(run.wall_ms), Millis(run.cpu_ms));
+    let killed =
+        if run.oom_kills > 0 && run.exit_code.is_some() { "; a process was killed for want of memory" } else { "" };
+    format!(
+        "{end}{wall} of {}, {cpu} CPU, {} of {} memory{killed}",
+        Millis(run.allowed.wall_ms),
+        Bytes(run.peak_memory),
+        Bytes(run.allowed.memory)
+    )
 }
 
 /// The report of a submission, if there is one.

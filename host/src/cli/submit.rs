@@ -1,5 +1,6 @@
 //! `gradus submit`: hands in, and waits for the score if asked.
 
+use super::output::clean;
 use super::progress::Progress;
 use super::report::{Report, precisions};
 use super::{Context, Done, Json, Remote, local, usage};
@@ -162,7 +163,13 @@ fn wait(context: &Context, client: &Client, info: SubmissionInfo, json: bool) ->
     } else if let Some(report) = report {
         Report::read(&report)?.print(&context.out, &precisions(client.challenge(&info.challenge), &info.phase))?;
     } else {
-        context.out.line(context.out.bad(&info.state))?;
+        let why = info.run.as_ref().and_then(|run| run.failure.clone());
+        context.out.line(clean(&why.map_or_else(|| info.state.clone(), |why| format!("{}: {why}", info.state))))?;
+        if info.run.is_some() {
+            context
+                .out
+                .note(format!("`gradus logs {}` shows what it printed, if the task lets you see it", info.id))?;
+        }
     }
     Ok(Done::well(info.state == "scored"))
 }

@@ -35,6 +35,14 @@ impl Host for TestHost {
         Ok(Arc::new(MemoryBlobs::default()))
     }
 
+    fn containers(&self, _: &Path, _: Arc<AtomicBool>) -> Result<Containers, String> {
+        Err("there is no engine in this test".to_owned())
+    }
+
+    fn probe(&self, _: &config::Runner, _: &Path) -> Result<Vec<Finding>, String> {
+        Err("there is no engine in this test".to_owned())
+    }
+
     fn compile(&self) -> ExitCode {
         ExitCode::SUCCESS
     }

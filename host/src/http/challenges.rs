@@ -183,6 +183,7 @@ fn info(seen: &Seen, files: Vec<FileInfo>, now: jiff::Timestamp) -> ChallengeInf
             unit: metric.unit.clone(),
             precision: metric.precision,
         });
+        let task = challenge.task(&phase.task);
         PhaseInfo {
             id: phase.id.to_string(),
             title: phase.title.clone(),
@@ -190,6 +191,8 @@ fn info(seen: &Seen, files: Vec<FileInfo>, now: jiff::Timestamp) -> ChallengeInf
             starts: phase.starts,
             ends: phase.ends,
             task: phase.task.to_string(),
+            accepts: task.map_or_else(Vec::new, |task| task.accepts.iter().map(|lane| lane.word().into()).collect()),
+            run: task.and_then(|task| task.run.as_ref()).map(|run| (&run.limits).into()),
             metrics: metrics.collect(),
             concurrent: phase.concurrent,
             max_queued: phase.max_queued,

@@ -4,7 +4,9 @@
 
 use super::described::ProblemsInfo;
 use gradus_core::domain::quota::{Standing, Window};
-use gradus_core::domain::report::{Fault, Problems};
+use gradus_core::domain::report::{Fault, Outcome, Problems};
+use gradus_core::domain::run_limits::RunLimits;
+use gradus_core::domain::run_record::RunRecord;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -80,12 +82,116 @@ pub struct PhaseInfo {
     pub ends: Option<Timestamp>,
     /// The task graded in it.
     pub task: String,
+    /// What may be handed in: `results`, `code` or both.
+    pub accepts: Vec<String>,
+    /// What one run of a program may use; absent when no code is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunAllowance>,
     /// The metrics that its scorer reports.
     pub metrics: Vec<MetricInfo>,
     /// Submissions of one entrant that run at once.
     pub concurrent: u32,
     /// Submissions of one entrant that wait, at most.
     pub max_queued: u32,
+}
+
+/// What one run of a program may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunAllowance {
+    /// Wall time, milliseconds.
+    pub wall_ms: u64,
+    /// CPU time of all processes together, milliseconds.
+    pub cpu_ms: u64,
+    /// CPUs at once, in thousandths.
+    pub milli_cpus: u64,
+    /// Memory, bytes.
+    pub memory: u64,
+    /// Processes and threads at once.
+    pub pids: u32,
+    /// Bytes of output.
+    pub output: u64,
+    /// Files and folders of output.
+    pub files: u32,
+    /// Bytes of standard output and error that are kept.
+    pub log: u64,
+}
+
+impl From<&RunLimits> for RunAllowance {
+    fn from(limits: &RunLimits) -> Self {
+        let RunLimits { wall, cpu, cpus, memory, pids, output, files, log } = *limits;
+        Self {
+            wall_ms: wall.0,
+            cpu_ms: cpu.0,
+            milli_cpus: cpus.0,
+            memory: memory.0,
+            pids,
+            output: output.0,
+            files,
+            log: log.0,
+        }
+    }
+}
+
+/// A run of a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunInfo {
+    /// How it failed, for the participant; absent when it left what is scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// More exactly, when the outcome is `run-failed`: `exit`, `signal`, `bad-output`, `no-entry-point`, …; when it is
+    /// `limit`, which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The program's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<u8>,
+    /// Wall time, milliseconds.
+    pub wall_ms: u64,
+    /// CPU time of all processes together, milliseconds.
+    pub cpu_ms: u64,
+    /// The most memory at once, bytes.
+    pub peak_memory: u64,
+    /// The most processes and threads at once.
+    pub peak_pids: u64,
+    /// How often the kernel killed one of its processes for want of memory.
+    pub oom_kills: u64,
+    /// The image, `sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// What it was allowed.
+    pub allowed: RunAllowance,
+}
+
+impl From<&RunRecord> for RunInfo {
+    fn from(record: &RunRecord) -> Self {
+        let code = record.failed.as_ref().and_then(|failed| match &failed.outcome {
+            Outcome::RunFailed { code } => Some(code.clone()),
+            Outcome::Limit { limit, .. } => Some(limit.word().to_owned()),
+            Outcome::Scored
+            | Outcome::InvalidSubmission
+            | Outcome::InvalidChallenge
+            | Outcome::ScorerFailed
+            | Outcome::OverQuota
+            | Outcome::Cancelled
+            | Outcome::Platform => None,
+        });
+        Self {
+            failure: record.failed.as_ref().map(|failed| failed.text.clone()),
+            code,
+            exit_code: record.exit_code,
+            signal: record.signal,
+            wall_ms: record.wall.0,
+            cpu_ms: record.cpu.0,
+            peak_memory: record.peak_memory.0,
+            peak_pids: record.peak_pids,
+            oom_kills: record.oom_kills,
+            image: record.image.clone(),
+            allowed: (&record.limits).into(),
+        }
+    }
 }
 
 /// A metric.
@@ -145,9 +251,11 @@ pub struct SubmissionInfo {
     /// When its last byte arrived.
     #[schema(value_type = String, format = DateTime)]
     pub submitted_at: Timestamp,
+    /// Which way it takes: `results` or `code`.
+    pub lane: String,
     /// `queued`, `fetching`, `building`, `running`, `scoring`, `scored`, `failed` or `cancelled`.
     pub state: String,
-    /// Why it waits, when there is more to say.
+    /// Why it waits, or how its run failed, when there is more to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How it ended, once it has: `scored`, `invalid-submission`, `limit`, …
@@ -164,6 +272,9 @@ pub struct SubmissionInfo {
     pub file: FileInfo,
     /// What the participant says about it.
     pub about: AboutInfo,
+    /// The run of its program, once it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunInfo>,
     /// Where its report is, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,

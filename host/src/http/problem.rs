@@ -112,9 +112,12 @@ impl From<Refusal> for Problem {
                 tracing::error!(error = %chain(&refusal), "the disk is full");
                 no_space()
             }
-            Refusal::Store(_) | Refusal::Blob(_) | Refusal::Scorer(_) | Refusal::Stored { .. } => {
-                Self::internal(&refusal)
-            }
+            Refusal::Store(_)
+            | Refusal::Blob(_)
+            | Refusal::Scorer(_)
+            | Refusal::Runner(_)
+            | Refusal::NoContainers(_)
+            | Refusal::Stored { .. } => Self::internal(&refusal),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::auth::Bearer;
 use super::challenges::{PageQuery, download, file_info, id};
 use super::described::{Bytes, ChangeRefusals, ReadRefusals, ReportInfo, SubmissionForm, UploadRefusals};
-use super::dto::{AboutInfo, CheckInfo, FileInfo, List, SubmissionInfo};
+use super::dto::{AboutInfo, CheckInfo, FileInfo, List, RunInfo, SubmissionInfo};
 use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking};
@@ -13,19 +13,20 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use gradus_core::app::Refusal;
 use gradus_core::app::check::Pending;
 use gradus_core::app::read::ReadReport;
 use gradus_core::app::submit::{Door, Offer, Submitted};
+use gradus_core::app::{App, Refusal};
 use gradus_core::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use gradus_core::domain::report::Outcome;
+use gradus_core::domain::run_record::Stream;
 use gradus_core::domain::submission::{About, Upload};
 use gradus_core::domain::token::Token;
 use gradus_core::ports::store::Tracked;
 use std::sync::Arc;
 
 /// A submission, for the wire.
-pub(super) fn info(tracked: &Tracked) -> SubmissionInfo {
+pub(super) fn info(app: &App, tracked: &Tracked) -> SubmissionInfo {
     let Tracked { submission, job, refunded } = tracked;
     let About { description, method_name, method_description, project_url, publication_url } = submission.about.clone();
     let over = job.state.is_terminal();
@@ -39,6 +40,8 @@ pub(super) fn info(tracked: &Tracked) -> SubmissionInfo {
                 | Outcome::Limit { .. }
         )
     );
+    // A run that failed left nothing to report on.
+    let reported = reported && job.run.as_ref().is_none_or(|run| run.failed.is_none());
     SubmissionInfo {
         id: submission.id.to_string(),
         challenge: submission.challenge.to_string(),
@@ -46,8 +49,9 @@ pub(super) fn info(tracked: &Tracked) -> SubmissionInfo {
         phase: submission.phase.to_string(),
         entrant: submission.entrant.to_string(),
         submitted_at: submission.submitted_at,
+        lane: submission.lane.word().to_owned(),
         state: job.state.word().to_owned(),
-        reason: job.reason.clone(),
+        reason: app.waits_in_vain(tracked).or_else(|| job.reason.clone()),
         outcome: job.outcome.as_ref().map(|outcome| outcome.word().to_owned()),
         fault: job.fault,
         charged: over.then_some(!refunded),
@@ -57,6 +61,7 @@ pub(super) fn info(tracked: &Tracked) -> SubmissionInfo {
             digest: submission.upload.digest.to_string(),
         },
         about: AboutInfo { description, method_name, method_description, project_url, publication_url },
+        run: job.run.as_deref().map(RunInfo::from),
         report: reported.then(|| format!("/api/v1/submissions/{}/report", submission.id)),
     }
 }
@@ -124,7 +129,7 @@ pub async fn submit(
     let (submitted, tracked) = api.door.have_done(take_in).await?;
     let Submitted { id, before } = submitted;
     let headers = [(header::LOCATION, format!("/api/v1/submissions/{id}"))];
-    let mut response = (StatusCode::ACCEPTED, headers, Json(info(&tracked))).into_response();
+    let mut response = (StatusCode::ACCEPTED, headers, Json(info(&api.app, &tracked))).into_response();
     if before {
         response.headers_mut().insert("idempotency-replayed", header::HeaderValue::from_static("true"));
     }
@@ -185,7 +190,7 @@ pub async fn list(
         let more = found.len() > limit;
         found.truncate(limit);
         let next_cursor = found.last().filter(|_| more).map(|tracked| tracked.submission.id.to_string());
-        Ok(Json(List { items: found.iter().map(info).collect(), next_cursor }))
+        Ok(Json(List { items: found.iter().map(|tracked| info(&api.app, tracked)).collect(), next_cursor }))
     })
     .await
 }
@@ -200,7 +205,7 @@ pub async fn show(
     Path(submission): Path<String>,
 ) -> Result<Json<SubmissionInfo>, Problem> {
     let submission: SubmissionId = id(&submission, "submission")?;
-    blocking(move || Ok(Json(info(&api.app.see_submission(&token, submission)?.tracked)))).await
+    blocking(move || Ok(Json(info(&api.app, &api.app.see_submission(&token, submission)?.tracked)))).await
 }
 
 /// Calls a submission off. While it waits that costs nothing; once it is worked on, it counts.
@@ -216,7 +221,7 @@ pub async fn cancel(
     let submission: SubmissionId = id(&submission, "submission")?;
     blocking(move || {
         api.app.cancel(&token, submission)?;
-        Ok(Json(info(&api.app.see_submission(&token, submission)?.tracked)))
+        Ok(Json(info(&api.app, &api.app.see_submission(&token, submission)?.tracked)))
     })
     .await
 }
@@ -244,7 +249,9 @@ pub async fn report(
     .await
 }
 
-/// A log of a submission: `scorer`, what the scorer wrote, for organizers.
+/// A log of a submission. `scorer` is what the scorer wrote, for organizers; `stdout` and `stderr` are what its program
+/// printed, as the bytes came but for what its limit cut out of the middle: for organizers, and for its participant if the
+/// task says so.
 #[utoipa::path(get, path = "/api/v1/submissions/{submission}/logs/{stream}",
     tag = "submissions", operation_id = "show_log",
     params(("submission" = String, Path), ("stream" = String, Path)),
@@ -257,12 +264,14 @@ pub async fn log(
     let submission: SubmissionId = id(&submission, "submission")?;
     blocking(move || {
         let seen = api.app.see_submission(&token, submission)?;
-        if stream != "scorer" {
-            return Err(Refusal::Unknown("log").into());
-        }
+        let bytes = match Stream::ALL.into_iter().find(|known| known.word() == stream) {
+            Some(stream) => api.app.printed(&seen, stream)?,
+            None if stream == "scorer" => api.app.log(&seen)?,
+            None => return Err(Refusal::Unknown("log").into()),
+        };
         let headers =
             [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-        Ok((headers, api.app.log(&seen)?).into_response())
+        Ok((headers, bytes).into_response())
     })
     .await
 }

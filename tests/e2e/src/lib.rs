@@ -6,6 +6,7 @@ mod gradus;
 mod guest;
 mod http;
 mod kept;
+pub mod programs;
 mod raw;
 mod server;
 mod zip;

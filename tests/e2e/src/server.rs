@@ -115,6 +115,11 @@ impl Server {
         }
     }
 
+    /// What [`Server::again`] starts with.
+    pub fn configure(&mut self, config: &str) {
+        config.clone_into(&mut self.options.config);
+    }
+
     /// Starts again on the same folder, after [`Server::kill`] or [`Server::stop`].
     pub fn again(&mut self) {
         (self.child, self.base) = launch(&self.data, &self.options);

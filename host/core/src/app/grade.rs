@@ -8,8 +8,9 @@ use crate::domain::metric::Description;
 use crate::domain::report::{
     Digests, MAX_SPLITS, Outcome, Problems, REPORT_VERSION, Report, SHOWN_PROBLEMS, SPLIT_NAME, Score, names_a_split,
 };
+use crate::domain::run_record::RunRecord;
 use crate::ports::blobs::ReadAt;
-use crate::ports::scorer::{Attached, Ended, Listener, Ran, Returned, Run, Scorer, ScorerError};
+use crate::ports::scorer::{Attached, Ended, InputFile, Listener, Ran, Returned, Run, Scorer, ScorerError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,12 +44,18 @@ pub struct Graded {
 }
 
 impl Grader {
-    /// What `predictions` are run with.
-    fn run(&self, predictions: &Folder, stop: &Arc<AtomicBool>) -> Run {
+    /// What `predictions` are run with. Those that a run left have what is known of it beside them; seed and digest are of
+    /// what the program wrote, so that the same predictions get the same scores whichever way they came.
+    fn run(&self, predictions: &Folder, record: Option<&RunRecord>, stop: &Arc<AtomicBool>) -> Run {
+        let mut inputs = predictions.inputs();
+        if let Some(record) = record {
+            inputs.push(InputFile { path: RunRecord::METADATA.to_owned(), bytes: Arc::new(record.metadata()) });
+            inputs.sort_by(|a, b| a.path.cmp(&b.path));
+        }
         Run {
             component: self.component,
             source: Arc::clone(&self.source),
-            predictions: predictions.inputs(),
+            predictions: inputs,
             template: self.template.inputs(),
             reference: self.reference.inputs(),
             params: self.task.params.clone(),
@@ -58,16 +65,16 @@ impl Grader {
         }
     }
 
-    /// The format check: no reference data, small limits.
+    /// The format check at the door: no reference data, small limits.
     ///
     /// # Errors
     /// We could not do our part.
     pub fn validate(&self, scorer: &dyn Scorer, predictions: &Folder) -> Result<Ran<()>, ScorerError> {
-        let run = self.run(predictions, &Arc::default());
+        let run = self.run(predictions, None, &Arc::default());
         scorer.validate(&Run { reference: Vec::new(), limits: self.task.limits.at_the_door(), ..run })
     }
 
-    /// Scores `predictions`. `None`: it was stopped.
+    /// Scores what came through the door. `None`: it was stopped.
     ///
     /// # Errors
     /// We could not do our part.
@@ -78,7 +85,41 @@ impl Grader {
         stop: &Arc<AtomicBool>,
         listener: &mut dyn Listener,
     ) -> Result<Option<Graded>, ScorerError> {
-        let ran = scorer.score(&self.run(predictions, stop), listener)?;
+        let ran = scorer.score(&self.run(predictions, None, stop), listener)?;
+        Ok(self.graded(scorer, predictions, ran))
+    }
+
+    /// Scores what a run left: it came through no door, so the format check comes first. `None`: it was stopped.
+    ///
+    /// # Errors
+    /// We could not do our part.
+    pub fn grade_run(
+        &self,
+        scorer: &dyn Scorer,
+        predictions: &Folder,
+        record: &RunRecord,
+        stop: &Arc<AtomicBool>,
+        listener: &mut dyn Listener,
+    ) -> Result<Option<Graded>, ScorerError> {
+        let run = self.run(predictions, Some(record), stop);
+        let checked = scorer.validate(&Run { reference: Vec::new(), ..run.clone() })?;
+        let ended = match checked.ended {
+            Ended::Value(()) => {
+                let ran = scorer.score(&run, listener)?;
+                return Ok(self.graded(scorer, predictions, ran));
+            }
+            Ended::InvalidSubmission(problems) => Ended::InvalidSubmission(problems),
+            Ended::InvalidChallenge(what) => Ended::InvalidChallenge(what),
+            Ended::Failed(what) => Ended::Failed(what),
+            Ended::Limit { limit, used, allowed } => Ended::Limit { limit, used, allowed },
+            Ended::Stopped => Ended::Stopped,
+        };
+        let Ran { notes, attachments, log, cost, .. } = checked;
+        Ok(self.graded(scorer, predictions, Ran { ended, notes, attachments, log, cost }))
+    }
+
+    /// The report on a run of the scorer. `None`: it was stopped.
+    fn graded(&self, scorer: &dyn Scorer, predictions: &Folder, ran: Ran<Returned>) -> Option<Graded> {
         let mut report = Report {
             report: REPORT_VERSION,
             outcome: Outcome::Scored,
@@ -99,7 +140,7 @@ impl Grader {
             cost: ran.cost,
         };
         match ran.ended {
-            Ended::Stopped => return Ok(None),
+            Ended::Stopped => return None,
             Ended::Value(returned) => match tally(&self.description, returned) {
                 Ok(returned) => {
                     report.scores = returned.scores;
@@ -125,7 +166,7 @@ impl Grader {
             Ended::Limit { limit, used, allowed } => report.outcome = Outcome::Limit { limit, used, allowed },
         }
         report.fault = report.outcome.fault();
-        Ok(Some(Graded { report, log: ran.log, attachments: ran.attachments }))
+        Some(Graded { report, log: ran.log, attachments: ran.attachments })
     }
 }
 

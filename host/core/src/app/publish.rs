@@ -3,12 +3,13 @@
 use super::check::Pending;
 use super::folder::Folder;
 use super::grade::Grader;
-use super::solutions::{try_all, unknown_splits};
+use super::launch::{Containers, Launcher, too_big, wait};
+use super::solutions::{Bench, TrialError, unknown_splits};
 use super::{App, Refusal, Stock};
 use crate::domain::board::{BoardKey, board_key, placements};
 use crate::domain::challenge::{Challenge, Column, Expected, ScorerSource, Task, TaskScorer, Version};
 use crate::domain::digest::Digest;
-use crate::domain::id::{ChallengeId, EntrantId, OperationId, TaskId};
+use crate::domain::id::{ChallengeId, EntrantId, OperationId, RunId, TaskId};
 use crate::domain::limits::MAX_COMPONENT;
 use crate::domain::manifest::{self, FILE, Located, MAX_LEN, Manifest, nearest};
 use crate::domain::metric::Description;
@@ -16,10 +17,22 @@ use crate::domain::operation::{Operation, OperationState};
 use crate::domain::report::Report;
 use crate::domain::token::Token;
 use crate::ports::blobs::{ReadAt, read_all};
+use crate::ports::runner::RunnerError;
 use crate::ports::scorer::{NotAdmitted, Scorer, ScorerError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// What becomes of tasks that take programs.
+#[derive(Clone, Copy)]
+pub enum Programs<'a> {
+    /// They run here.
+    Run(&'a Containers),
+    /// They are refused, for this reason.
+    Refuse(&'a str),
+    /// Nobody looks whether they could be run: that is for a server.
+    Leave,
+}
 
 /// A challenge folder that was looked over.
 pub struct Inspected {
@@ -27,6 +40,8 @@ pub struct Inspected {
     pub challenge: Challenge,
     /// What grades each task.
     pub graders: BTreeMap<TaskId, Grader>,
+    /// What runs programs of each task that takes some.
+    pub launchers: BTreeMap<TaskId, Launcher>,
 }
 
 /// Where the component of a crate lies in the folder that is sent: the command line builds it and puts it there.
@@ -34,8 +49,8 @@ pub fn built(folder: &str) -> String {
     format!("{folder}/scorer.wasm")
 }
 
-/// Looks a folder over: the text, the files that it names, the scorers, and whether columns and solutions fit them. Runs
-/// no solution.
+/// Looks a folder over: the text, the files that it names, the scorers and images, and whether columns and solutions fit
+/// them. Runs no solution.
 ///
 /// # Errors
 /// The outer one is ours; the inner one is all that is wrong with the folder.
@@ -43,7 +58,8 @@ pub fn inspect(
     folder: &Folder,
     scorer: &dyn Scorer,
     stock: Stock,
-) -> Result<Result<Inspected, Vec<Located>>, ScorerError> {
+    programs: Programs<'_>,
+) -> Result<Result<Inspected, Vec<Located>>, TrialError> {
     let manifest = match text(folder) {
         Ok(text) => match manifest::parse(&text) {
             Ok(manifest) => manifest,
@@ -54,15 +70,22 @@ pub fn inspect(
         }
     };
     let mut problems = Vec::new();
-    let mut graders = BTreeMap::new();
+    let (mut graders, mut launchers) = (BTreeMap::new(), BTreeMap::new());
     for task in &manifest.challenge.tasks {
+        if let Some(launcher) = launcher(&manifest, task, folder, programs, &mut problems)? {
+            launchers.insert(task.id.clone(), launcher);
+        }
         if let Some(grader) = grader(&manifest, task, folder, scorer, stock, &mut problems)? {
             graders.insert(task.id.clone(), grader);
         }
     }
     fit(&manifest, folder, &graders, &mut problems);
     problems.sort_by_key(|problem| problem.line);
-    Ok(if problems.is_empty() { Ok(Inspected { challenge: manifest.challenge, graders }) } else { Err(problems) })
+    Ok(if problems.is_empty() {
+        Ok(Inspected { challenge: manifest.challenge, graders, launchers })
+    } else {
+        Err(problems)
+    })
 }
 
 fn text(folder: &Folder) -> Result<String, String> {
@@ -123,6 +146,49 @@ fn grader(
     };
     let component = Digest::of(&bytes);
     Ok(Some(Grader { task: task.clone(), component, source, description, reference, template }))
+}
+
+/// What runs programs of `task`, if it takes any; or more problems.
+fn launcher(
+    manifest: &Manifest,
+    task: &Task,
+    folder: &Folder,
+    programs: Programs<'_>,
+    problems: &mut Vec<Located>,
+) -> Result<Option<Launcher>, RunnerError> {
+    let Some(run) = &task.run else { return Ok(None) };
+    let key = |part: &str| format!("tasks.{}.{part}", task.id);
+    let mut input = Folder::default();
+    if let Some(path) = &task.input {
+        input = folder.at(path);
+        if input.files().is_empty() {
+            problems.push(manifest.problem(&key("input"), format!("there is no file or folder `{path}`")));
+        }
+    }
+    let Containers { runner, image, room } = match programs {
+        Programs::Run(containers) => containers,
+        Programs::Leave => return Ok(None),
+        Programs::Refuse(why) => {
+            let message = format!("takes code, and no program can be run here: {why}");
+            problems.push(manifest.problem(&key("accepts"), message));
+            return Ok(None);
+        }
+    };
+    if let Some(message) = too_big(run, *room) {
+        problems.push(manifest.problem(&key("runner"), message));
+    }
+    let Some(name) = run.image.as_ref().or(image.as_ref()) else {
+        let message = "names no `image`, and there is no usual one here; add runner = { image = \"name:tag\" }";
+        problems.push(manifest.problem(&key("runner"), message));
+        return Ok(None);
+    };
+    Ok(match wait(runner.pin(name))? {
+        Ok(image) => Some(Launcher { image, input, run: run.clone() }),
+        Err(bad) => {
+            problems.push(manifest.problem(&key("runner.image"), bad.text));
+            None
+        }
+    })
 }
 
 /// The bytes of a task's component.
@@ -203,8 +269,9 @@ impl App {
     /// [`Refusal::Challenge`] with all that is wrong; [`Refusal::Forbidden`].
     pub fn publish(&self, token: &Token, id: &ChallengeId, files: Pending) -> Result<Operation, Refusal> {
         let owner = self.may_publish(token, id)?;
-        let inspected = inspect(files.folder(), &*self.scorer, self.stock)?.map_err(Refusal::Challenge)?;
-        let Inspected { challenge, graders } = inspected;
+        let programs = self.containers().map_or_else(Programs::Refuse, Programs::Run);
+        let inspected = inspect(files.folder(), &*self.scorer, self.stock, programs)?;
+        let Inspected { challenge, graders, launchers } = inspected.map_err(Refusal::Challenge)?;
         if challenge.id != *id {
             let message = format!("is `{}`, but it is published as `{id}`; make them the same", challenge.id);
             let problem = Located { file: FILE.into(), line: 0, key: "id".into(), message };
@@ -225,6 +292,7 @@ impl App {
             files: self.keep_body(kept.to_text())?,
             digest: kept.files.digest(),
             scorers,
+            images: launchers.into_iter().map(|(task, launcher)| (task, launcher.image)).collect(),
             published_at: now,
             by: token.subject.clone(),
         };
@@ -298,15 +366,29 @@ impl App {
     /// Whether the solutions of `version` hold: live or failed. Running: the host stops.
     fn try_solutions(&self, version: &Version) -> Result<OperationState, Refusal> {
         let folder = self.folder(&version.files)?;
-        let mut graders = BTreeMap::new();
+        let (mut graders, mut launchers) = (BTreeMap::new(), BTreeMap::new());
         for task in &version.challenge.tasks {
             let grader = self.grader(version, &task.id)?;
             graders.insert(task.id.clone(), Grader::clone(&grader));
+            if task.run.is_some() {
+                launchers.insert(task.id.clone(), Launcher::clone(&*self.launcher(version, &task.id)?));
+            }
         }
         let mut problems = Vec::new();
-        let (machine, stop) = (&self.machine, &self.stopping);
-        let all = try_all(&*self.scorer, &version.challenge, &graders, &folder, machine, stop, |tried| {
+        let bench = Bench {
+            scorer: &*self.scorer,
+            containers: self.containers(),
+            graders: &graders,
+            launchers: &launchers,
+            folder: &folder,
+            machine: &self.machine,
+            ids: &|| RunId(self.clock.id(self.clock.now())),
+            stop: &self.stopping,
+        };
+        let all = bench.try_all(&version.challenge, |tried| {
             problems.extend(tried.differences.iter().map(|what| format!("{}: {what}", tried.path)));
+            let untried = |why| format!("{}: it is a program, and none can be run here: {why}", tried.path);
+            problems.extend(tried.untried.as_ref().map(untried));
         })?;
         if self.stopping.load(Ordering::Relaxed) {
             return Ok(OperationState::Running);

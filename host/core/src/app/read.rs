@@ -11,10 +11,11 @@ use crate::domain::id::{EntrantId, LeaderboardId, SubmissionId};
 use crate::domain::metric::{Direction, rounded};
 use crate::domain::quota::Standing;
 use crate::domain::report::{Attachment, Audience, Report};
+use crate::domain::run_record::Stream;
 use crate::domain::token::Token;
 use crate::domain::tree::TreeFile;
 use crate::domain::view::{SeenReport, for_participant};
-use crate::ports::blobs::{ReadAt, Slice};
+use crate::ports::blobs::{BlobError, ReadAt, Slice, read_all};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -233,6 +234,24 @@ impl App {
         }
         let body = self.store.log(seen.tracked.submission.id)?;
         body.map_or_else(|| Ok(Vec::new()), |body| self.body(&body))
+    }
+
+    /// What a submission's program printed: for organizers, and for its participant if the task says so. Empty when there is
+    /// nothing, or nothing yet.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`].
+    pub fn printed(&self, seen: &SeenSubmission, stream: Stream) -> Result<Vec<u8>, Refusal> {
+        let submission = &seen.tracked.submission;
+        let task = seen.version.challenge.task(&submission.task);
+        let shown = task.and_then(|task| task.run.as_ref()).is_some_and(|run| run.logs == Audience::Participant);
+        if !seen.organizer && !shown {
+            return Err(Refusal::Unknown("log"));
+        }
+        let output = self.store.run_output(submission.id)?;
+        let Some(digest) = output.and_then(|output| output.stream(stream)) else { return Ok(Vec::new()) };
+        let bytes = self.open(digest)?;
+        Ok(read_all(&*bytes).map_err(|source| BlobError::Read { digest, source })?)
     }
 
     /// An attachment of a report.

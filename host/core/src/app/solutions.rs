@@ -2,11 +2,15 @@
 
 use super::folder::Folder;
 use super::grade::{Graded, Grader, cut};
+use super::launch::{Containers, Launched, Launcher, lane};
 use crate::domain::challenge::{Challenge, Expected, Solution};
-use crate::domain::id::TaskId;
+use crate::domain::id::{RunId, TaskId};
 use crate::domain::manifest::{FILE, Located, nearest};
 use crate::domain::metric::Description;
 use crate::domain::report::{LimitKind, Outcome, Problems, Report};
+use crate::domain::run_record::RunRecord;
+use crate::domain::submission::Lane;
+use crate::ports::runner::RunnerError;
 use crate::ports::scorer::{Ended, Scorer, ScorerError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,71 +29,197 @@ pub struct Tried {
     pub problems: Problems,
     /// How it differs from what it must get; empty if it does not.
     pub differences: Vec<String>,
+    /// Why it was not tried: it is a program, and none can be run here.
+    pub untried: Option<String>,
 }
 
-/// Runs one solution as a participant's submission would be: the format check, then the scorer; and once more, with the
-/// `machine` for itself, if it took too long. `machine` is held shared by other runs.
-///
-/// # Errors
-/// We could not do our part.
-pub fn try_one(
-    scorer: &dyn Scorer,
-    graders: &BTreeMap<TaskId, Grader>,
-    folder: &Folder,
-    solution: &Solution,
-    machine: &RwLock<()>,
-    stop: &Arc<AtomicBool>,
-) -> Result<Tried, ScorerError> {
-    let Some(grader) = graders.get(&solution.task) else {
-        let what = format!("there is no task `{}`", solution.task);
-        return Err(ScorerError { what, source: None });
-    };
-    let predictions = folder.at(&solution.path);
-    let beside = machine.read();
-    let (tried, outcome) = run(scorer, grader, &predictions, solution, stop)?;
-    drop(beside);
-    if !matches!(outcome, Outcome::Limit { limit: LimitKind::Wall, .. }) {
-        return Ok(tried);
+/// What solutions are tried with.
+pub struct Bench<'a> {
+    /// What runs scorers.
+    pub scorer: &'a dyn Scorer,
+    /// What runs programs, or why nothing does.
+    pub containers: Result<&'a Containers, &'a str>,
+    /// What grades each task.
+    pub graders: &'a BTreeMap<TaskId, Grader>,
+    /// What runs programs of each task that takes some.
+    pub launchers: &'a BTreeMap<TaskId, Launcher>,
+    /// The challenge's files.
+    pub folder: &'a Folder,
+    /// Held shared by runs of a scorer, and alone by one that has to have the machine for itself.
+    pub machine: &'a RwLock<()>,
+    /// Names a run.
+    pub ids: &'a dyn Fn() -> RunId,
+    /// Set from outside to stop.
+    pub stop: &'a Arc<AtomicBool>,
+}
+
+/// Why a solution could not be tried: our doing.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// The scorer's engine.
+    #[error(transparent)]
+    Scorer(#[from] ScorerError),
+    /// The container engine.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+}
+
+/// What came of one, before it is held against what it must get.
+struct Came {
+    outcome: Outcome,
+    problems: Problems,
+    /// More words, for the organizer.
+    detail: Option<String>,
+    report: Option<Report>,
+}
+
+impl Came {
+    fn of(outcome: Outcome) -> Self {
+        Self { outcome, problems: Problems::default(), detail: None, report: None }
     }
-    let _alone = machine.write();
-    Ok(run(scorer, grader, &predictions, solution, stop)?.0)
+
+    fn graded(graded: Option<Graded>) -> Self {
+        let Some(Graded { report, .. }) = graded else { return Self::of(Outcome::Cancelled) };
+        let (outcome, problems, detail) = (report.outcome.clone(), report.problems.clone(), report.detail.clone());
+        Self { outcome, problems, detail, report: Some(report) }
+    }
+
+    fn invalid(problems: Problems) -> Self {
+        Self { problems: cut(problems), ..Self::of(Outcome::InvalidSubmission) }
+    }
+
+    fn failed(outcome: Outcome, what: String) -> Self {
+        Self { detail: Some(what), ..Self::of(outcome) }
+    }
 }
 
-fn run(
-    scorer: &dyn Scorer,
-    grader: &Grader,
-    predictions: &Folder,
-    solution: &Solution,
-    stop: &Arc<AtomicBool>,
-) -> Result<(Tried, Outcome), ScorerError> {
-    let checked =
-        if stop.load(Ordering::Relaxed) { Ended::Stopped } else { grader.validate(scorer, predictions)?.ended };
-    let (outcome, problems, detail, report) = match checked {
-        Ended::Value(()) => match grader.grade(scorer, predictions, stop, &mut ())? {
-            Some(Graded { report, .. }) => {
-                (report.outcome.clone(), report.problems.clone(), report.detail.clone(), Some(report))
-            }
-            None => (Outcome::Cancelled, Problems::default(), None, None),
-        },
-        Ended::InvalidSubmission(problems) => (Outcome::InvalidSubmission, cut(problems), None, None),
-        Ended::InvalidChallenge(what) => (Outcome::InvalidChallenge, Problems::default(), Some(what), None),
-        Ended::Failed(what) => (Outcome::ScorerFailed, Problems::default(), Some(what), None),
-        Ended::Limit { limit, used, allowed } => {
-            let what = format!("the format check reached its limit: {limit:?}, {used} of {allowed}");
-            (Outcome::Limit { limit, used, allowed }, Problems::default(), Some(what), None)
+/// What there is of a solution when its scorer would begin.
+enum Ready {
+    /// It ended before.
+    Over(Box<Came>),
+    /// It cannot be tried here, for this reason.
+    Not(String),
+    /// Predictions.
+    Results(Folder),
+    /// What a program left.
+    Left(Folder, Box<RunRecord>),
+}
+
+impl Bench<'_> {
+    /// Runs all solutions of `challenge`; each with what it got. Once `stop` is set, those that are left come out as
+    /// cancelled.
+    ///
+    /// # Errors
+    /// We could not do our part.
+    pub fn try_all(&self, challenge: &Challenge, mut each: impl FnMut(&Tried)) -> Result<Vec<Tried>, TrialError> {
+        let mut all = Vec::with_capacity(challenge.solutions.len());
+        for solution in &challenge.solutions {
+            let tried = self.try_one(solution)?;
+            each(&tried);
+            all.push(tried);
         }
-        Ended::Stopped => (Outcome::Cancelled, Problems::default(), None, None),
-    };
-    let scores = report.as_ref().map(named_scores).unwrap_or_default();
-    let mut tried = Tried {
-        path: solution.path.clone(),
-        outcome: outcome.word().to_owned(),
-        scores,
-        problems,
-        differences: Vec::new(),
-    };
-    tried.differences = differences(&solution.expected, &tried, &grader.description, detail);
-    Ok((tried, outcome))
+        Ok(all)
+    }
+
+    /// Runs one solution as a participant's submission would be: its program if it is one, the format check, then the
+    /// scorer; and the scorer once more, with the machine for itself, if it took too long.
+    fn try_one(&self, solution: &Solution) -> Result<Tried, TrialError> {
+        let Some(grader) = self.graders.get(&solution.task) else {
+            let what = format!("there is no task `{}`", solution.task);
+            return Err(ScorerError { what, source: None }.into());
+        };
+        let mut untried = None;
+        let came = match self.ready(grader, solution)? {
+            Ready::Over(came) => *came,
+            Ready::Not(why) => {
+                untried = Some(why);
+                Came::of(Outcome::Platform)
+            }
+            ready @ (Ready::Results(_) | Ready::Left(..)) => {
+                let beside = self.machine.read();
+                let came = self.grade(grader, &ready)?;
+                drop(beside);
+                if matches!(came.outcome, Outcome::Limit { limit: LimitKind::Wall, .. }) {
+                    let _alone = self.machine.write();
+                    self.grade(grader, &ready)?
+                } else {
+                    came
+                }
+            }
+        };
+        let Came { outcome, problems, detail, report } = came;
+        let mut tried = Tried {
+            path: solution.path.clone(),
+            outcome: outcome.word().to_owned(),
+            scores: report.as_ref().map(named_scores).unwrap_or_default(),
+            problems,
+            differences: Vec::new(),
+            untried,
+        };
+        if tried.untried.is_some() {
+            tried.outcome = "untried".to_owned();
+        } else {
+            tried.differences = differences(&solution.expected, &tried, &grader.description, detail);
+        }
+        Ok(tried)
+    }
+
+    /// Runs it, if it is a program.
+    fn ready(&self, grader: &Grader, solution: &Solution) -> Result<Ready, TrialError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));
+        }
+        let files = self.folder.at(&solution.path);
+        match lane(&grader.task.accepts, &files) {
+            Err(problems) => return Ok(Ready::Over(Came::invalid(problems).into())),
+            Ok(Lane::Code | Lane::Git | Lane::Image) => {}
+            Ok(Lane::Results) => return Ok(Ready::Results(files)),
+        }
+        let (containers, launcher) = match (self.containers, self.launchers.get(&solution.task)) {
+            (Ok(containers), Some(launcher)) => (containers, launcher),
+            (Err(why), _) => return Ok(Ready::Not(why.to_owned())),
+            (Ok(_), None) => return Ok(Ready::Not(format!("task `{}` has no image", solution.task))),
+        };
+        let launched = launcher.launch(&*containers.runner, (self.ids)(), &files, self.stop)?;
+        let Some(Launched { record, left, stderr, .. }) = launched else {
+            return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));
+        };
+        Ok(match (record.failed.clone(), left) {
+            (None, Some(left)) => Ready::Left(left.folder().clone(), Box::new(record)),
+            (Some(failed), _) => Ready::Over(Came::failed(failed.outcome, failed.text + &last_words(&stderr)).into()),
+            (None, None) => Ready::Over(Came::failed(Outcome::Platform, "the run left nothing".to_owned()).into()),
+        })
+    }
+
+    fn grade(&self, grader: &Grader, ready: &Ready) -> Result<Came, ScorerError> {
+        let predictions = match ready {
+            Ready::Left(files, record) => {
+                let graded = grader.grade_run(self.scorer, files, record, self.stop, &mut ())?;
+                return Ok(Came::graded(graded));
+            }
+            Ready::Results(predictions) => predictions,
+            Ready::Over(_) | Ready::Not(_) => return Ok(Came::of(Outcome::Cancelled)),
+        };
+        Ok(match grader.validate(self.scorer, predictions)?.ended {
+            Ended::Value(()) => Came::graded(grader.grade(self.scorer, predictions, self.stop, &mut ())?),
+            Ended::InvalidSubmission(problems) => Came::invalid(problems),
+            Ended::InvalidChallenge(what) => Came::failed(Outcome::InvalidChallenge, what),
+            Ended::Failed(what) => Came::failed(Outcome::ScorerFailed, what),
+            Ended::Limit { limit, used, allowed } => {
+                let what = format!("the format check reached its limit: {limit:?}, {used} of {allowed}");
+                Came::failed(Outcome::Limit { limit, used, allowed }, what)
+            }
+            Ended::Stopped => Came::of(Outcome::Cancelled),
+        })
+    }
+}
+
+/// The last line that a program printed, as far as it may be shown in a line: what says why it failed, most times.
+fn last_words(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let shown: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
+    if shown.is_empty() { shown } else { format!(": {shown}") }
 }
 
 fn named_scores(report: &Report) -> BTreeMap<String, f64> {
@@ -168,26 +298,4 @@ pub fn unknown_splits(challenge: &Challenge, all: &[Tried]) -> Vec<Located> {
         wrong.push(Located { file: FILE.into(), line: 0, key, message });
     }
     wrong
-}
-
-/// Runs all solutions; each with what it got. Once `stop` is set, those that are left come out as cancelled.
-///
-/// # Errors
-/// We could not do our part.
-pub fn try_all(
-    scorer: &dyn Scorer,
-    challenge: &Challenge,
-    graders: &BTreeMap<TaskId, Grader>,
-    folder: &Folder,
-    machine: &RwLock<()>,
-    stop: &Arc<AtomicBool>,
-    mut each: impl FnMut(&Tried),
-) -> Result<Vec<Tried>, ScorerError> {
-    let mut all = Vec::with_capacity(challenge.solutions.len());
-    for solution in &challenge.solutions {
-        let tried = try_one(scorer, graders, folder, solution, machine, stop)?;
-        each(&tried);
-        all.push(tried);
-    }
-    Ok(all)
 }

@@ -1,12 +1,14 @@
 //! Handing in: through the door, the format check, the quota; then one transaction, and only then an answer.
 
 use super::check::Pending;
+use super::folder::Folder;
+use super::launch::lane;
 use super::{App, Refusal};
 use crate::domain::challenge::{Phase, PhaseState, Version};
 use crate::domain::digest::{Digest, Hasher};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId};
-use crate::domain::job::Job;
-use crate::domain::queue::Waiting;
+use crate::domain::job::{Job, Stage};
+use crate::domain::queue::{Room, Waiting};
 use crate::domain::submission::{About, Lane, Submission, Upload};
 use crate::domain::token::Token;
 use crate::ports::store::{Admission, Admitted, Idempotency, LedgerKey, Tracked};
@@ -91,8 +93,18 @@ impl App {
     /// # Errors
     /// As [`App::check`].
     pub fn check_only(&self, door: &Door, files: &Pending) -> Result<(), Refusal> {
+        self.look_at(door, files.folder()).map(drop)
+    }
+
+    /// What can be said of files at the door: predictions are held against the task's format; of a program it is seen that
+    /// it can be started. Which way they take.
+    fn look_at(&self, door: &Door, files: &Folder) -> Result<Lane, Refusal> {
         let grader = self.grader(&door.version, &door.phase.task)?;
-        self.check(&grader, files.folder())
+        let lane = lane(&grader.task.accepts, files).map_err(Refusal::Format)?;
+        if lane == Lane::Results {
+            self.check(&grader, files)?;
+        }
+        Ok(lane)
     }
 
     /// Takes a submission in. When this returns `Ok`, it survives a power cut.
@@ -108,8 +120,7 @@ impl App {
         if let Some(before) = passes()? {
             return Ok(before);
         }
-        let grader = self.grader(version, &phase.task)?;
-        self.check(&grader, files.folder())?;
+        let lane = self.look_at(door, files.folder())?;
         // Kept files are never deleted: who loses a race for the last place has to know before theirs are kept.
         let _gate = self.gate(&ledger_key);
         if let Some(before) = passes()? {
@@ -125,10 +136,10 @@ impl App {
             task: phase.task.clone(),
             entrant: token.subject.clone(),
             by: token.id,
-            lane: Lane::Results,
+            lane,
             submitted_at: arrived,
             upload,
-            predictions: self.keep_body(kept.to_text())?,
+            files: self.keep_body(kept.to_text())?,
             about,
         };
         let idempotency = key.map(|key| Idempotency {
@@ -138,7 +149,8 @@ impl App {
             until: arrived.saturating_add(KEY_HOLDS).unwrap_or(Timestamp::MAX),
         });
         let job = Job::new(submission.lane);
-        let waiting = waiting(&Tracked { submission: submission.clone(), job: job.clone(), refunded: false }, phase);
+        let tracked = Tracked { submission: submission.clone(), job: job.clone(), refunded: false };
+        let waiting = waiting(&tracked, phase, version);
         let (id, max_open) = (submission.id, max_open(phase));
         let rules = phase.quota.clone();
         match self.store.admit(Admission { submission, small, job, rules, max_open, idempotency })? {
@@ -223,13 +235,17 @@ pub(super) fn ledger_key(version: &Version, phase: &Phase, token: &Token) -> Led
 }
 
 /// How a submission waits in the queue.
-pub(super) fn waiting(tracked: &Tracked, phase: &Phase) -> Waiting {
-    let Submission { id, challenge, entrant, .. } = &tracked.submission;
+pub(super) fn waiting(tracked: &Tracked, phase: &Phase, version: &Version) -> Waiting {
+    let Submission { id, challenge, entrant, task, .. } = &tracked.submission;
+    let stage = tracked.job.stage();
+    let run = version.challenge.task(task).and_then(|task| task.run.as_ref()).filter(|_| stage == Stage::Run);
     Waiting {
         id: *id,
         seat: (challenge.clone(), phase.id.clone(), entrant.clone()),
         concurrent: phase.concurrent,
         not_before: tracked.job.not_before,
+        stage,
+        room: run.map_or_else(Room::default, |run| Room::of(&run.limits)),
     }
 }
 

@@ -1,21 +1,24 @@
-//! A worker's turn: claim a job, grade it, store how it ended. Called from threads of their own.
+//! A worker's turn: claim a job, run and grade it, store how it ended. Called from threads of their own.
 
 use super::grade::Graded;
+use super::launch::Launched;
 use super::submit::waiting;
 use super::{App, Held, Refusal, chain};
 use crate::domain::board::placements;
-use crate::domain::challenge::{Phase, Version};
+use crate::domain::challenge::Version;
+use crate::domain::digest::Digest;
 use crate::domain::event::EventKind;
-use crate::domain::id::SubmissionId;
-use crate::domain::job::{Effect, IllegalTransition, Job, JobEvent, State, step};
+use crate::domain::id::{RunId, SubmissionId};
+use crate::domain::job::{Effect, IllegalTransition, Job, JobEvent, Stage, State, step};
 use crate::domain::quota::Settlement;
 use crate::domain::report::{Outcome, Report};
+use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, MAX_INLINE, Submission};
 use crate::ports::scorer::{Attached, Listener};
 use crate::ports::store::{Advance, Advanced, LedgerKey, Settle, Small, Tracked};
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LockResult, RwLockReadGuard, RwLockWriteGuard};
 
 /// How long a claim holds unless it is renewed.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -38,12 +41,13 @@ pub enum Worked {
     },
 }
 
-/// What ends a job, beside its state.
+/// What ends a job or a stage of it, beside its state.
 #[derive(Default)]
 pub(super) struct Yield {
     report: Option<Report>,
     log: Vec<u8>,
     attachments: Vec<Attached>,
+    run: Option<(RunOutput, Vec<Small>)>,
 }
 
 /// The same, ready for the row.
@@ -55,13 +59,13 @@ struct Bodies {
 }
 
 impl App {
-    /// Claims the next job and works on it to its end.
+    /// Claims the next job that waits for `stage` and works on it to its end.
     ///
     /// # Errors
     /// The store's: then the job is claimed again, here or after a restart.
-    pub fn work(&self, worker: &str) -> Result<Worked, Refusal> {
+    pub fn work(&self, worker: &str, stage: Stage) -> Result<Worked, Refusal> {
         let now = self.clock.now();
-        let Some(id) = self.queue().take(now) else { return Ok(Worked::Idle) };
+        let Some(id) = self.queue().take(stage, now) else { return Ok(Worked::Idle) };
         let turn = Turn { app: self, id };
         let worked = self.work_on(id, worker);
         drop(turn);
@@ -75,55 +79,129 @@ impl App {
     fn work_on(&self, id: SubmissionId, worker: &str) -> Result<Worked, Refusal> {
         let dropped = Worked::Did { id, job: None, trouble: None };
         let Some(waiting) = self.store.submission(id)? else { return Ok(dropped) };
-        // A run that has to be alone waits for the others, and no other begins beside it. Before the claim: what waits
-        // here is still queued, and cancelled for nothing.
-        let (shared, sole) =
-            if waiting.job.alone { (None, Some(self.machine.write())) } else { (Some(self.machine.read()), None) };
-        let Some((tracked, version)) = self.claim(id, worker)? else { return Ok(dropped) };
-        let epoch = tracked.job.epoch;
-        let stop = self.running().get(&id).map_or_else(Arc::default, |held| Arc::clone(&held.stop));
-        let graded = self.grade_tracked(&tracked, &version, &stop);
-        drop((shared, sole));
-        let (event, ended, trouble) = match graded {
-            Ok(Some(Graded { report, log, attachments })) => {
-                let event = JobEvent::Finished { epoch, outcome: report.outcome.clone(), fault: report.fault };
-                (event, Yield { report: Some(report), log, attachments }, None)
+        let claimed = match waiting.job.stage() {
+            Stage::Score => {
+                let _room = self.room(&waiting.job);
+                let Some(claim) = self.claim(id, worker)? else { return Ok(dropped) };
+                return self.finish(&claim, |claim| self.score(claim));
             }
-            Ok(None) if self.stopping.load(Ordering::Relaxed) => (JobEvent::Released { epoch }, Yield::default(), None),
-            Ok(None) => return Ok(dropped),
-            Err(error) => {
-                let outcome = Outcome::Platform;
-                let event = JobEvent::Finished { epoch, fault: outcome.fault(), outcome };
-                (event, Yield::default(), Some(chain(&error)))
-            }
+            Stage::Run => self.claim(id, worker)?,
         };
-        match self.change(id, &event, Some(&ended)) {
-            Ok(job) => Ok(Worked::Did { id, job, trouble }),
-            Err(error) => {
-                // A body that could not be kept, say: the attempt is lost, and the submission is not.
-                let outcome = Outcome::Platform;
-                let event = JobEvent::Finished { epoch, fault: outcome.fault(), outcome };
-                let job = self.change(id, &event, None)?;
-                Ok(Worked::Did { id, job, trouble: Some(chain(&error)) })
+        let Some(claim) = claimed else { return Ok(dropped) };
+        match self.launch(&claim) {
+            Ok(Some(launched)) => {
+                let (event, ended) = match self.kept_run(&claim, launched) {
+                    Ok(kept) => kept,
+                    Err(error) => return self.failed_on_our_side(&claim, &error),
+                };
+                // Stored before it is scored: whatever comes, it is not run again.
+                let Some(job) = self.change(id, &event, Some(&ended))? else { return Ok(dropped) };
+                if job.state != State::Scoring {
+                    return Ok(Worked::Did { id, job: Some(job), trouble: None });
+                }
+                let Some(tracked) = self.store.submission(id)? else { return Ok(dropped) };
+                let _room = self.room(&tracked.job);
+                self.finish(&Claim { tracked, ..claim }, |claim| self.score(claim))
             }
+            Ok(None) => self.finish(&claim, |_| Ok(None)),
+            Err(error) => self.failed_on_our_side(&claim, &error),
         }
     }
 
-    fn grade_tracked(
+    /// Held while a scorer runs. One that has to be alone waits for the others, and no other begins beside it. Taken before
+    /// the claim: what waits here is still queued, and cancelled for nothing.
+    fn room(&self, job: &Job) -> Hold<'_> {
+        if job.alone { Hold::Sole(self.machine.write()) } else { Hold::Shared(self.machine.read()) }
+    }
+
+    /// Does what is left of a claimed job, and stores how it ended.
+    fn finish(
         &self,
-        tracked: &Tracked,
-        version: &Version,
-        stop: &Arc<AtomicBool>,
-    ) -> Result<Option<Graded>, Refusal> {
+        claim: &Claim,
+        grade: impl FnOnce(&Claim) -> Result<Option<Graded>, Refusal>,
+    ) -> Result<Worked, Refusal> {
+        let id = claim.tracked.submission.id;
+        let epoch = claim.epoch();
+        let (event, ended) = match grade(claim) {
+            Ok(Some(Graded { report, log, attachments })) => {
+                let event = JobEvent::Finished { epoch, outcome: report.outcome.clone(), fault: report.fault };
+                (event, Yield { report: Some(report), log, attachments, run: None })
+            }
+            Ok(None) if self.stopping.load(Ordering::Relaxed) => (JobEvent::Released { epoch }, Yield::default()),
+            Ok(None) => return Ok(Worked::Did { id, job: None, trouble: None }),
+            Err(error) => return self.failed_on_our_side(claim, &error),
+        };
+        match self.change(id, &event, Some(&ended)) {
+            Ok(job) => Ok(Worked::Did { id, job, trouble: None }),
+            // A body that could not be kept, say: the attempt is lost, and the submission is not.
+            Err(error) => self.failed_on_our_side(claim, &error),
+        }
+    }
+
+    /// An attempt is lost.
+    fn failed_on_our_side(&self, claim: &Claim, error: &Refusal) -> Result<Worked, Refusal> {
+        let (id, outcome) = (claim.tracked.submission.id, Outcome::Platform);
+        let event = JobEvent::Finished { epoch: claim.epoch(), fault: outcome.fault(), outcome };
+        let job = self.change(id, &event, None)?;
+        Ok(Worked::Did { id, job, trouble: Some(chain(error)) })
+    }
+
+    /// Runs the program. `None`: it was stopped.
+    fn launch(&self, claim: &Claim) -> Result<Option<Launched>, Refusal> {
+        let Submission { task, files, .. } = &claim.tracked.submission;
+        let containers = self.containers.as_ref().map_err(|why| Refusal::NoContainers(why.clone()))?;
+        let launcher = self.launcher(&claim.version, task)?;
+        let program = self.folder(files)?;
+        // A run of its own for each claim: what is left of an earlier one never meets it.
+        let id = RunId(self.clock.id(self.clock.now()));
+        Ok(launcher.launch(&*containers.runner, id, &program, &claim.stop)?)
+    }
+
+    /// What a run left, kept: durable, or to go in with the row.
+    fn kept_run(&self, claim: &Claim, launched: Launched) -> Result<(JobEvent, Yield), Refusal> {
+        let Launched { record, left, stdout, stderr } = launched;
+        let mut output = RunOutput::default();
+        let mut small = Vec::new();
+        if let Some(left) = left {
+            let (kept, with_row) = left.keep_with_row(self)?;
+            output.predictions = Some(self.keep_body(kept.to_text())?);
+            small = with_row;
+        }
+        let mut room = MAX_INLINE.saturating_sub(small.iter().map(|small| small.bytes.len()).sum());
+        for (stream, bytes) in [(&mut output.stdout, stdout), (&mut output.stderr, stderr)] {
+            if bytes.is_empty() {
+                continue;
+            }
+            *stream = Some(if bytes.len() <= room {
+                room -= bytes.len();
+                let digest = Digest::of(&bytes);
+                small.push(Small { digest, bytes });
+                digest
+            } else {
+                self.keep_bytes(&bytes)?
+            });
+        }
+        let event = JobEvent::Ran { epoch: claim.epoch(), run: Box::new(record) };
+        Ok((event, Yield { run: Some((output, small)), ..Yield::default() }))
+    }
+
+    /// Scores predictions, those that were handed in or those that the run left. `None`: it was stopped.
+    fn score(&self, claim: &Claim) -> Result<Option<Graded>, Refusal> {
+        let Claim { tracked, version, stop } = claim;
         let submission = &tracked.submission;
         let grader = self.grader(version, &submission.task)?;
-        let predictions = self.folder(&submission.predictions)?;
         let mut listener = Progress { app: self, id: submission.id };
-        Ok(grader.grade(&*self.scorer, &predictions, stop, &mut listener)?)
+        let Some(record) = &tracked.job.run else {
+            let predictions = self.folder(&submission.files)?;
+            return Ok(grader.grade(&*self.scorer, &predictions, stop, &mut listener)?);
+        };
+        let left = self.store.run_output(submission.id)?.and_then(|output| output.predictions);
+        let predictions = self.folder(&left.ok_or(Refusal::Unknown("output of the run"))?)?;
+        Ok(grader.grade_run(&*self.scorer, &predictions, record, stop, &mut listener)?)
     }
 
     /// Claims `id` for `worker`; `None` if it is not to be had any more.
-    fn claim(&self, id: SubmissionId, worker: &str) -> Result<Option<(Tracked, Arc<Version>)>, Refusal> {
+    fn claim(&self, id: SubmissionId, worker: &str) -> Result<Option<Claim>, Refusal> {
         let now = self.clock.now();
         let until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
         let Some(job) = self.change(id, &JobEvent::Claimed { worker: worker.to_owned(), until }, None)? else {
@@ -140,7 +218,7 @@ impl App {
         let Some(tracked) = self.store.submission(id)?.filter(claimed) else { return Ok(None) };
         let Submission { challenge, version, .. } = &tracked.submission;
         let version = self.version(challenge, *version)?;
-        Ok(version.map(|version| (tracked, version)))
+        Ok(version.map(|version| Claim { tracked, version, stop: held.stop }))
     }
 
     /// Applies `event` and stores all that follows from it. `None`: the event does not apply any more.
@@ -166,8 +244,12 @@ impl App {
             if over && bodies.is_none() {
                 bodies = Some(self.keep_yield(ended)?);
             }
-            let Bodies { report, log, small } =
+            let Bodies { report, log, mut small } =
                 if over { bodies.clone().unwrap_or_default() } else { Bodies::default() };
+            let run = ended.run.clone().map(|(output, with_row)| {
+                small.extend(with_row);
+                output
+            });
             let (placements, live) = self.rank(&tracked, ended, &effects)?;
             let advance = Advance {
                 id,
@@ -178,6 +260,7 @@ impl App {
                 settle: settle(&tracked, &effects),
                 report,
                 log,
+                run,
                 small,
                 placements,
                 live,
@@ -242,9 +325,9 @@ impl App {
         }
         let Submission { challenge, version, phase, .. } = &tracked.submission;
         let version = self.version(challenge, *version)?;
-        let phase: Option<&Phase> = version.as_ref().and_then(|version| version.challenge.phase(phase));
-        if let Some(phase) = phase {
-            let new = self.queue().push(waiting(tracked, phase));
+        let Some(version) = version else { return Ok(()) };
+        if let Some(phase) = version.challenge.phase(phase) {
+            let new = self.queue().push(waiting(tracked, phase, &version));
             if new {
                 self.signals.queued();
             }
@@ -273,6 +356,26 @@ fn settle(tracked: &Tracked, effects: &[Effect]) -> Option<Settle> {
     let Submission { challenge, phase, entrant, submitted_at, .. } = &tracked.submission;
     let ledger = LedgerKey { challenge: challenge.clone(), phase: phase.clone(), entrant: entrant.clone() };
     settlement.map(|settlement| Settle { ledger, reserved_at: *submitted_at, settlement })
+}
+
+/// A claimed job.
+struct Claim {
+    tracked: Tracked,
+    version: Arc<Version>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Claim {
+    fn epoch(&self) -> u64 {
+        self.tracked.job.epoch
+    }
+}
+
+/// Held while a scorer runs; it guards no data that a panic could spoil.
+#[expect(dead_code, reason = "guards are there to be dropped")]
+enum Hold<'a> {
+    Shared(LockResult<RwLockReadGuard<'a, ()>>),
+    Sole(LockResult<RwLockWriteGuard<'a, ()>>),
 }
 
 /// A worker is at a submission; whichever way it ends, even by a panic, it is not any more.

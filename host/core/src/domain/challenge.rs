@@ -8,8 +8,12 @@ use super::limits::Limits;
 use super::manifest::FILE;
 use super::metric::{Description, Direction};
 use super::quota::QuotaRule;
+use super::report::Audience;
+use super::run::{ImageName, ImageRef};
+use super::run_limits::RunLimits;
 use super::submission::Lane;
 use super::tree::TreePath;
+use super::units::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -107,6 +111,25 @@ pub enum ScorerSource {
     Crate(String),
 }
 
+/// How participants' programs run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRun {
+    /// The image; the operator's unless named.
+    pub image: Option<ImageName>,
+    /// What one run may use.
+    pub limits: RunLimits,
+    /// Size of the place for what nobody keeps; counts as memory.
+    pub scratch: Bytes,
+    /// Who reads what the program printed: what is printed may be hidden input.
+    pub logs: Audience,
+}
+
+impl Default for TaskRun {
+    fn default() -> Self {
+        Self { image: None, limits: RunLimits::default(), scratch: Bytes(64 << 20), logs: Audience::Organizer }
+    }
+}
+
 /// What is asked, and how it is graded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
@@ -116,6 +139,9 @@ pub struct Task {
     pub accepts: Vec<Lane>,
     /// Hidden reference data: a file or folder of the challenge's.
     pub reference: String,
+    /// What participants' programs read, and nobody else but organizers: a file or folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
     /// Public data: a file or folder.
     pub public: Option<String>,
     /// The sample submission: a file or folder.
@@ -124,8 +150,11 @@ pub struct Task {
     pub scorer: ScorerSource,
     /// Parameters for the scorer, a JSON object with sorted keys.
     pub params: String,
-    /// Limits of one run.
+    /// Limits of one run of the scorer.
     pub limits: Limits,
+    /// How programs run, if it takes any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<TaskRun>,
 }
 
 /// One column of a leaderboard.
@@ -224,7 +253,8 @@ impl Challenge {
     }
 
     /// Whether everybody who reads the challenge may read the file at `path`: below a task's `public`, its `template`, or
-    /// a page at the top of the folder. Never what any task keeps as its reference, whatever else names it.
+    /// a page at the top of the folder. Never what any task keeps as its reference, whatever else names it; nor its input,
+    /// unless that lies in what it publishes.
     pub fn publishes(&self, path: &TreePath) -> bool {
         let inside = |place: &Option<String>| place.as_ref().is_some_and(|place| path.is_under(place));
         if path.as_str() == FILE || self.tasks.iter().any(|task| path.is_under(&task.reference)) {
@@ -265,6 +295,9 @@ pub struct Version {
     pub digest: Digest,
     /// The scorer of each task.
     pub scorers: BTreeMap<TaskId, TaskScorer>,
+    /// The image of each task that takes programs, as its name stood for when this was published.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<TaskId, ImageRef>,
     /// When it was handed in.
     pub published_at: Timestamp,
     /// Who did it.

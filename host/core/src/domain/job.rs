@@ -5,6 +5,7 @@
 
 use super::quota::Settlement;
 use super::report::{Fault, LimitKind, Outcome};
+use super::run_record::RunRecord;
 use super::submission::Lane;
 use super::units::Millis;
 use jiff::{SignedDuration, Timestamp};
@@ -81,13 +82,12 @@ impl State {
         }
     }
 
-    /// What follows a state's work, if that is not yet the end.
+    /// What follows a state's work, if that has no result of its own.
     fn next(self) -> Option<Self> {
         match self {
             Self::Fetching => Some(Self::Building),
             Self::Building => Some(Self::Running),
-            Self::Running => Some(Self::Scoring),
-            Self::Queued | Self::Scoring | Self::Scored | Self::Failed | Self::Cancelled => None,
+            Self::Queued | Self::Running | Self::Scoring | Self::Scored | Self::Failed | Self::Cancelled => None,
         }
     }
 }
@@ -120,12 +120,24 @@ pub struct Job {
     pub lease: Option<Lease>,
     /// It ran into the wall-time limit once and is to run with nothing beside it.
     pub alone: bool,
-    /// Why it waits, if there is more to say than the state.
+    /// Why it waits, or how its run failed, if there is more to say than the state.
     pub reason: Option<String>,
     /// How it ended, once it has.
     pub outcome: Option<Outcome>,
     /// Whose doing that was.
     pub fault: Option<Fault>,
+    /// The run in a container that ended, if one did. A job that is claimed again goes on behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Box<RunRecord>>,
+}
+
+/// What the next step of a job takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// A container.
+    Run,
+    /// A scorer.
+    Score,
 }
 
 impl Job {
@@ -143,7 +155,13 @@ impl Job {
             reason: None,
             outcome: None,
             fault: None,
+            run: None,
         }
+    }
+
+    /// What it takes to go on.
+    pub fn stage(&self) -> Stage {
+        if self.lane == Lane::Results || self.run.is_some() { Stage::Score } else { Stage::Run }
     }
 }
 
@@ -164,10 +182,17 @@ pub enum JobEvent {
         /// Until when now.
         until: Timestamp,
     },
-    /// A stage before scoring is done.
+    /// A stage before the run is done.
     Advanced {
         /// The claim.
         epoch: u64,
+    },
+    /// The run ended, well or by the participant's doing.
+    Ran {
+        /// The claim.
+        epoch: u64,
+        /// How.
+        run: Box<RunRecord>,
     },
     /// The work ended, well or not.
     Finished {
@@ -236,7 +261,7 @@ pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Eff
             if job.not_before.is_some_and(|at| now < at) {
                 return Err(IllegalTransition::Early);
             }
-            next.state = State::first(job.lane);
+            next.state = if job.run.is_some() { State::Scoring } else { State::first(job.lane) };
             next.epoch += 1;
             next.lease = Some(Lease { worker: worker.clone(), until: *until });
             next.not_before = None;
@@ -254,6 +279,24 @@ pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Eff
             held(job, *epoch)?;
             next.state = job.state.next().ok_or(IllegalTransition::FromHere(job.state))?;
             vec![]
+        }
+        JobEvent::Ran { epoch, run } => {
+            held(job, *epoch)?;
+            if job.state != State::Running {
+                return Err(IllegalTransition::FromHere(job.state));
+            }
+            next.run = Some(run.clone());
+            match &run.failed {
+                Some(failed) => {
+                    let effects = finish(&mut next, &failed.outcome, Some(failed.fault), now);
+                    next.reason = Some(failed.text.clone());
+                    effects
+                }
+                None => {
+                    next.state = State::Scoring;
+                    vec![]
+                }
+            }
         }
         JobEvent::Finished { epoch, outcome, fault } => {
             held(job, *epoch)?;

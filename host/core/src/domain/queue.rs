@@ -2,13 +2,56 @@
 //! claim that they refuse is no harm.
 //!
 //! Challenges take turns, and within one its entrants do, so that nobody's many submissions hold up another's single one.
+//! What waits for a container and what waits for a scorer stand in lines of their own: scoring takes moments and never
+//! waits behind runs that take hours.
 
 use super::id::{ChallengeId, EntrantId, PhaseId, SubmissionId};
+use super::job::Stage;
+use super::run_limits::RunLimits;
+use super::units::{Bytes, MilliCpus};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 
 /// Whose turn: the entrant in a phase, as `concurrent` counts there.
 pub type Seat = (ChallengeId, PhaseId, EntrantId);
+
+/// A part of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Room {
+    /// CPUs.
+    pub cpus: MilliCpus,
+    /// Memory.
+    pub memory: Bytes,
+}
+
+impl Room {
+    /// What a run with these limits may use.
+    pub fn of(limits: &RunLimits) -> Self {
+        Self { cpus: limits.cpus, memory: limits.memory }
+    }
+
+    /// Whether `other` is no more than this.
+    pub fn holds(self, other: Self) -> bool {
+        other.cpus <= self.cpus && other.memory <= self.memory
+    }
+
+    fn with(self, other: Self) -> Self {
+        let (cpus, memory) = (self.cpus.0.saturating_add(other.cpus.0), self.memory.0.saturating_add(other.memory.0));
+        Self { cpus: MilliCpus(cpus), memory: Bytes(memory) }
+    }
+
+    fn without(self, other: Self) -> Self {
+        let (cpus, memory) = (self.cpus.0.saturating_sub(other.cpus.0), self.memory.0.saturating_sub(other.memory.0));
+        Self { cpus: MilliCpus(cpus), memory: Bytes(memory) }
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} CPUs and {}", self.cpus, self.memory)
+    }
+}
 
 /// A submission that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +64,10 @@ pub struct Waiting {
     pub concurrent: u32,
     /// Not before then.
     pub not_before: Option<Timestamp>,
+    /// For what.
+    pub stage: Stage,
+    /// The part of the machine that its run takes; nothing for a scorer's.
+    pub room: Room,
 }
 
 /// The seats of one challenge, in turn.
@@ -30,18 +77,39 @@ struct Line {
     waiting: HashMap<Seat, VecDeque<Waiting>>,
 }
 
+/// What waits for one stage.
+#[derive(Debug, Default)]
+struct Lines {
+    challenges: VecDeque<ChallengeId>,
+    lines: HashMap<ChallengeId, Line>,
+}
+
 /// The queue of all challenges.
 #[derive(Debug, Default)]
 pub struct Queue {
-    challenges: VecDeque<ChallengeId>,
-    lines: HashMap<ChallengeId, Line>,
+    runs: Lines,
+    scores: Lines,
     delayed: BTreeMap<(Timestamp, SubmissionId), Waiting>,
-    running: HashMap<SubmissionId, Seat>,
+    running: HashMap<SubmissionId, (Seat, Room)>,
     seats: HashMap<Seat, u32>,
     waiting: usize,
+    total: Room,
+    free: Room,
 }
 
 impl Queue {
+    /// An empty one, with so much for all runs together.
+    pub fn with_room(room: Room) -> Self {
+        Self { total: room, free: room, ..Self::default() }
+    }
+
+    fn lines(&mut self, stage: Stage) -> &mut Lines {
+        match stage {
+            Stage::Run => &mut self.runs,
+            Stage::Score => &mut self.scores,
+        }
+    }
+
     /// Puts a submission at the end of its seat's line. What runs, or waits already, is not put in twice: `false`.
     pub fn push(&mut self, item: Waiting) -> bool {
         if self.running.contains_key(&item.id) || self.holds(&item) {
@@ -56,69 +124,112 @@ impl Queue {
     }
 
     fn holds(&self, item: &Waiting) -> bool {
-        let lined = self.lines.get(&item.seat.0).and_then(|line| line.waiting.get(&item.seat));
-        lined.is_some_and(|seat| seat.iter().any(|other| other.id == item.id))
-            || self.delayed.keys().any(|(_, id)| *id == item.id)
+        let lined = |lines: &Lines| {
+            let seat = lines.lines.get(&item.seat.0).and_then(|line| line.waiting.get(&item.seat));
+            seat.is_some_and(|seat| seat.iter().any(|other| other.id == item.id))
+        };
+        lined(&self.runs) || lined(&self.scores) || self.delayed.keys().any(|(_, id)| *id == item.id)
     }
 
     fn line_up(&mut self, item: Waiting) {
-        let challenge = &item.seat.0;
-        if !self.lines.contains_key(challenge) {
-            self.challenges.push_back(challenge.clone());
+        let challenge = item.seat.0.clone();
+        let Lines { challenges, lines } = self.lines(item.stage);
+        if !lines.contains_key(&challenge) {
+            challenges.push_back(challenge.clone());
         }
-        let line = self.lines.entry(challenge.clone()).or_default();
+        let line = lines.entry(challenge).or_default();
         if !line.waiting.contains_key(&item.seat) {
             line.turns.push_back(item.seat.clone());
         }
         line.waiting.entry(item.seat.clone()).or_default().push_back(item);
     }
 
-    /// Takes the next submission and counts it as running.
-    pub fn take(&mut self, now: Timestamp) -> Option<SubmissionId> {
+    /// Takes the next submission for `stage` and counts it as running. The next one whose run has no room holds the line:
+    /// else small ones could keep a big one waiting for ever.
+    pub fn take(&mut self, stage: Stage, now: Timestamp) -> Option<SubmissionId> {
         while let Some(entry) = self.delayed.first_entry().filter(|entry| entry.key().0 <= now) {
             let item = entry.remove();
             self.line_up(item);
         }
-        for _ in 0..self.challenges.len() {
-            let challenge = self.challenges.pop_front()?;
-            let taken = self.take_from(&challenge);
-            match self.lines.get(&challenge) {
-                Some(line) if line.turns.is_empty() => drop(self.lines.remove(&challenge)),
-                _ => self.challenges.push_back(challenge),
+        for _ in 0..self.lines(stage).challenges.len() {
+            let challenge = self.lines(stage).challenges.front()?.clone();
+            let taken = match self.next_of(stage, &challenge) {
+                // The turn stays where it is.
+                Some(seat) if !self.fits(stage, &seat) => return None,
+                next => next.and_then(|seat| self.take_from(stage, &seat)),
+            };
+            let Lines { challenges, lines } = self.lines(stage);
+            challenges.pop_front();
+            match lines.get(&challenge) {
+                Some(line) if line.turns.is_empty() => drop(lines.remove(&challenge)),
+                _ => challenges.push_back(challenge),
             }
             if let Some(item) = taken {
                 self.waiting -= 1;
                 *self.seats.entry(item.seat.clone()).or_default() += 1;
-                self.running.insert(item.id, item.seat);
+                self.free = self.free.without(self.clamped(item.room));
+                self.running.insert(item.id, (item.seat, item.room));
                 return Some(item.id);
             }
         }
         None
     }
 
-    fn take_from(&mut self, challenge: &ChallengeId) -> Option<Waiting> {
-        let line = self.lines.get_mut(challenge)?;
-        for _ in 0..line.turns.len() {
-            let seat = line.turns.pop_front()?;
-            let running = self.seats.get(&seat).copied().unwrap_or(0);
-            let queue = line.waiting.get_mut(&seat)?;
-            let free = queue.front().is_some_and(|next| running < next.concurrent);
-            let taken = if free { queue.pop_front() } else { None };
-            if queue.is_empty() {
-                line.waiting.remove(&seat);
-            } else {
-                line.turns.push_back(seat);
+    /// What asks for more than there ever is runs with nothing beside it.
+    fn clamped(&self, room: Room) -> Room {
+        let Room { cpus, memory } = self.total;
+        Room { cpus: room.cpus.min(cpus), memory: room.memory.min(memory) }
+    }
+
+    fn fits(&mut self, stage: Stage, seat: &Seat) -> bool {
+        let line = self.lines(stage).lines.get(&seat.0).and_then(|line| line.waiting.get(seat));
+        let room = line.and_then(VecDeque::front).map_or(Room::default(), |next| next.room);
+        self.free.holds(self.clamped(room))
+    }
+
+    /// Whose turn it is in `challenge`: the first that runs fewer than it may. Those before it wait behind it.
+    fn next_of(&mut self, stage: Stage, challenge: &ChallengeId) -> Option<Seat> {
+        let turns = self.lines(stage).lines.get(challenge).map_or(0, |line| line.turns.len());
+        for _ in 0..turns {
+            let line = self.lines(stage).lines.get_mut(challenge)?;
+            let seat = line.turns.front()?.clone();
+            let most = match line.waiting.get(&seat).and_then(VecDeque::front) {
+                Some(next) => next.concurrent,
+                // All of its submissions were cancelled.
+                None => {
+                    line.waiting.remove(&seat);
+                    line.turns.pop_front();
+                    continue;
+                }
+            };
+            if self.seats.get(&seat).copied().unwrap_or(0) < most {
+                return Some(seat);
             }
-            if taken.is_some() {
-                return taken;
+            if let Some(line) = self.lines(stage).lines.get_mut(challenge) {
+                line.turns.rotate_left(1);
             }
         }
         None
     }
 
+    /// Takes the first of `seat`, whose turn it is.
+    fn take_from(&mut self, stage: Stage, seat: &Seat) -> Option<Waiting> {
+        let line = self.lines(stage).lines.get_mut(&seat.0)?;
+        line.turns.pop_front();
+        let queue = line.waiting.get_mut(seat)?;
+        let taken = queue.pop_front();
+        if queue.is_empty() {
+            line.waiting.remove(seat);
+        } else {
+            line.turns.push_back(seat.clone());
+        }
+        taken
+    }
+
     /// A submission does not run any more.
     pub fn done(&mut self, id: SubmissionId) {
-        let Some(seat) = self.running.remove(&id) else { return };
+        let Some((seat, room)) = self.running.remove(&id) else { return };
+        self.free = self.free.with(self.clamped(room));
         if let Some(count) = self.seats.get_mut(&seat) {
             *count -= 1;
             if *count == 0 {
@@ -132,13 +243,16 @@ impl Queue {
         let delayed = self.delayed.keys().find(|(_, waiting)| *waiting == id).copied();
         let removed = if let Some(key) = delayed {
             self.delayed.remove(&key).is_some()
-        } else if let Some(queue) = self.lines.get_mut(&seat.0).and_then(|line| line.waiting.get_mut(seat)) {
-            let before = queue.len();
-            // An emptied seat leaves the line when its turn comes.
-            queue.retain(|item| item.id != id);
-            queue.len() < before
         } else {
-            false
+            [&mut self.runs, &mut self.scores].into_iter().any(|lines| {
+                let Some(queue) = lines.lines.get_mut(&seat.0).and_then(|line| line.waiting.get_mut(seat)) else {
+                    return false;
+                };
+                let before = queue.len();
+                // An emptied seat leaves the line when its turn comes.
+                queue.retain(|item| item.id != id);
+                queue.len() < before
+            })
         };
         self.waiting -= usize::from(removed);
         removed
@@ -173,7 +287,14 @@ mod tests {
     }
 
     fn item(n: u64, challenge: &str, entrant: &str) -> Waiting {
-        Waiting { id: id(n), seat: seat(challenge, entrant), concurrent: 2, not_before: None }
+        Waiting {
+            id: id(n),
+            seat: seat(challenge, entrant),
+            concurrent: 2,
+            not_before: None,
+            stage: Stage::Score,
+            room: Room::default(),
+        }
     }
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -186,9 +307,45 @@ mod tests {
         }
         queue.push(item(200, "c", "one"));
         queue.push(item(201, "d", "other"));
-        let first: Vec<_> = (0..3).map_while(|_| queue.take(NOW)).collect();
+        let first: Vec<_> = (0..3).map_while(|_| queue.take(Stage::Score, NOW)).collect();
         assert!(first.contains(&id(200)) && first.contains(&id(201)), "{first:?}");
         assert_eq!((queue.waiting(), queue.running()), (99, 3));
+    }
+
+    fn run(n: u64, entrant: &str, cpus: u64) -> Waiting {
+        let room = Room { cpus: MilliCpus(cpus), memory: Bytes(1) };
+        Waiting { stage: Stage::Run, room, ..item(n, "c", entrant) }
+    }
+
+    #[test]
+    fn runs_and_scorers_have_lines_of_their_own_and_count_together() {
+        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10) });
+        queue.push(run(0, "a", 1_000));
+        queue.push(item(1, "c", "a"));
+        queue.push(item(2, "c", "a"));
+        assert_eq!(queue.take(Stage::Score, NOW), Some(id(1)), "it does not wait behind the run");
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(0)));
+        assert_eq!(queue.take(Stage::Score, NOW), None, "two of this entrant's are under way");
+    }
+
+    #[test]
+    fn runs_share_the_machine_and_a_big_one_gets_its_turn() {
+        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10) });
+        for (n, entrant, cpus) in [(0, "a", 1_000), (1, "b", 2_000), (2, "d", 1_000), (3, "e", 9_000)] {
+            queue.push(run(n, entrant, cpus));
+        }
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(0)));
+        assert_eq!(queue.take(Stage::Run, NOW), None, "the big one is next, and has no room");
+        assert_eq!(queue.take(Stage::Run, NOW), None, "nobody overtakes it");
+        queue.done(id(0));
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(1)));
+        assert_eq!(queue.take(Stage::Run, NOW), None);
+        queue.done(id(1));
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(2)));
+        queue.done(id(2));
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(3)), "what never fits runs alone");
+        queue.done(id(3));
+        assert_eq!(queue.free, queue.total);
     }
 
     #[test]
@@ -197,11 +354,11 @@ mod tests {
         for n in 0..3 {
             queue.push(item(n, "c", "a"));
         }
-        assert_eq!(queue.take(NOW), Some(id(0)));
-        assert_eq!(queue.take(NOW), Some(id(1)));
-        assert_eq!(queue.take(NOW), None);
+        assert_eq!(queue.take(Stage::Score, NOW), Some(id(0)));
+        assert_eq!(queue.take(Stage::Score, NOW), Some(id(1)));
+        assert_eq!(queue.take(Stage::Score, NOW), None);
         queue.done(id(0));
-        assert_eq!(queue.take(NOW), Some(id(2)));
+        assert_eq!(queue.take(Stage::Score, NOW), Some(id(2)));
     }
 
     #[test]
@@ -213,8 +370,8 @@ mod tests {
         assert_eq!(queue.due(), Some(later));
         assert!(queue.remove(id(1), &seat("c", "a")));
         assert!(!queue.remove(id(1), &seat("c", "a")));
-        assert_eq!(queue.take(NOW), None);
-        assert_eq!(queue.take(later), Some(id(0)));
+        assert_eq!(queue.take(Stage::Score, NOW), None);
+        assert_eq!(queue.take(Stage::Score, later), Some(id(0)));
         assert_eq!(queue.waiting(), 0);
     }
 
@@ -223,7 +380,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(item(0, "c", "a"));
         queue.push(item(0, "c", "a"));
-        assert_eq!((queue.take(NOW), queue.take(NOW)), (Some(id(0)), None));
+        assert_eq!((queue.take(Stage::Score, NOW), queue.take(Stage::Score, NOW)), (Some(id(0)), None));
         queue.push(item(0, "c", "a"));
         assert_eq!(queue.waiting(), 0, "it runs");
     }
@@ -234,7 +391,7 @@ mod tests {
         queue.push(item(0, "c", "a"));
         queue.remove(id(0), &seat("c", "a"));
         queue.push(item(1, "c", "a"));
-        assert_eq!(queue.take(NOW), Some(id(1)));
-        assert_eq!(queue.take(NOW), None);
+        assert_eq!(queue.take(Stage::Score, NOW), Some(id(1)));
+        assert_eq!(queue.take(Stage::Score, NOW), None);
     }
 }

@@ -3,6 +3,7 @@
 //! Who may see which part of it is `view`'s matter.
 
 use super::digest::Digest;
+use super::units::{Bytes, Millis};
 use serde::{Deserialize, Serialize};
 
 /// Version of the report's shape; the first key of each report.
@@ -64,6 +65,38 @@ pub enum LimitKind {
     Files,
     /// Tables, instances or handles.
     Handles,
+}
+
+impl LimitKind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fuel => "fuel",
+            Self::Memory => "memory",
+            Self::Wall => "wall",
+            Self::Stack => "stack",
+            Self::Output => "output",
+            Self::Cpu => "cpu",
+            Self::Pids => "pids",
+            Self::Files => "files",
+            Self::Handles => "handles",
+        }
+    }
+
+    /// So much of what it limits, in words.
+    pub fn shown(self, amount: u64) -> String {
+        match self {
+            Self::Fuel => format!("{amount} units of fuel"),
+            Self::Memory => format!("{} of memory", Bytes(amount)),
+            Self::Wall => format!("{} of wall time", Millis(amount)),
+            Self::Stack => format!("{} of stack", Bytes(amount)),
+            Self::Output => format!("{} of output", Bytes(amount)),
+            Self::Cpu => format!("{} of CPU time", Millis(amount)),
+            Self::Pids => format!("{amount} processes and threads"),
+            Self::Files => format!("{amount} files and folders in the output"),
+            Self::Handles => format!("{amount} handles"),
+        }
+    }
 }
 
 /// How scoring ended.

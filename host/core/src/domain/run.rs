@@ -1,6 +1,7 @@
-//! What a run in a container is of: an image that is named by its content, and places in the container's file system.
+//! What a run in a container is of: an image, as people name it and by its content, and places in the container's file
+//! system.
 //!
-//! Nothing here resolves a name: a tag is not an [`ImageRef`], and who pins it is not decided here.
+//! Nothing here resolves a name: a tag is not an [`ImageRef`]; it becomes one when a challenge is published.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,6 +19,16 @@ pub struct ImageRef(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` does not pin an image: write `sha256:…` or `name@sha256:…`, with 64 hex digits")]
 pub struct BadImageRef(String);
+
+/// An image as people name it: `name`, `name:tag`, or one that is pinned already.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageName(String);
+
+/// Text that names no image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no image: write `name:tag`, `name@sha256:…` or `sha256:…`, without spaces")]
+pub struct BadImageName(String);
 
 /// An absolute path in a container where something is put.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,6 +61,39 @@ impl TryFrom<String> for ImageRef {
                 && name.split('/').all(|part| part.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()))
         });
         if pinned && named { Ok(Self(text)) } else { Err(BadImageRef(shown(&text))) }
+    }
+}
+
+impl TryFrom<String> for ImageName {
+    type Error = BadImageName;
+    fn try_from(text: String) -> Result<Self, BadImageName> {
+        if text.contains('@') || text.starts_with("sha256:") {
+            return match ImageRef::try_from(text) {
+                Ok(pinned) => Ok(Self(pinned.0)),
+                Err(BadImageRef(shown)) => Err(BadImageName(shown)),
+            };
+        }
+        // A colon before the last slash is a registry's port.
+        let (name, tag) = match text.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            Some(_) | None => (text.as_str(), None),
+        };
+        let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        let tagged = tag.is_none_or(|tag| (1..=128).contains(&tag.len()) && tag.bytes().all(word));
+        let part = |part: &str| {
+            part.bytes().all(|b| word(b) && !b.is_ascii_uppercase())
+                && part.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        };
+        let port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        let named = match name.split_once('/') {
+            Some((host, path)) => {
+                let (host, port) = host.split_once(':').map_or((host, true), |(host, number)| (host, port(number)));
+                port && part(host) && path.split('/').all(part)
+            }
+            None => part(name),
+        };
+        let named = named && name.len() <= MOST;
+        if tagged && named { Ok(Self(text)) } else { Err(BadImageName(shown(&text))) }
     }
 }
 
@@ -107,12 +151,25 @@ macro_rules! text {
     };
 }
 
+text!(ImageName, BadImageName);
 text!(ImageRef, BadImageRef);
 text!(Place, BadPlace);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_name_images_plainly() {
+        let pinned = format!("python@sha256:{}", "0".repeat(64));
+        for good in ["python", "python:3.12-Slim", "images.example.org:5000/team/python:1", &pinned, &pinned[7..]] {
+            assert!(good.parse::<ImageName>().is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a:", "a:b:c", "../a", "a//b", "-a", "Python", "a?b", "a@sha256:12", "sha256:12", "a:b/"]
+        {
+            assert!(bad.parse::<ImageName>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn only_content_names_an_image() {

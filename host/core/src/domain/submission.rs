@@ -19,6 +19,18 @@ pub enum Lane {
     Image,
 }
 
+impl Lane {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Results => "results",
+            Self::Code => "code",
+            Self::Git => "git",
+            Self::Image => "image",
+        }
+    }
+}
+
 /// Bodies up to this size live in their row, larger ones as blobs; bytes.
 pub const MAX_INLINE: usize = 64 << 10;
 
@@ -86,8 +98,9 @@ pub struct Submission {
     pub submitted_at: Timestamp,
     /// What arrived.
     pub upload: Upload,
-    /// The predictions: a JSON [`Kept`](super::kept::Kept).
-    pub predictions: Body,
+    /// Its files, predictions or a program: a JSON [`Kept`](super::kept::Kept).
+    #[serde(alias = "predictions")]
+    pub files: Body,
     /// What the participant says about it.
     pub about: About,
 }

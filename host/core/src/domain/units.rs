@@ -98,7 +98,7 @@ quantity!(
     &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
 );
 
-/// CPUs at once, in thousandths. Has no text form of its own yet: who writes `cpus = 1` means a whole one.
+/// CPUs at once, in thousandths. Who writes `cpus = 1` means a whole one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MilliCpus(pub u64);
@@ -107,6 +107,13 @@ impl Millis {
     /// As the standard library's duration.
     pub fn duration(self) -> std::time::Duration {
         std::time::Duration::from_millis(self.0)
+    }
+}
+
+impl fmt::Display for MilliCpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:03}", self.0 / 1000, self.0 % 1000);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 
@@ -150,6 +157,11 @@ mod tests {
         for bad in ["", "12", "MiB", "1..5MiB", "-1B", "1mb", "99999999999GiB", "1.0000001MiB"] {
             assert!(bad.parse::<Bytes>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn cpus_are_shown_short() {
+        assert_eq!([10, 500, 2_000, 10_000].map(|n| MilliCpus(n).to_string()), ["0.01", "0.5", "2", "10"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::blobs::{Part, ReadAt};
 use crate::domain::id::RunId;
 use crate::domain::report::LimitKind;
-use crate::domain::run::{ImageRef, Place};
+use crate::domain::run::{ImageName, ImageRef, Place};
 use crate::domain::run_limits::RunLimits;
 use crate::domain::tree::TreePath;
 use crate::domain::units::{Bytes, Millis};
@@ -129,6 +129,15 @@ impl RefusalCode {
             Self::NoEntryPoint => "no-entry-point",
         }
     }
+}
+
+/// Why an image cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadImage {
+    /// In a word.
+    pub code: RefusalCode,
+    /// For the organizer: what is wrong, and what to do.
+    pub text: String,
 }
 
 /// What a run used, by the kernel's own count.
@@ -293,6 +302,19 @@ pub trait Runner: Send + Sync {
     /// # Errors
     /// We could not do our part.
     fn run(&self, run: Run) -> Work<'_, Ran>;
+
+    /// What `name` stands for now: the image that runs are made of from then on, whatever the name stands for later. It is
+    /// one that a program can be run in.
+    ///
+    /// # Errors
+    /// The outer one is ours; the inner one says what is wrong with the image.
+    fn pin<'a>(&'a self, name: &'a ImageName) -> Work<'a, Result<ImageRef, BadImage>>;
+
+    /// Whether the engine answers now.
+    ///
+    /// # Errors
+    /// It does not.
+    fn answers(&self) -> Work<'_, ()>;
 
     /// Removes what is left of our runs but those of `alive` and those under way here: what a killed host left behind.
     /// To be done at the start and again from time to time: what an engine was asked for before a crash, it may do after

@@ -12,6 +12,7 @@ use crate::domain::id::{ChallengeId, EntrantId, OperationId, PhaseId, Submission
 use crate::domain::job::Job;
 use crate::domain::operation::{Operation, OperationState};
 use crate::domain::quota::{Ledger, QuotaRule, Settlement, Standing};
+use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, Submission};
 use crate::domain::token::Token;
 use jiff::Timestamp;
@@ -155,7 +156,9 @@ pub struct Advance {
     pub report: Option<Body>,
     /// The scorer's log, when there is one.
     pub log: Option<Body>,
-    /// Those of its attachments that are no blobs.
+    /// What a run left, when one ended.
+    pub run: Option<RunOutput>,
+    /// Those of its attachments, and of what the run left, that are no blobs.
     pub small: Vec<Small>,
     /// Where the scores go.
     pub placements: Vec<Placement>,
@@ -332,6 +335,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn log(&self, id: SubmissionId) -> Result<Option<Body>>;
+    /// What the run of a submission left.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn run_output(&self, id: SubmissionId) -> Result<Option<RunOutput>>;
     /// What an entrant has used in a phase.
     ///
     /// # Errors

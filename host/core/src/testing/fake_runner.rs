@@ -3,16 +3,19 @@
 //! `exit N`, `signal N`, `say OUT ERR`, `copy PLACE/PATH NAME`, `link`, `sleep` and `missing` are what
 //! [`Deed`](super::runner_contract::Deed) asks for; `platform` is an error of ours.
 
+use crate::domain::digest::Digest;
 use crate::domain::head_tail::HeadTail;
 use crate::domain::id::RunId;
 use crate::domain::report::LimitKind;
+use crate::domain::run::{ImageName, ImageRef};
 use crate::domain::units::{Bytes, Millis};
 use crate::ports::blobs::{Blobs, Part, ReadAt, read_all};
 use crate::ports::runner::{
-    BadOutput, Ended, Finding, Flaw, Level, Output, Ran, RefusalCode, Run, Runner, RunnerError, Swept, Used, Work,
+    BadImage, BadOutput, Ended, Finding, Flaw, Level, Output, Ran, RefusalCode, Run, Runner, RunnerError, Swept, Used,
+    Work,
 };
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -25,15 +28,20 @@ pub struct FakeRunner {
     blobs: Arc<dyn Blobs>,
     /// Runs that a killed host left.
     pub left: Mutex<BTreeSet<RunId>>,
+    /// Whether it carries nothing out.
+    pub down: AtomicBool,
 }
 
 impl FakeRunner {
     /// One that keeps outputs in `blobs`.
     pub fn new(blobs: Arc<dyn Blobs>) -> Self {
-        Self { blobs, left: Mutex::default() }
+        Self { blobs, left: Mutex::default(), down: AtomicBool::default() }
     }
 
     fn ran(&self, run: &Run) -> Result<Ran, RunnerError> {
+        if self.down.load(SeqCst) {
+            return Err(failed("the engine is down"));
+        }
         if run.image.as_str() == MISSING {
             let text = "the image is not here".to_owned();
             return Ok(ended(Ended::Refused { code: RefusalCode::ImageMissing, text }));
@@ -111,6 +119,22 @@ impl Runner for FakeRunner {
         Box::pin(async move { self.ran(&run) })
     }
 
+    fn pin<'a>(&'a self, name: &'a ImageName) -> Work<'a, Result<ImageRef, BadImage>> {
+        Box::pin(async move {
+            if name.as_str() == MISSING || name.as_str() == "missing" {
+                return Ok(Err(BadImage { code: RefusalCode::ImageMissing, text: "it is not here".to_owned() }));
+            }
+            let pinned = ImageRef::try_from(name.to_string());
+            // A name stands for the digest of itself.
+            let named = || format!("sha256:{}", Digest::of(name.as_str().as_bytes()).hex());
+            Ok(Ok(pinned.or_else(|_| named().parse()).map_err(|_| failed("that is no digest"))?))
+        })
+    }
+
+    fn answers(&self) -> Work<'_, ()> {
+        Box::pin(async { if self.down.load(SeqCst) { Err(failed("the engine is down")) } else { Ok(()) } })
+    }
+
     fn sweep(&self, alive: Vec<RunId>) -> Work<'_, Swept> {
         Box::pin(async move {
             let mut left = self.left.lock().expect("nothing panics while it holds the runs");
@@ -130,7 +154,6 @@ mod tests {
     use super::super::memory_blobs::MemoryBlobs;
     use super::super::runner_contract::{self, Bench, Deed};
     use super::*;
-    use crate::domain::run::ImageRef;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 

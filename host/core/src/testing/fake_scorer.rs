@@ -7,6 +7,7 @@ use crate::domain::digest::Digest;
 use crate::domain::limits::Limits;
 use crate::domain::metric::{Description, Direction, Metric};
 use crate::domain::report::{Attachment, Audience, Cost, LimitKind, Problems, Score};
+use crate::domain::run_record::RunRecord;
 use crate::domain::submission::MAX_INLINE;
 use crate::ports::blobs::read_all;
 use crate::ports::scorer::{Attached, Ended, Listener, NotAdmitted, Ran, Returned, Run, Scorer, ScorerError};
@@ -40,7 +41,8 @@ fn big() -> Attached {
 }
 
 fn words(run: &Run) -> String {
-    let bytes = run.predictions.first().and_then(|file| read_all(&*file.bytes).ok());
+    let written = run.predictions.iter().find(|file| file.path != RunRecord::METADATA);
+    let bytes = written.and_then(|file| read_all(&*file.bytes).ok());
     String::from_utf8_lossy(&bytes.unwrap_or_default()).trim().to_owned()
 }
 

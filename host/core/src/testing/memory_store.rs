@@ -7,6 +7,7 @@ use crate::domain::event::Event;
 use crate::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
 use crate::domain::operation::{Operation, OperationState};
 use crate::domain::quota::Ledger;
+use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, Submission};
 use crate::domain::token::Token;
 use crate::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
@@ -33,6 +34,7 @@ struct Rows {
     events: BTreeMap<(SubmissionId, u64), Event>,
     reports: BTreeMap<SubmissionId, Body>,
     logs: BTreeMap<SubmissionId, Body>,
+    runs: BTreeMap<SubmissionId, RunOutput>,
     small: BTreeMap<Digest, Vec<u8>>,
     ledgers: BTreeMap<LedgerKey, Ledger>,
     boards: BTreeMap<BoardKey, Board>,
@@ -189,6 +191,7 @@ impl Store for MemoryStore {
         rows.reports.extend(advance.report.map(|report| (advance.id, report)));
         rows.small.extend(advance.small.into_iter().map(|small| (small.digest, small.bytes)));
         rows.logs.extend(advance.log.map(|log| (advance.id, log)));
+        rows.runs.extend(advance.run.map(|run| (advance.id, run)));
         advance.placements.into_iter().for_each(|placement| rows.place(placement));
         Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
     }
@@ -256,6 +259,10 @@ impl Store for MemoryStore {
 
     fn log(&self, id: SubmissionId) -> Result<Option<Body>> {
         Ok(self.read().logs.get(&id).cloned())
+    }
+
+    fn run_output(&self, id: SubmissionId) -> Result<Option<RunOutput>> {
+        Ok(self.read().runs.get(&id).cloned())
     }
 
     fn ledger(&self, key: &LedgerKey) -> Result<Ledger> {

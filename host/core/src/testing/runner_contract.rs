@@ -64,6 +64,7 @@ pub fn all<B: Bench>(make: &dyn Fn() -> B) {
         a_limit_ends_it,
         it_is_stopped,
         what_cannot_be_started_is_refused,
+        a_name_stands_for_what_can_be_run,
         a_bad_output_is_the_participants,
         what_was_left_is_swept_but_for_the_living,
     ] {
@@ -123,6 +124,22 @@ pub fn files_go_in_and_come_out<B: Bench>(bench: &B) {
     let files = files(&ran);
     assert_eq!(files.len(), 1);
     assert!(files[0] == ("copied".to_owned(), bytes), "the bytes differ");
+}
+
+/// What is pinned is pinned for good; what is not there is told.
+pub fn a_name_stands_for_what_can_be_run<B: Bench>(bench: &B) {
+    let pin = |image: &ImageRef| {
+        let name = image.as_str().parse().unwrap();
+        bench.wait(bench.runner().pin(&name)).unwrap()
+    };
+    let pinned = pin(&bench.image()).unwrap();
+    assert_eq!(pin(&pinned), Ok(pinned.clone()));
+    let ran = done(bench, Run { image: pinned, ..run(bench, Deed::Exit(3)) });
+    assert_eq!(ran.ended, Ended::Exited { code: 3 });
+    let missing = pin(&bench.missing()).unwrap_err();
+    assert_eq!(missing.code, RefusalCode::ImageMissing);
+    assert!(!missing.text.is_empty());
+    assert!(bench.wait(bench.runner().answers()).is_ok());
 }
 
 /// Codes and signals; an output without files is one.

@@ -4,8 +4,8 @@
 
 use super::engine::{Engine, trouble};
 use bollard::models::ImageConfig;
-use gradus_core::domain::run::ImageRef;
-use gradus_core::ports::runner::{Ended, RefusalCode, RunnerError};
+use gradus_core::domain::run::{ImageName, ImageRef};
+use gradus_core::ports::runner::{BadImage, Ended, RefusalCode, RunnerError};
 
 /// An image that may be run.
 #[derive(Debug)]
@@ -18,6 +18,23 @@ pub(super) struct Image {
 
 pub(super) fn refused(code: RefusalCode, text: impl Into<String>) -> Ended {
     Ended::Refused { code, text: text.into() }
+}
+
+/// What `name` stands for now, if a program can be run in it.
+pub(super) async fn pin(engine: &Engine, name: &ImageName) -> Result<Result<ImageRef, BadImage>, RunnerError> {
+    let found = match engine.docker.inspect_image(name.as_str()).await {
+        Err(error) if super::engine::status(&error) == Some(404) => {
+            let text = format!("the container engine has no image `{name}`; build or load it there first");
+            return Ok(Err(BadImage { code: RefusalCode::ImageMissing, text }));
+        }
+        other => other.map_err(trouble("the image could not be looked at"))?,
+    };
+    let (config, machine) = (found.config.unwrap_or_default(), found.architecture.unwrap_or_default());
+    if let Some(Ended::Refused { code, text }) = refusal(&config, &machine, &engine.architecture, true) {
+        return Ok(Err(BadImage { code, text }));
+    }
+    let id = found.id.unwrap_or_default();
+    id.parse().map(Ok).map_err(trouble("the engine gave an image an id that is none"))
 }
 
 /// The image, or why it is refused.

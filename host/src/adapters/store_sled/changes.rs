@@ -126,6 +126,9 @@ pub fn advance(draft: &mut Draft<'_>, advance: Advance) -> Result<Advanced> {
     if let Some(log) = &advance.log {
         draft.put(Table::Outputs, key::log(id), log)?;
     }
+    if let Some(run) = &advance.run {
+        draft.put(Table::Outputs, key::run_output(id), run)?;
+    }
     put_small(draft, &advance.small)?;
     place(draft, advance.placements)?;
     Ok(Advanced::Stored { events: change.events, refunded: change.refunded })

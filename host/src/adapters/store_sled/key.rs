@@ -81,6 +81,10 @@ pub fn log(id: SubmissionId) -> Vec<u8> {
     with(b'l', &id.0.to_bytes())
 }
 
+pub fn run_output(id: SubmissionId) -> Vec<u8> {
+    with(b'u', &id.0.to_bytes())
+}
+
 pub fn ledger(key: &LedgerKey) -> Vec<u8> {
     names(&[key.challenge.as_str(), key.phase.as_str(), key.entrant.as_str()])
 }

@@ -33,7 +33,7 @@ pub enum Table {
     Lists,
     /// Submission, number → event.
     Events,
-    /// `r`, submission → report; `l`, submission → log.
+    /// `r`, submission → report; `l`, submission → log; `u`, submission → what its run left.
     Outputs,
     /// Challenge, phase, entrant → ledger.
     Ledgers,

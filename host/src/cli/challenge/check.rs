@@ -5,11 +5,12 @@ use super::super::{Context, Done, Json, local};
 use super::print_problems;
 use clap::Args;
 use gradus_core::app::publish::Inspected;
-use gradus_core::app::solutions::{Tried, try_all, unknown_splits};
+use gradus_core::app::solutions::{Bench, Tried, unknown_splits};
 use gradus_core::domain::challenge::{Challenge, Solution};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::RwLock;
+use std::sync::atomic::Ordering;
 
 /// Check a challenge's folder, run its solutions, and compare what they get with what they must get.
 ///
@@ -34,7 +35,9 @@ impl Check {
         } else if let Some(challenge) = &checked.challenge {
             let out = &context.out;
             let all = challenge.solutions.len();
-            if checked.ok {
+            if checked.ok && checked.untried > 0 {
+                out.note(format!("{}: what was tried holds", challenge.id))?;
+            } else if checked.ok {
                 let dir = self.dir.display();
                 out.note(format!(
                     "{}: all holds; `gradus challenge publish {dir}` takes it to a server",
@@ -48,7 +51,7 @@ impl Check {
                 out.note(format!("{}: {}", challenge.id, both.join(", and ")))?;
             }
         }
-        Ok(Done::well(checked.ok))
+        Ok(Done::well(checked.ok && checked.untried == 0))
     }
 }
 
@@ -56,8 +59,10 @@ impl Check {
 pub struct Checked {
     /// The challenge, if it reads.
     pub challenge: Option<Challenge>,
-    /// Whether all holds.
+    /// Whether all that was tried holds.
     pub ok: bool,
+    /// Solutions that could not be tried here.
+    untried: usize,
     /// Solutions that do not get what they must.
     failed: usize,
     /// Problems besides.
@@ -69,7 +74,7 @@ pub struct Checked {
 /// Checks a folder. Prints problems and a line for each solution, unless `quiet`.
 pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -> anyhow::Result<Checked> {
     let out = &context.out;
-    let Inspected { challenge, graders } = match local::look(context, local)? {
+    let Inspected { challenge, graders, launchers } = match local::look(context, local)? {
         Ok(inspected) => inspected,
         Err(problems) => {
             if !quiet {
@@ -77,7 +82,14 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
             }
             let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
             let document = json!({ "ok": false, "challenge": null, "problems": problems, "solutions": [] });
-            return Ok(Checked { challenge: None, ok: false, failed: 0, problems: problems.len(), document });
+            return Ok(Checked {
+                challenge: None,
+                ok: false,
+                failed: 0,
+                untried: 0,
+                problems: problems.len(),
+                document,
+            });
         }
     };
     if challenge.solutions.is_empty() && !quiet {
@@ -89,13 +101,25 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     let mut printed = Ok(());
     // Nothing else runs in this process.
     let machine = RwLock::default();
-    let tried = try_all(&*local.scorer, &challenge, &graders, &local.folder, &machine, &Arc::default(), |tried| {
+    let bench = Bench {
+        scorer: &*local.scorer,
+        containers: local.containers.as_ref().map_err(String::as_str),
+        graders: &graders,
+        launchers: &launchers,
+        folder: &local.folder,
+        machine: &machine,
+        ids: &local::run_id,
+        stop: &local.stop,
+    };
+    let tried = bench.try_all(&challenge, |tried| {
         if !quiet && printed.is_ok() {
             let solution = challenge.solutions.iter().find(|solution| solution.path == tried.path);
             let grader = solution.and_then(|solution: &Solution| graders.get(&solution.task));
             let places =
                 |metric: &str| grader.and_then(|grader| grader.description.metric(metric)).map_or(4, |m| m.precision);
-            let (mark, got) = if tried.differences.is_empty() {
+            let (mark, got) = if tried.untried.is_some() {
+                (out.fair("–"), "not tried: a program, and none can be run here".to_owned())
+            } else if tried.differences.is_empty() {
                 (out.good("✓"), got(tried, places))
             } else {
                 let scores =
@@ -106,6 +130,15 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
         }
     })?;
     printed?;
+    if local.stop.load(Ordering::Relaxed) {
+        anyhow::bail!("it was stopped");
+    }
+    let untried = tried.iter().filter(|tried| tried.untried.is_some()).count();
+    if let Some(why) = tried.iter().find_map(|tried| tried.untried.as_ref())
+        && !quiet
+    {
+        out.note(super::clean(&format!("{untried} solutions are programs and were not tried: {why}")))?;
+    }
     let failed = tried.iter().filter(|tried| !tried.differences.is_empty()).count();
     let problems: Vec<_> = unknown_splits(&challenge, &tried).iter().map(ToString::to_string).collect();
     for problem in problems.iter().filter(|_| !quiet) {
@@ -114,7 +147,7 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     let ok = failed == 0 && problems.is_empty();
     let solutions: Vec<_> = tried.iter().map(document).collect();
     let document = json!({ "ok": ok, "challenge": challenge.id, "problems": problems, "solutions": solutions });
-    Ok(Checked { challenge: Some(challenge), ok, failed, problems: problems.len(), document })
+    Ok(Checked { challenge: Some(challenge), ok, failed, untried, problems: problems.len(), document })
 }
 
 /// What a solution got, in a few words.
@@ -137,9 +170,9 @@ fn got(tried: &Tried, places: impl Fn(&str) -> u8) -> String {
 }
 
 fn document(tried: &Tried) -> Value {
-    let Tried { path, outcome, scores, problems, differences } = tried;
+    let Tried { path, outcome, scores, problems, differences, untried } = tried;
     json!({
-        "path": path, "ok": differences.is_empty(), "outcome": outcome, "scores": scores, "problems": problems,
-        "differences": differences,
+        "path": path, "ok": differences.is_empty() && untried.is_none(), "outcome": outcome, "scores": scores, "problems": problems,
+        "differences": differences, "untried": untried,
     })
 }

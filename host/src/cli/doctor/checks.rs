@@ -3,9 +3,10 @@
 use super::super::output::chain;
 use super::super::{Context, Remote, local};
 use crate::client::ClientError;
-use crate::config::Config;
+use crate::config::{Config, Engine, Runner};
 use gradus_core::domain::limits::Limits;
 use gradus_core::domain::units::Bytes;
+use gradus_core::ports::runner;
 use jiff::Timestamp;
 use std::fs;
 use std::io::{self, Write as _};
@@ -163,6 +164,40 @@ pub fn engine(context: &Context) -> Finding {
         Ok(what) => found("engine", Level::Ok, what),
         Err(error) => found("engine", Level::Fail, chain(error.as_ref())),
     }
+}
+
+/// Whether programs can be run: what the container engine gives. Needed only where tasks take code, unless the
+/// configuration names an engine.
+pub fn containers(context: &Context, config: &Runner) -> Vec<Finding> {
+    const NAME: &str = "runner";
+    if config.engine == Engine::Off {
+        return vec![found(NAME, Level::Ok, "the configuration wants no programs run")];
+    }
+    let probed = tempfile::tempdir()
+        .map_err(|error| format!("no temporary folder can be made: {error}"))
+        .and_then(|room| context.host.probe(config, room.path()));
+    let needed = matches!(config.engine, Engine::Socket(_));
+    let findings = match probed {
+        Ok(findings) => findings,
+        Err(why) => {
+            let level = if needed { Level::Fail } else { Level::Warn };
+            return vec![found(
+                NAME,
+                level,
+                format!("no programs can be run, which only tasks that take code need: {why}"),
+            )];
+        }
+    };
+    let one = |finding: &runner::Finding| {
+        let level = match finding.level {
+            runner::Level::Ok => Level::Ok,
+            runner::Level::Fail if needed && !config.allow_failed_checks => Level::Fail,
+            runner::Level::Warn | runner::Level::Fail => Level::Warn,
+        };
+        let refused = if finding.level == runner::Level::Fail { "; until then no code is taken" } else { "" };
+        found(NAME, level, format!("{}: {}{refused}", finding.check, finding.text))
+    };
+    findings.iter().map(one).collect()
 }
 
 /// Whether scorers that are crates can be built. Only organizers with such a scorer need it.

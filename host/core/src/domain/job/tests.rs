@@ -1,6 +1,9 @@
 //! The table: every state under every event.
 
 use super::*;
+use crate::domain::run_limits::RunLimits;
+use crate::domain::run_record::RunFailure;
+use crate::domain::units::Bytes;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -18,6 +21,23 @@ fn job(state: State) -> Job {
 fn finished(outcome: Outcome) -> JobEvent {
     let fault = outcome.fault();
     JobEvent::Finished { epoch: 3, outcome, fault }
+}
+
+fn ran(failed: Option<Outcome>) -> JobEvent {
+    let failure = |outcome| RunFailure { outcome, fault: Fault::Participant, text: String::new() };
+    let run = RunRecord {
+        failed: failed.map(failure),
+        exit_code: Some(0),
+        signal: None,
+        wall: Millis(1),
+        cpu: Millis(1),
+        peak_memory: Bytes(1),
+        peak_pids: 1,
+        oom_kills: 0,
+        image: None,
+        limits: RunLimits::default(),
+    };
+    JobEvent::Ran { epoch: 3, run: Box::new(run) }
 }
 
 /// State after the event, or how it was refused.
@@ -51,9 +71,15 @@ fn table() -> Vec<Row> {
         (
             "advanced",
             JobEvent::Advanced { epoch: 3 },
-            row([no(Queued), Ok(Building), Ok(Running), Ok(Scoring), no(Scoring)]),
+            row([no(Queued), Ok(Building), Ok(Running), no(Running), no(Scoring)]),
         ),
         ("advanced, stale", JobEvent::Advanced { epoch: 4 }, working(Err(StaleEpoch))),
+        ("ran", ran(None), row([no(Queued), no(Fetching), no(Building), Ok(Scoring), no(Scoring)])),
+        (
+            "ran, and failed",
+            ran(Some(Outcome::RunFailed { code: "exit".into() })),
+            row([no(Queued), no(Fetching), no(Building), Ok(Failed), no(Scoring)]),
+        ),
         ("finished: scored", finished(Outcome::Scored), working(Ok(Scored))),
         ("finished: participant", finished(Outcome::InvalidSubmission), working(Ok(Failed))),
         ("finished: challenge", finished(fuel), working(Ok(Failed))),
@@ -110,6 +136,18 @@ fn each_lane_begins_where_its_work_does() {
 }
 
 #[test]
+fn a_run_is_not_done_twice() {
+    let (scoring, _) = step(&Job { lane: Lane::Code, ..job(State::Running) }, &ran(None), NOW).unwrap();
+    assert_eq!((scoring.state, scoring.stage()), (State::Scoring, Stage::Score));
+    let (waiting, _) = step(&scoring, &JobEvent::HostLost, NOW).unwrap();
+    assert_eq!((waiting.state, waiting.stage()), (State::Queued, Stage::Score));
+    let claimed = JobEvent::Claimed { worker: "w".into(), until: later(9_000) };
+    assert_eq!(step(&waiting, &claimed, later(5_000)).unwrap().0.state, State::Scoring);
+    let (lost, _) = step(&Job { lane: Lane::Code, ..job(State::Running) }, &JobEvent::HostLost, NOW).unwrap();
+    assert_eq!(lost.stage(), Stage::Run, "a run that was lost begins anew");
+}
+
+#[test]
 fn who_pays_follows_the_fault_table() {
     let settlement = |state, event: JobEvent| {
         let (_, effects) = step(&job(state), &event, NOW).unwrap();
@@ -125,6 +163,8 @@ fn who_pays_follows_the_fault_table() {
     assert_eq!(settlement(State::Scoring, finished(fuel)), Some(Settlement::RefundCapped));
     assert_eq!(settlement(State::Queued, JobEvent::Cancelled), Some(Settlement::Refund));
     assert_eq!(settlement(State::Scoring, JobEvent::Cancelled), Some(Settlement::Charge));
+    let limit = Outcome::Limit { limit: LimitKind::Wall, used: 2, allowed: 1 };
+    assert_eq!(settlement(State::Running, ran(Some(limit))), Some(Settlement::Charge));
     assert_eq!(settlement(State::Scoring, finished(Outcome::Platform)), None, "not yet over");
 }
 

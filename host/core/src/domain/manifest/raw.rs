@@ -3,6 +3,7 @@
 use super::{FILE, Located, nearest};
 use crate::domain::challenge::{Rule, Visibility};
 use crate::domain::metric::Direction;
+use crate::domain::report::Audience;
 use crate::domain::submission::Lane;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ pub struct Task {
     pub scorer: Spanned<Scorer>,
     pub params: Option<Spanned<toml::Table>>,
     pub limits: Option<Spanned<Limits>>,
-    pub runner: Option<Spanned<toml::Table>>,
+    pub runner: Option<Spanned<Runner>>,
     pub metrics: Option<Spanned<toml::value::Array>>,
 }
 
@@ -91,6 +92,23 @@ pub struct Limits {
     pub log: Option<Spanned<String>>,
     pub notes: Option<Spanned<String>>,
     pub attachments: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runner {
+    pub image: Option<Spanned<String>>,
+    pub memory: Option<Spanned<String>>,
+    pub cpus: Option<Spanned<Number>>,
+    pub wall: Option<Spanned<String>>,
+    pub cpu: Option<Spanned<String>>,
+    pub pids: Option<Spanned<u32>>,
+    pub output: Option<Spanned<String>>,
+    pub files: Option<Spanned<u32>>,
+    pub log: Option<Spanned<String>>,
+    pub scratch: Option<Spanned<String>>,
+    pub logs: Option<Audience>,
+    pub gpus: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Deserialize)]

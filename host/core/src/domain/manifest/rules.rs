@@ -23,7 +23,10 @@ const MAX_TEXT: usize = 500;
 /// Parameters as JSON, at most; bytes.
 const MAX_PARAMS: usize = 1 << 20;
 /// The outcomes that a solution can be expected to have.
-const OUTCOMES: [&str; 5] = ["scored", "invalid-submission", "invalid-challenge", "scorer-failed", "limit"];
+const OUTCOMES: [&str; 6] =
+    ["scored", "invalid-submission", "invalid-challenge", "scorer-failed", "limit", "run-failed"];
+
+mod run;
 
 /// An id for what has none: a problem was told, so that the challenge is refused and nobody sees it.
 fn stand_in<T: FromStr>() -> T {
@@ -277,13 +280,17 @@ impl<'a> Reader<'a> {
     fn apart(&mut self, tasks: &[(Task, usize)]) {
         let inside = |path: &str, folder: &str| path == folder || path.starts_with(&format!("{folder}/"));
         for (task, line) in tasks {
-            for (name, open) in [("public", &task.public), ("template", &task.template)] {
+            for (name, open, who) in [
+                ("public", &task.public, "participants"),
+                ("template", &task.template, "participants"),
+                ("input", &task.input, "participants' programs"),
+            ] {
                 let Some(open) = open else { continue };
                 let key = format!("tasks.{}.{name}", task.id);
                 let clashes = |other: &Task| inside(&other.reference, open) || inside(open, &other.reference);
                 if let Some((other, _)) = tasks.iter().find(|(other, _)| clashes(other)) {
                     let whose = if other.id == task.id { String::new() } else { format!(" of task `{}`", other.id) };
-                    let read = format!("what is in `{open}` can be read by participants");
+                    let read = format!("what is in `{open}` can be read by {who}");
                     self.problem(*line, &key, format!("overlaps with `reference`{whose}: {read}"));
                 }
                 if inside(FILE, open) {
@@ -303,41 +310,26 @@ impl<'a> Reader<'a> {
         let raw = raw.into_inner();
         let key = |part: &str| format!("tasks.{}.{part}", raw.id.get_ref());
         let id: TaskId = self.id("tasks.id", &raw.id);
-        let accepts_line = self.at(&key("accepts"), &raw.accepts);
-        if raw.accepts.get_ref().is_empty() {
-            self.problem(accepts_line, key("accepts"), "say what is taken: accepts = [\"results\"]");
+        let accepts = self.accepts(&key("accepts"), &raw.accepts);
+        if let Some(metrics) = &raw.metrics {
+            let line = self.at(&key("metrics"), metrics);
+            let message = "is for command scorers; this one describes its metrics itself; remove it";
+            self.problem(line, key("metrics"), message);
         }
-        for lane in raw.accepts.get_ref() {
-            if *lane != Lane::Results {
-                let lane = format!("{lane:?}").to_lowercase();
-                let message = format!("this version of Gradus grades results only; it cannot take `{lane}` yet");
-                self.problem(accepts_line, key("accepts"), message);
-            }
-        }
-        let runs = "is for tasks that take code, git or images, which this version of Gradus cannot; remove it";
-        let unused = [
-            ("input", raw.input.as_ref().map(|value| self.at(&key("input"), value)), runs),
-            ("runner", raw.runner.as_ref().map(|value| self.at(&key("runner"), value)), runs),
-            (
-                "metrics",
-                raw.metrics.as_ref().map(|value| self.at(&key("metrics"), value)),
-                "is for command scorers; this one describes its metrics itself; remove it",
-            ),
-        ];
-        for (name, line, message) in unused {
-            if let Some(line) = line {
-                self.problem(line, key(name), message);
-            }
-        }
+        let code = accepts.contains(&Lane::Code);
+        let run = self.run(raw.id.get_ref(), code, &raw);
+        let input = raw.input.as_ref().filter(|_| code);
         let task = Task {
             id,
-            accepts: raw.accepts.get_ref().clone(),
+            accepts,
             reference: self.path(&key("reference"), &raw.reference),
+            input: input.map(|path| self.path(&key("input"), path)),
             public: raw.public.as_ref().map(|path| self.path(&key("public"), path)),
             template: raw.template.as_ref().map(|path| self.path(&key("template"), path)),
             scorer: self.scorer(&key("scorer"), &raw.scorer),
             params: self.params(&key("params"), raw.params.as_ref()),
             limits: self.limits(&key("limits"), raw.limits.as_ref()),
+            run,
         };
         (task, line)
     }

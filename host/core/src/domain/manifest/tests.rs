@@ -128,8 +128,8 @@ fn each_mistake_is_found_in_its_line() {
         ),
         (
             "[\"results\"]",
-            "[\"results\", \"code\"]",
-            "challenge.toml:19: tasks.main.accepts: this version of Gradus grades results only; it cannot take `code` yet",
+            "[\"results\", \"git\"]",
+            "challenge.toml:19: tasks.main.accepts: this version of Gradus grades results and code; it cannot take `git` yet",
         ),
         (
             "reference = \"data/reference\"",

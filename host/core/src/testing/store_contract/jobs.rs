@@ -6,6 +6,7 @@ use crate::domain::challenge::Rule;
 use crate::domain::event::EventKind;
 use crate::domain::job::State;
 use crate::domain::quota::Settlement;
+use crate::domain::run_record::RunOutput;
 use crate::domain::submission::Body;
 use crate::ports::store::{Advance, Advanced, LedgerKey, Tracked};
 
@@ -30,6 +31,7 @@ fn the_end(tracked: &Tracked) -> Advance {
         settle: settle(tracked, Settlement::Charge),
         report: Some(Body::Inline("{\"report\":1}".into())),
         log: Some(Body::Inline("log".into())),
+        run: Some(RunOutput { stderr: Some(small("attached").digest), ..RunOutput::default() }),
         small: vec![small("attached")],
         placements: vec![placement(&board, Rule::Best, 1, "anna", 0.5)],
         live: Some(1),
@@ -43,6 +45,7 @@ fn untouched(store: &dyn Store, tracked: &Tracked) {
     assert_eq!(store.submission(id).unwrap().as_ref(), Some(tracked));
     assert_eq!(store.report(id).unwrap(), None);
     assert_eq!(store.log(id).unwrap(), None);
+    assert_eq!(store.run_output(id).unwrap(), None);
     assert_eq!(store.small(small("attached").digest).unwrap(), None);
     assert_eq!(store.events(id, 1, 10).unwrap(), []);
     assert_eq!(store.entries(&board("c", "1"), None, 10).unwrap(), []);
@@ -65,6 +68,7 @@ fn the_end_of_a_job_is_stored_as_one(store: &dyn Store) {
     assert_eq!((&now.job, now.refunded), (&end.job, false));
     assert_eq!(now.submission, tracked.submission);
     assert_eq!((store.report(id).unwrap(), store.log(id).unwrap()), (end.report, end.log));
+    assert_eq!(store.run_output(id).unwrap(), end.run);
     assert_eq!(store.small(end.small[0].digest).unwrap().as_ref(), Some(&end.small[0].bytes));
     assert_eq!(store.events(id, 1, 10).unwrap(), events);
     assert_eq!(store.entries(&board("c", "1"), None, 10).unwrap(), [end.placements[0].entry.clone()]);

@@ -56,7 +56,7 @@ pub fn submission(n: u64, challenge: &str, entrant: &str) -> Submission {
         lane: Lane::Results,
         submitted_at: at(n),
         upload: Upload { name: "predictions.csv".into(), len: 3, digest: Digest::of(b"a,b") },
-        predictions: Body::Inline(format!("{{\"submission\":{n}}}")),
+        files: Body::Inline(format!("{{\"submission\":{n}}}")),
         about: About { method_name: Some("Zufällig".into()), ..About::default() },
     }
 }
@@ -107,6 +107,7 @@ pub fn to(tracked: &Tracked, state: State, now: u64) -> Advance {
         settle: None,
         report: None,
         log: None,
+        run: None,
         small: Vec::new(),
         placements: Vec::new(),
         live: None,
@@ -159,6 +160,7 @@ pub fn version(challenge: &str, by: &str) -> Version {
         files: Body::Inline("{}".into()),
         digest: Digest::of(challenge.as_bytes()),
         scorers: BTreeMap::new(),
+        images: BTreeMap::new(),
         published_at: at(0),
         by: by.parse().unwrap(),
     }

@@ -17,7 +17,7 @@ fn pace_of_admissions() {
                     scope.spawn(move || {
                         let admit = |n: u64| {
                             let mut asked = rows::admission(1 + client * each + n, "c", &format!("e{client}"));
-                            asked.submission.predictions = Body::Inline("x".repeat(1_000));
+                            asked.submission.files = Body::Inline("x".repeat(1_000));
                             let began = Instant::now();
                             store.admit(asked).unwrap();
                             began.elapsed()

@@ -7,7 +7,7 @@ use gradus::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer};
 use gradus::wiring::STOCK;
 use gradus_core::app::folder::{File, Folder};
 use gradus_core::app::grade::Grader;
-use gradus_core::app::publish::inspect;
+use gradus_core::app::publish::{Programs, inspect};
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::tree::TreeFile;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn run(plan: &Plan) {
     let mut smallest = None;
     for rows in [10, 1000] {
         let challenge = folder(data::files(rows).into_iter());
-        let inspected = inspect(&challenge, &scorer, STOCK).expect("the engine runs");
+        let inspected = inspect(&challenge, &scorer, STOCK, Programs::Leave).expect("the engine runs");
         let inspected = inspected.unwrap_or_else(|problems| panic!("{problems:?}"));
         let grader = inspected.graders.into_values().next().expect("it has a task");
         let predictions = folder([("p.csv", data::predictions(rows, 1))].into_iter());

@@ -1,0 +1,274 @@
+//! One run of a participant's program to what it left. The same function runs on the server and in `challenge check`, so
+//! that they cannot differ.
+//!
+//! What is put into a container is named here and nowhere else: the program and the task's input data. Reference data
+//! never are.
+
+use super::check::Pending;
+use super::folder::Folder;
+use super::{App, Refusal};
+use crate::domain::challenge::{TaskRun, Version};
+use crate::domain::id::{RunId, TaskId};
+use crate::domain::program::{self, INPUT, OUTPUT, PROGRAM, SCRATCH};
+use crate::domain::queue::Room;
+use crate::domain::report::{Fault, Outcome, Problem, Problems};
+use crate::domain::run::{ImageName, ImageRef, Place};
+use crate::domain::run_record::{RunFailure, RunRecord};
+use crate::domain::submission::Lane;
+use crate::ports::blobs::{Part, read_all};
+use crate::ports::runner::{
+    Ended, Input, Output, Ran, RefusalCode, Run, RunFile, Runner, RunnerError, Scratch, Used, Work,
+};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Bytes of scratch for each file or folder in it: as a small file system would have it.
+const BYTES_PER_FILE: u64 = 16 << 10;
+
+/// What runs participants' programs.
+#[derive(Clone)]
+pub struct Containers {
+    /// What carries runs out.
+    pub runner: Arc<dyn Runner>,
+    /// The image of tasks that name none.
+    pub image: Option<ImageName>,
+    /// What all runs together may use.
+    pub room: Room,
+}
+
+/// All that running needs of a task.
+#[derive(Clone)]
+pub struct Launcher {
+    /// The image.
+    pub image: ImageRef,
+    /// What programs read.
+    pub input: Folder,
+    /// Limits.
+    pub run: TaskRun,
+}
+
+/// A run that ended.
+pub struct Launched {
+    /// How.
+    pub record: RunRecord,
+    /// What is to be scored; absent when it failed.
+    pub left: Option<Pending>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Waits for a runner's work, on a thread that may block.
+///
+/// # Errors
+/// The work's.
+pub fn wait<T>(work: Work<'_, T>) -> Result<T, RunnerError> {
+    pollster::block_on(work)
+}
+
+/// Which way `files` take in a task that accepts `lanes`: a file that says how to start them makes them a program.
+///
+/// # Errors
+/// What is wrong with them, for the participant.
+pub fn lane(lanes: &[Lane], files: &Folder) -> Result<Lane, Problems> {
+    let (code, results) = (lanes.contains(&Lane::Code), lanes.contains(&Lane::Results));
+    let found = program::file(files.tree());
+    if !code && files.get(RunRecord::METADATA).is_some() {
+        // Scorers trust it: where there was no run, there is none.
+        let message = "is the name of the file that says how to start a program, and this task takes predictions; leave \
+                       it out";
+        let problem = Problem { file: Some(RunRecord::METADATA.to_owned()), line: None, message: message.to_owned() };
+        return Err(Problems { first: vec![problem], total: 1 });
+    }
+    if !code || (found.is_none() && results) {
+        return Ok(Lane::Results);
+    }
+    let Some(name) = found else {
+        let message = "this task takes programs: put a file `metadata` at the top of the archive, with a line such as \
+                       `command: python3 $program/main.py $input $output`";
+        return Err(Problems::one(message));
+    };
+    command(name, files).map(|_| Lane::Code).map_err(|problem| Problems { first: vec![problem], total: 1 })
+}
+
+fn command(name: &str, files: &Folder) -> Result<Vec<String>, Problem> {
+    let problem = |message: String| Problem { file: Some(name.to_owned()), line: None, message };
+    let file = files.get(name).ok_or_else(|| problem("is not there".to_owned()))?;
+    if file.about.len > program::MAX_LEN {
+        return Err(problem(format!("has {} bytes; {} at most", file.about.len, program::MAX_LEN)));
+    }
+    let text = read_all(&*file.bytes).map_err(|error| problem(format!("cannot be read: {error}")))?;
+    program::command(name, &text)
+}
+
+impl Launcher {
+    /// Runs `program` to its end. `None`: it was stopped.
+    ///
+    /// # Errors
+    /// We could not do our part.
+    pub fn launch(
+        &self,
+        runner: &dyn Runner,
+        id: RunId,
+        program: &Folder,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<Launched>, RunnerError> {
+        let wrong = |what: String| RunnerError { what, source: None };
+        // Looked at when it was taken in.
+        let name = program::file(program.tree()).ok_or_else(|| wrong("these files are no program".to_owned()))?;
+        let command = command(name, program).map_err(|problem| wrong(problem.message))?;
+        let place = |place: &str| place.parse::<Place>().map_err(|error| wrong(error.to_string()));
+        let file =
+            |file: &super::folder::File| RunFile { path: file.about.path.clone(), bytes: Arc::clone(&file.bytes) };
+        let input =
+            |at: &str, folder: &Folder| Ok(Input { at: place(at)?, files: folder.files().iter().map(file).collect() });
+        let scratch = self.run.scratch;
+        let run = Run {
+            id,
+            image: self.image.clone(),
+            command: Some(command),
+            workdir: Some(place(PROGRAM)?),
+            // What is printed is there when a limit ends the program; and its home is where it may write.
+            environment: [("HOME", SCRATCH), ("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            inputs: vec![input(PROGRAM, program)?, input(INPUT, &self.input)?],
+            output: place(OUTPUT)?,
+            scratch: vec![Scratch {
+                at: place(SCRATCH)?,
+                bytes: scratch,
+                files: u32::try_from(scratch.0 / BYTES_PER_FILE).unwrap_or(u32::MAX),
+            }],
+            limits: self.run.limits,
+            stop: Arc::clone(stop),
+        };
+        self.launched(wait(runner.run(run))?)
+    }
+
+    fn launched(&self, ran: Ran) -> Result<Option<Launched>, RunnerError> {
+        let Ran { ended, used, image, stdout, stderr, output } = ran;
+        let mut record = self.record(used, image);
+        let fails = |code: &str, text: String| RunFailure {
+            outcome: Outcome::RunFailed { code: code.to_owned() },
+            fault: Fault::Participant,
+            text,
+        };
+        let mut left = None;
+        record.failed = match ended {
+            Ended::Stopped => return Ok(None),
+            Ended::Exited { code: 0 } => {
+                record.exit_code = Some(0);
+                match output {
+                    Output::Parts(parts) => match taken(parts)? {
+                        Ok(pending) => {
+                            left = Some(pending);
+                            None
+                        }
+                        Err(text) => Some(fails("bad-output", text)),
+                    },
+                    Output::Bad(bad) => Some(fails("bad-output", bad.to_string())),
+                    Output::NotTaken => {
+                        return Err(RunnerError { what: "the output was not taken".to_owned(), source: None });
+                    }
+                }
+            }
+            Ended::Exited { code } => {
+                record.exit_code = Some(code);
+                Some(fails("exit", format!("the program ended with exit code {code}")))
+            }
+            Ended::Signal { signal } => {
+                record.signal = Some(signal);
+                Some(fails("signal", format!("the program was ended by signal {signal}")))
+            }
+            Ended::Limit { limit, used, allowed } => Some(RunFailure {
+                outcome: Outcome::Limit { limit, used, allowed },
+                fault: Fault::Participant,
+                text: format!("the run reached its limit of {}", limit.shown(allowed)),
+            }),
+            // The task's image was there when the challenge was published: what became of it is not the participant's.
+            Ended::Refused { code: RefusalCode::ImageMissing, text } => {
+                return Err(RunnerError { what: text, source: None });
+            }
+            Ended::Refused { code: code @ RefusalCode::NoEntryPoint, text } => Some(fails(code.word(), text)),
+            Ended::Refused { code: code @ (RefusalCode::ImageRefused | RefusalCode::WrongArchitecture), text } => {
+                Some(RunFailure { fault: Fault::Challenge, ..fails(code.word(), text) })
+            }
+        };
+        Ok(Some(Launched { record, left, stdout, stderr }))
+    }
+
+    fn record(&self, used: Used, image: Option<String>) -> RunRecord {
+        let Used { wall, cpu, peak_memory, peak_pids, oom_kills } = used;
+        RunRecord {
+            failed: None,
+            exit_code: None,
+            signal: None,
+            wall,
+            cpu,
+            peak_memory,
+            peak_pids,
+            oom_kills,
+            image: image.or_else(|| Some(self.image.to_string())),
+            limits: self.run.limits,
+        }
+    }
+}
+
+/// The files that a run left, or why they are not taken.
+fn taken(parts: Vec<Part>) -> Result<Result<Pending, String>, RunnerError> {
+    let ours = |part: &&Part| part.path().as_str() == RunRecord::METADATA;
+    if parts.iter().any(|part| ours(&part)) {
+        let text = "the program wrote `metadata` into its output, a name that is the runner's; use another";
+        return Ok(Err(text.to_owned()));
+    }
+    let twice = |path| RunnerError { what: format!("`{path}` came out twice"), source: None };
+    Pending::new(parts).map(Ok).map_err(twice)
+}
+
+impl App {
+    /// What runs programs, or why nothing does.
+    pub(super) fn containers(&self) -> Result<&Containers, &str> {
+        self.containers.as_ref().map_err(String::as_str)
+    }
+
+    /// What runs programs of a published task.
+    ///
+    /// # Errors
+    /// The task takes none; the disk's.
+    pub(super) fn launcher(&self, version: &Version, task: &TaskId) -> Result<Arc<Launcher>, Refusal> {
+        let launchers = || self.launchers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let key = (version.challenge.id.clone(), version.version, task.clone());
+        if let Some(launcher) = launchers().get(&key) {
+            return Ok(Arc::clone(launcher));
+        }
+        let found = version.challenge.task(task).and_then(|task| Some((task, task.run.clone()?)));
+        let (Some((found, run)), Some(image)) = (found, version.images.get(task)) else {
+            return Err(Refusal::Unknown("task that takes programs"));
+        };
+        let files = self.folder(&version.files)?;
+        let input = found.input.as_ref().map_or_else(Folder::default, |path| files.at(path));
+        let launcher = Arc::new(Launcher { image: image.clone(), input, run });
+        let mut launchers = launchers();
+        // As with graders: whatever is here is right.
+        if launchers.len() >= 64 {
+            launchers.clear();
+        }
+        launchers.insert(key, Arc::clone(&launcher));
+        Ok(launcher)
+    }
+
+    /// Why a submission waits that only a container can bring further, if there is none to be had.
+    pub fn waits_in_vain(&self, tracked: &crate::ports::store::Tracked) -> Option<String> {
+        use crate::domain::job::{Stage, State};
+        let why = self.containers.as_ref().err()?;
+        let waits = tracked.job.state == State::Queued && tracked.job.stage() == Stage::Run;
+        waits.then(|| format!("it waits for a container engine: {why}"))
+    }
+}
+
+/// In words, if `run` asks for more than there is in `room`.
+pub fn too_big(run: &TaskRun, room: Room) -> Option<String> {
+    let asked = Room::of(&run.limits);
+    (!room.holds(asked)).then(|| format!("asks for {asked}; runs get at most {room} here"))
+}

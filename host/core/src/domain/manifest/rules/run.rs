@@ -1,0 +1,117 @@
+//! How participants' programs run: `accepts`, `input` and `runner` of a task.
+
+use super::super::raw;
+use super::Reader;
+use crate::domain::challenge::TaskRun;
+use crate::domain::report::Audience;
+use crate::domain::run::ImageName;
+use crate::domain::run_limits::RunLimits;
+use crate::domain::submission::Lane;
+use crate::domain::units::{Bytes, MilliCpus, Millis};
+use toml::Spanned;
+
+/// The place for what nobody keeps, at least and at most.
+const SCRATCH: (Bytes, Bytes) = (Bytes(1 << 20), Bytes(64 << 30));
+
+impl Reader<'_> {
+    /// What may be handed in.
+    pub(super) fn accepts(&mut self, key: &str, raw: &Spanned<Vec<Lane>>) -> Vec<Lane> {
+        let line = self.at(key, raw);
+        let lanes = raw.get_ref();
+        if lanes.is_empty() {
+            self.problem(line, key, "say what is taken: accepts = [\"results\"] or [\"code\"] or both");
+        }
+        for (at, lane) in lanes.iter().enumerate() {
+            match lane {
+                Lane::Results | Lane::Code if lanes[..at].contains(lane) => {
+                    self.problem(line, key, format!("names `{}` twice", lane.word()));
+                }
+                Lane::Results | Lane::Code => {}
+                Lane::Git | Lane::Image => {
+                    let message = "this version of Gradus grades results and code; it cannot take";
+                    self.problem(line, key, format!("{message} `{}` yet", lane.word()));
+                }
+            }
+        }
+        lanes.clone()
+    }
+
+    /// How programs run, if `code` is taken.
+    pub(super) fn run(&mut self, task: &str, code: bool, raw: &raw::Task) -> Option<TaskRun> {
+        let key = format!("tasks.{task}.runner");
+        if !code {
+            let only = "is for tasks that take code; add \"code\" to `accepts`, or remove this";
+            if let Some(input) = &raw.input {
+                let line = self.at(&format!("tasks.{task}.input"), input);
+                self.problem(line, format!("tasks.{task}.input"), only);
+            }
+            if let Some(runner) = &raw.runner {
+                let line = self.at(&key, runner);
+                self.problem(line, &key, only);
+            }
+            return None;
+        }
+        let default = TaskRun::default();
+        let Some(raw) = &raw.runner else { return Some(default) };
+        self.at(&key, raw);
+        let raw = raw.get_ref();
+        let name = |part: &str| format!("{key}.{part}");
+        let (usual, most) = (RunLimits::default(), RunLimits::MOST);
+        let image = raw.image.as_ref().and_then(|image| self.image(&name("image"), image));
+        let wall: Millis = self.quantity(&name("wall"), raw.wall.as_ref(), usual.wall, most.wall);
+        let cpus = self.cpus(&name("cpus"), raw.cpus.as_ref(), usual.cpus, most.cpus);
+        // Unless said otherwise, the CPUs may be busy all the time.
+        let busy = Millis((wall.0.saturating_mul(cpus.0) / 1000).clamp(1, most.cpu.0));
+        let limits = RunLimits {
+            wall,
+            cpu: self.quantity(&name("cpu"), raw.cpu.as_ref(), busy, most.cpu),
+            cpus,
+            memory: self.quantity(&name("memory"), raw.memory.as_ref(), usual.memory, most.memory),
+            pids: self.count(&name("pids"), raw.pids.as_ref(), usual.pids, most.pids),
+            output: self.quantity(&name("output"), raw.output.as_ref(), usual.output, most.output),
+            files: self.count(&name("files"), raw.files.as_ref(), usual.files, most.files),
+            log: self.quantity(&name("log"), raw.log.as_ref(), usual.log, most.log),
+        };
+        let scratch = self.quantity(&name("scratch"), raw.scratch.as_ref(), default.scratch, SCRATCH.1);
+        if scratch < SCRATCH.0 || scratch > limits.memory {
+            let line = raw.scratch.as_ref().map_or(0, |scratch| self.at(&name("scratch"), scratch));
+            let message = format!("is {} to the run's `memory`, as it counts as memory; it is {scratch}", SCRATCH.0);
+            self.problem(line, name("scratch"), message);
+        }
+        if let Some(gpus) = raw.gpus.as_ref().filter(|gpus| *gpus.get_ref() > 0) {
+            let line = self.at(&name("gpus"), gpus);
+            self.problem(line, name("gpus"), "this version of Gradus gives runs no GPU; remove it");
+        }
+        Some(TaskRun { image, limits, scratch, logs: raw.logs.unwrap_or(Audience::Organizer) })
+    }
+
+    fn image(&mut self, key: &str, raw: &Spanned<String>) -> Option<ImageName> {
+        let line = self.at(key, raw);
+        let name = ImageName::try_from(raw.get_ref().clone());
+        name.map_err(|error| self.problem(line, key, error.to_string())).ok()
+    }
+
+    fn cpus(&mut self, key: &str, raw: Option<&Spanned<raw::Number>>, usual: MilliCpus, most: MilliCpus) -> MilliCpus {
+        let Some(raw) = raw else { return usual };
+        let line = self.at(key, raw);
+        let thousandths = (raw.get_ref().value() * 1000.0).round();
+        #[expect(clippy::cast_precision_loss, reason = "the most CPUs are far below 2^53")]
+        let fits = thousandths >= 10.0 && thousandths <= most.0 as f64;
+        if !fits {
+            self.problem(line, key, format!("is a number of CPUs from 0.01 to {}", most.0 / 1000));
+            return usual;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
+        MilliCpus(thousandths as u64)
+    }
+
+    fn count(&mut self, key: &str, raw: Option<&Spanned<u32>>, usual: u32, most: u32) -> u32 {
+        let Some(raw) = raw else { return usual };
+        let line = self.at(key, raw);
+        if !(1..=most).contains(raw.get_ref()) {
+            self.problem(line, key, format!("must be 1 to {most}"));
+            return usual;
+        }
+        *raw.get_ref()
+    }
+}

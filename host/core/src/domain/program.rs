@@ -1,0 +1,125 @@
+//! A participant's program: the file that says how to start it, its command, and where everything lies in its container.
+//!
+//! The layout and the placeholders are Codabench's, so that programs written for it run here. What differs: nothing that
+//! is read can be written to, `/tmp` is a place of its own, and no placeholder leads to reference data, which are in no
+//! container.
+
+use super::report::Problem;
+use super::tree::Tree;
+use serde::Deserialize;
+
+/// The file that makes a submission a program, at its top; the first that is there counts.
+pub const FILES: [&str; 2] = ["metadata.yaml", "metadata"];
+/// Its size, at most; bytes.
+pub const MAX_LEN: u64 = 64 << 10;
+/// What the participant handed in; the program starts here.
+pub const PROGRAM: &str = "/app/program";
+/// The task's input data.
+pub const INPUT: &str = "/app/input_data";
+/// Where predictions go.
+pub const OUTPUT: &str = "/app/output";
+/// For what nobody keeps.
+pub const SCRATCH: &str = "/tmp";
+
+/// Words of a command, at most.
+const MAX_WORDS: usize = 256;
+/// The placeholders, longer ones before those that they begin with.
+const PLACEHOLDERS: [(&str, &str); 5] =
+    [("$predictions", OUTPUT), ("$program", PROGRAM), ("$output", OUTPUT), ("$input", INPUT), ("$tmp", SCRATCH)];
+/// Placeholders of stages that run no participant's program.
+const ELSEWHERE: [(&str, &str); 4] = [
+    ("$ingestion_program", "there is no ingestion program in this task"),
+    ("$submission_program", "there is no ingestion program in this task; use `$program`"),
+    ("$hidden", "the reference data are in no container"),
+    ("$shared", "the program runs alone"),
+];
+
+#[derive(Deserialize)]
+struct Metadata {
+    command: Option<String>,
+}
+
+/// The file of `tree` that says how to start it. `None`: these files are no program.
+pub fn file(tree: &Tree) -> Option<&'static str> {
+    FILES.into_iter().find(|name| tree.get(name).is_some())
+}
+
+/// The program and arguments that `text`, the bytes of the file `name`, asks for.
+///
+/// # Errors
+/// What is wrong with it, for the participant.
+pub fn command(name: &str, text: &[u8]) -> Result<Vec<String>, Problem> {
+    let problem = |line: Option<u64>, message: String| Problem { file: Some(name.to_owned()), line, message };
+    let text = std::str::from_utf8(text).map_err(|_| problem(None, "is not UTF-8; save it as UTF-8".to_owned()))?;
+    let metadata: Metadata = serde_saphyr::from_str(text).map_err(|error| {
+        let line = error.location().map(|place| place.line());
+        let message = "is not what it should be: write one line such as `command: python3 $program/main.py`";
+        problem(line, message.to_owned())
+    })?;
+    let command = metadata.command.filter(|command| !command.trim().is_empty()).ok_or_else(|| {
+        problem(None, "has no `command`: add one, such as `command: python3 $program/main.py`".to_owned())
+    })?;
+    let words = shlex::split(&command)
+        .ok_or_else(|| problem(None, "has a `command` with an open quote or a `\\` at its end".to_owned()))?;
+    if words.len() > MAX_WORDS || words.iter().any(|word| word.contains('\0')) {
+        return Err(problem(None, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
+    }
+    for (placeholder, why) in ELSEWHERE {
+        if words.iter().any(|word| word.contains(placeholder)) {
+            return Err(problem(None, format!("has `{placeholder}` in its `command`: {why}")));
+        }
+    }
+    Ok(words.into_iter().map(filled).collect())
+}
+
+/// `word` with its placeholders replaced. What a place's name brings in is not looked at again.
+fn filled(word: String) -> String {
+    PLACEHOLDERS.into_iter().fold(word, |word, (placeholder, place)| word.replace(placeholder, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_split_as_a_shell_would_and_filled() {
+        for (text, expected) in [
+            (
+                "command: python3 $program/main.py $input $output\n",
+                "python3|/app/program/main.py|/app/input_data|/app/output",
+            ),
+            ("description: mine\ncommand: \"sh run.sh\"\n", "sh|run.sh"),
+            ("command: sh -c 'echo \"$predictions\" > $tmp/x'\n", "sh|-c|echo \"/app/output\" > /tmp/x"),
+            ("command: >\n  python3\n  a.py\n", "python3|a.py"),
+        ] {
+            assert_eq!(command("metadata", text.as_bytes()).unwrap().join("|"), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_told() {
+        let billion = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
+            + &(b'b'..b'z')
+                .map(|c| {
+                    let (this, last) = (char::from(c), char::from(c - 1));
+                    format!("{this}: &{this} [*{last},*{last},*{last},*{last},*{last},*{last},*{last},*{last}]\n")
+                })
+                .collect::<String>();
+        for (text, word) in [
+            (&b"command: 'a\n"[..], "write one line"),
+            (b"\xff", "UTF-8"),
+            (b"", "no `command`"),
+            (b"description: x\n", "no `command`"),
+            (b"command: ''\n", "no `command`"),
+            (b"command: [a, b]\n", "write one line"),
+            (b"command: \"python3 'main.py\"\n", "open quote"),
+            (b"command: cat $hidden/labels.csv\n", "no container"),
+            (b"command: python3 $ingestion_program/x.py\n", "no ingestion program"),
+            (billion.as_bytes(), ""),
+        ] {
+            let problem = command("metadata", text).unwrap_err();
+            assert!(problem.message.contains(word), "{problem:?}");
+            assert_eq!(problem.file.as_deref(), Some("metadata"));
+        }
+    }
+}

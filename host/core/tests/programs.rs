@@ -1,0 +1,252 @@
+//! The use cases of programs, over in-memory ports: a run's whole way, and each way it can end.
+
+use gradus_core::app::Refusal;
+use gradus_core::app::work::Worked;
+use gradus_core::domain::id::SubmissionId;
+use gradus_core::domain::job::{Stage, State};
+use gradus_core::domain::operation::OperationState;
+use gradus_core::domain::run_record::Stream;
+use gradus_core::domain::submission::Lane;
+use gradus_core::domain::token::Token;
+use jiff::SignedDuration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+#[path = "support/world.rs"]
+mod world;
+
+use world::{World, challenge, world};
+
+const TOML: &str = r#"
+id = "c"
+title = "C"
+[[phases]]
+id = "dev"
+starts = 2026-01-01T00:00:00Z
+ends = 2026-03-01T00:00:00Z
+tasks = ["t"]
+quota = [{ limit = 3, per = "day" }]
+[[tasks]]
+id = "t"
+accepts = ["code", "results"]
+reference = "ref.csv"
+input = "page.md"
+scorer = { stock = "fake" }
+runner = { memory = "1GiB", wall = "20ms", logs = "participant" }
+[[leaderboards]]
+id = "main"
+phases = ["dev"]
+rule = "best"
+columns = [{ metric = "accuracy" }]
+[[solutions]]
+path = "good.txt"
+scores = { accuracy = 0.75 }
+"#;
+
+/// A program that does what the words say.
+fn submit(world: &World, token: &Token, command: &str, answer: &str) -> Result<SubmissionId, Refusal> {
+    let metadata = format!("command: {command}\n");
+    world.submit_files(token, &[("metadata", &metadata), ("answer", answer)], None).map(|(id, _)| id)
+}
+
+const COPY: &str = "copy $program/answer p.txt";
+
+#[test]
+fn a_program_runs_and_what_it_leaves_is_scored() {
+    let world = world();
+    assert_eq!(world.publish(TOML).unwrap(), OperationState::Done);
+    let anna = world.entrant("anna");
+    let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
+    let tracked = world.app.store.submission(id).unwrap().unwrap();
+    assert_eq!((tracked.submission.lane, tracked.job.stage()), (Lane::Code, Stage::Run));
+    assert_eq!(world.app.work("grader", Stage::Score).unwrap(), Worked::Idle, "graders run no programs");
+    world.work();
+    let job = world.job(id);
+    assert_eq!((job.state, job.run.unwrap().exit_code), (State::Scored, Some(0)));
+    assert_eq!(world.board(None), [(1, "anna".into(), 0.5)]);
+    let states: Vec<_> = world.app.store.events(id, 0, 10).unwrap().into_iter().map(|event| event.kind).collect();
+    let states = format!("{states:?}");
+    assert!(states.find("Running") < states.find("Scoring") && states.contains("Scored"), "{states}");
+}
+
+#[test]
+fn the_same_task_takes_predictions_and_says_what_is_wrong_with_a_program() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = world.submit(&anna, "score 0.25").unwrap();
+    world.work();
+    assert_eq!(world.job(id).state, State::Scored);
+    let refused = submit(&world, &anna, "cat $hidden/ref.csv", "").unwrap_err();
+    let Refusal::Format(problems) = refused else { panic!("{refused:?}") };
+    assert!(problems.first[0].message.contains("no container"), "{problems:?}");
+    assert_eq!(world.remaining(&anna), 2, "what is refused at the door costs nothing");
+
+    let only = TOML.replace("[\"code\", \"results\"]", "[\"code\"]").replace("[[solutions]]", "[[x]]");
+    let only = &only[..only.find("[[x]]").unwrap()];
+    assert_eq!(world.publish(only).unwrap(), OperationState::Done);
+    let Refusal::Format(problems) = world.submit(&anna, "score 0.25").unwrap_err() else { panic!("it takes programs") };
+    assert!(problems.first[0].message.contains("`metadata`"), "{problems:?}");
+}
+
+#[test]
+fn each_end_of_a_run_settles_the_quota_as_the_table_says() {
+    for (command, answer, state, outcome, text, remaining) in [
+        (COPY, "score 1", State::Scored, "scored", "", 2),
+        (COPY, "malformed", State::Failed, "invalid-submission", "", 2),
+        (COPY, "check-trap", State::Failed, "scorer-failed", "", 3),
+        (COPY, "trap", State::Failed, "scorer-failed", "", 3),
+        ("exit 3", "", State::Failed, "run-failed", "exit code 3", 2),
+        ("signal 9", "", State::Failed, "run-failed", "signal 9", 2),
+        ("link", "", State::Failed, "run-failed", "symbolic link", 2),
+        ("copy $program/answer metadata", "score 1", State::Failed, "run-failed", "the runner's", 2),
+        ("sleep", "", State::Failed, "limit", "20 ms of wall time", 2),
+        ("/no/such/program", "", State::Failed, "run-failed", "no such program", 2),
+    ] {
+        let world = world();
+        world.publish(TOML).unwrap();
+        let anna = world.entrant("anna");
+        let id = submit(&world, &anna, command, answer).unwrap();
+        world.work();
+        let job = world.job(id);
+        assert_eq!((job.state, job.outcome.unwrap().word()), (state, outcome), "{command} {answer}");
+        assert_eq!(world.remaining(&anna), remaining, "{command} {answer}");
+        let failed = job.run.unwrap().failed.map(|failed| failed.text).unwrap_or_default();
+        assert!(failed.contains(text) && failed.is_empty() == text.is_empty(), "{command}: {failed}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_away_costs_nobody_anything() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
+    world.runner.down.store(true, SeqCst);
+    world.work();
+    assert_eq!(world.job(id).state, State::Queued);
+    world.runner.down.store(false, SeqCst);
+    world.clock.pass(SignedDuration::from_secs(2));
+    world.work();
+    assert_eq!((world.job(id).state, world.job(id).attempts), (State::Scored, 1));
+}
+
+#[test]
+fn what_was_printed_is_for_whom_the_task_says() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    let id = submit(&world, &anna, "say hello oops", "").unwrap();
+    world.work();
+    let printed = |token, stream| {
+        let seen = world.app.see_submission(token, id)?;
+        world.app.printed(&seen, stream)
+    };
+    assert_eq!(printed(&anna, Stream::Stdout).unwrap(), b"hello");
+    assert_eq!(printed(&world.operator, Stream::Stderr).unwrap(), b"oops");
+    assert!(printed(&ben, Stream::Stdout).is_err());
+
+    world.publish(&TOML.replace(", logs = \"participant\"", "")).unwrap();
+    let id = submit(&world, &anna, "say hello oops", "").unwrap();
+    world.work();
+    let seen = world.app.see_submission(&anna, id).unwrap();
+    assert!(matches!(world.app.printed(&seen, Stream::Stdout), Err(Refusal::Unknown(_))), "may be hidden input");
+}
+
+#[test]
+fn cancelling_ends_the_run() {
+    let world = world();
+    world.publish(&TOML.replace("20ms", "1min")).unwrap();
+    let anna = world.entrant("anna");
+    let id = submit(&world, &anna, "sleep", "").unwrap();
+    let app = Arc::clone(&world.app);
+    let worker = std::thread::spawn(move || app.work("w", Stage::Run).unwrap());
+    while world.job(id).state != State::Running {
+        std::thread::yield_now();
+    }
+    world.app.cancel(&anna, id).unwrap();
+    assert_eq!(worker.join().unwrap(), Worked::Did { id, job: None, trouble: None });
+    assert_eq!((world.job(id).state, world.remaining(&anna)), (State::Cancelled, 2));
+}
+
+#[test]
+fn a_host_that_dies_in_a_run_runs_it_again_and_one_that_dies_in_scoring_does_not() {
+    let world = world();
+    world.publish(&TOML.replace("20ms", "1min")).unwrap();
+    let anna = world.entrant("anna");
+    let id = submit(&world, &anna, COPY, "wait").unwrap();
+    let app = Arc::clone(&world.app);
+    let dead = std::thread::spawn(move || app.work("dead", Stage::Run).unwrap());
+    while world.job(id).state != State::Scoring {
+        std::thread::yield_now();
+    }
+    let next = world.next_host();
+    next.recover().unwrap();
+    let job = world.job(id);
+    assert_eq!((job.state, job.stage(), job.attempts), (State::Queued, Stage::Score, 1));
+    // The dead host's result comes too late.
+    world.app.stop();
+    assert!(matches!(dead.join().unwrap(), Worked::Did { job: None, .. }));
+    world.clock.pass(SignedDuration::from_secs(2));
+    assert_eq!(next.work("w", Stage::Run).unwrap(), Worked::Idle, "the run is done");
+    assert_eq!(world.job(id).epoch, 1);
+}
+
+#[test]
+fn a_challenge_that_cannot_be_run_here_is_refused() {
+    let world = world();
+    for (from, to, key, word) in [
+        ("memory = \"1GiB\"", "image = \"missing\"", "runner.image", "not here"),
+        ("memory = \"1GiB\"", "cpus = 3", "runner", "3 CPUs"),
+        ("memory = \"1GiB\"", "memory = \"5GiB\"", "runner", "4 GiB"),
+        ("input = \"page.md\"", "input = \"nothing\"", "input", "no file or folder"),
+        ("input = \"page.md\"", "input = \"ref.csv\"", "input", "programs"),
+        ("memory = \"1GiB\"", "memory = \"1MiB\"", "runner.scratch", "memory"),
+        ("memory = \"1GiB\"", "gpus = 1", "runner.gpus", "no GPU"),
+        ("memory = \"1GiB\"", "image = \"a b\"", "runner.image", "names no image"),
+        ("[\"code\", \"results\"]", "[\"results\"]", "runner", "add \"code\""),
+        ("[\"code\", \"results\"]", "[\"image\"]", "accepts", "yet"),
+    ] {
+        let refused = world.stage(&TOML.replace(from, to), "score 0.75").unwrap_err();
+        let Refusal::Challenge(problems) = refused else { panic!("{refused:?}") };
+        let key = format!("tasks.t.{key}");
+        assert!(problems.iter().any(|p| p.key == key && p.message.contains(word)), "{to}: {problems:?}");
+    }
+    let without = gradus_core::app::App::new(
+        Arc::clone(&world.app.store),
+        Arc::clone(&world.blobs) as _,
+        Arc::clone(&world.scorer) as _,
+        Arc::clone(&world.clock) as _,
+        Arc::new(gradus_core::testing::fake_clock::Silence),
+        &[("fake", b"good")],
+    );
+    let files = [("challenge.toml", TOML), ("ref.csv", "secret"), ("good.txt", "score 0.75"), ("page.md", "hello")];
+    let Err(Refusal::Challenge(problems)) = without.publish(&world.operator, &challenge(), world.pending(&files))
+    else {
+        panic!("there is no engine")
+    };
+    assert!(problems[0].message.contains("without a container engine"), "{problems:?}");
+}
+
+#[test]
+fn solutions_may_be_programs() {
+    let world = world();
+    let toml = TOML.replace("good.txt", "good");
+    let publish = |toml: &str, command: &str| {
+        let metadata = format!("command: {command}\n");
+        let files = [
+            ("challenge.toml", toml),
+            ("ref.csv", "secret"),
+            ("good/metadata", &metadata),
+            ("good/answer", "score 0.75"),
+            ("page.md", "hello"),
+        ];
+        let operation = world.app.publish(&world.operator, &challenge(), world.pending(&files)).unwrap();
+        world.app.run_operation(&operation).unwrap()
+    };
+    assert_eq!(publish(&toml, COPY), OperationState::Done);
+    let OperationState::Failed { problems } = publish(&toml, "exit 4") else { panic!("it fails") };
+    assert_eq!(problems, ["good: it is `run-failed` (the program ended with exit code 4), expected scores"]);
+    let expected = toml.replace("scores = { accuracy = 0.75 }", "outcome = \"run-failed\"");
+    assert_eq!(publish(&expected, "exit 4"), OperationState::Done);
+}

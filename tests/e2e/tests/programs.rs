@@ -1,0 +1,365 @@
+//! Programs of participants, through the real server and the real container engine: run, scored, limited, told, and gone.
+
+use gradus_e2e::{Api, Options, Server, programs, run, skip, zip};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+use std::sync::MutexGuard;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Nobody but the scorer may ever read this.
+const SECRET: &str = "class-of-2c6f0d";
+
+/// A folder, and the turn to run programs.
+struct Folder {
+    home: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        self.home.path()
+    }
+}
+
+/// A challenge that gives half of its rows away in its input, or `None` where nothing can be run.
+fn challenge(limits: &str) -> Option<Folder> {
+    let alone = programs::alone();
+    let image = match programs::image() {
+        Ok(image) => image,
+        Err(why) => {
+            skip(&why);
+            return None;
+        }
+    };
+    let home = tempfile::tempdir().expect("there is room for a folder");
+    let folder = Folder { home, _alone: alone };
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("there is room");
+        std::fs::write(path, text).expect("there is room");
+    };
+    write(
+        "challenge.toml",
+        &format!(
+            r#"
+id = "rows"
+title = "Label the rows"
+[[phases]]
+id = "dev"
+starts = 2020-01-01T00:00:00Z
+tasks = ["main"]
+quota = [{{ limit = 100 }}]
+concurrent = 1
+[[tasks]]
+id = "main"
+accepts = ["code", "results"]
+input = "input"
+reference = "reference.csv"
+scorer = {{ stock = "classification" }}
+params = {{ id = "id", target = "label", prediction = "label", metrics = ["accuracy"] }}
+runner = {{ image = "{image}", memory = "64MiB", scratch = "8MiB", output = "4MiB", files = 100, wall = "20s", logs = "participant"{limits} }}
+[[leaderboards]]
+id = "main"
+phases = ["dev"]
+rule = "best"
+columns = [{{ metric = "accuracy" }}]
+[[solutions]]
+path = "solutions/copies"
+scores = {{ accuracy = 0.5 }}
+[[solutions]]
+path = "solutions/fails"
+outcome = "run-failed"
+"#
+        ),
+    );
+    write("input/rows.csv", "id,label\n1,a\n2,a\n");
+    write("reference.csv", &format!("id,label,note\n1,a,{SECRET}\n2,b,{SECRET}\n"));
+    write("solutions/copies/metadata", "command: cp $input/rows.csv $output/predictions.csv\n");
+    write("solutions/fails/metadata", "command: sh -c 'echo because >&2; exit 3'\n");
+    Some(folder)
+}
+
+/// A server with the challenge on it.
+fn serving(limits: &str) -> Option<(Server, Folder)> {
+    let folder = challenge(limits)?;
+    let server = Server::start();
+    server.publish(folder.path());
+    Some((server, folder))
+}
+
+/// An archive with a program of one line of shell.
+fn program(script: &str) -> Vec<u8> {
+    zip(&[("metadata", b"command: sh $program/run.sh\n"), ("run.sh", script.as_bytes())])
+}
+
+fn hand_in(api: &Api, script: &str) -> String {
+    let answer = api.submit("rows", "dev", "program.zip", &program(script));
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer.json()["id"].as_str().expect("a submission has an id").to_owned()
+}
+
+fn info(api: &Api, id: &str) -> Value {
+    api.get(&format!("/api/v1/submissions/{id}")).json()
+}
+
+fn printed(api: &Api, id: &str, stream: &str) -> String {
+    api.get(&format!("/api/v1/submissions/{id}/logs/{stream}")).text()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn is(api: &Api, id: &str, state: &str) {
+    until(state, || info(api, id)["state"] == state);
+}
+
+const HONEST: &str = "cp /app/input_data/rows.csv /app/output/predictions.csv; echo done; echo $PWD $HOME >&2";
+
+#[test]
+fn a_program_is_run_and_what_it_leaves_is_scored() {
+    let Some((server, folder)) = serving("") else { return };
+    let anna = server.participant("anna");
+    let id = hand_in(&anna, HONEST);
+    let ended = anna.ended(&id);
+    assert_eq!((&ended["outcome"], &ended["lane"]), (&"scored".into(), &"code".into()), "{ended}");
+    let ran = &ended["run"];
+    assert_eq!(ran["exit_code"], 0, "{ran}");
+    assert!(ran["image"].as_str().is_some_and(|image| image.starts_with("sha256:")), "{ran}");
+    assert!(ran["wall_ms"].as_u64() > Some(0) && ran["peak_memory"].as_u64() > Some(0), "{ran}");
+    assert_eq!(ran["allowed"]["memory"], 64 << 20, "{ran}");
+    assert_eq!(printed(&anna, &id, "stdout"), "done\n");
+    assert_eq!(printed(&anna, &id, "stderr"), "/app/program /tmp\n");
+    let told = anna.get(&format!("/api/v1/submissions/{id}/events")).text();
+    assert!(told.find("\"running\"") < told.find("\"scoring\""), "{told}");
+
+    // The same predictions, handed in as such, get the same scores; only what is known of the run is read besides.
+    let rows = std::fs::read(folder.path().join("input/rows.csv")).expect("it is there");
+    let other = anna.submit("rows", "dev", "predictions.csv", &rows).json();
+    let other = other["id"].as_str().expect("it was taken").to_owned();
+    assert_eq!(anna.ended(&other)["lane"], "results");
+    let report = |id: &str| {
+        let mut report = server.operator().get(&format!("/api/v1/submissions/{id}/report")).json();
+        report["cost"] = Value::Null;
+        report
+    };
+    assert_eq!(report(&id), report(&other));
+
+    let phase = anna.get("/api/v1/challenges/rows").json()["phases"][0].clone();
+    assert_eq!(phase["accepts"], serde_json::json!(["code", "results"]));
+    assert_eq!(phase["run"]["memory"], 64 << 20);
+    // The input is for programs, not for downloads.
+    assert_eq!(anna.get("/api/v1/challenges/rows/files/input/rows.csv").status, 404);
+}
+
+#[test]
+fn each_end_is_told_and_leaves_nothing_behind() {
+    let Some((server, _folder)) = serving(", pids = 20") else { return };
+    let anna = server.participant("anna");
+    for (script, outcome, code, text) in [
+        ("echo because >&2; exit 3", "run-failed", "exit", "exit code 3"),
+        ("kill -SEGV $$", "run-failed", "signal", "signal 11"),
+        ("tail /dev/zero", "limit", "memory", "MiB of memory"),
+        ("head -c 8000000 /dev/zero > /app/output/x", "limit", "output", "4 MiB of output"),
+        ("cd /app/output; i=0; while :; do i=$((i+1)); : > $i || exit; done", "limit", "files", "100 files"),
+        ("while :; do sh -c 'sleep 9' & done", "limit", "pids", "20 processes"),
+        ("ln -s /etc/passwd /app/output/predictions.csv", "run-failed", "bad-output", "symbolic link"),
+        ("mkfifo /app/output/predictions.csv", "run-failed", "bad-output", "no regular file"),
+        ("echo 'elapsedTime: 0' > /app/output/metadata", "run-failed", "bad-output", "the runner's"),
+        ("exec /no/such/program", "run-failed", "exit", "exit code 127"),
+        (":", "invalid-submission", "", ""),
+        (
+            "echo id,label > /app/output/p.csv; echo '{\"scores\":[]}' > /app/output/report.json",
+            "invalid-submission",
+            "",
+            "",
+        ),
+    ] {
+        let id = hand_in(&anna, script);
+        let ended = anna.ended(&id);
+        assert_eq!(ended["outcome"], outcome, "{script}: {ended}");
+        assert_eq!((&ended["fault"], &ended["charged"]), (&"participant".into(), &true.into()), "{script}: {ended}");
+        let (told, why) = (&ended["run"]["code"], &ended["run"]["failure"]);
+        assert_eq!(told.as_str().unwrap_or_default(), code, "{script}: {ended}");
+        assert!(why.as_str().unwrap_or_default().contains(text), "{script}: {ended}");
+        assert_eq!(ended["report"].is_null(), !text.is_empty(), "{script}: {ended}");
+        programs::assert_nothing_is_left(server.data(), script);
+    }
+    let why = info(&anna, &hand_in(&anna, "echo because >&2; exit 3"));
+    let id = why["id"].as_str().expect("it has an id");
+    anna.ended(id);
+    assert_eq!(printed(&anna, id, "stderr"), "because\n");
+    let id = hand_in(&anna, HONEST);
+    assert_eq!(anna.ended(&id)["outcome"], "scored", "the next honest one");
+}
+
+#[test]
+fn what_is_hidden_is_nowhere_to_be_found() {
+    let Some((server, _folder)) = serving("") else { return };
+    let (anna, ben) = (server.participant("anna"), server.participant("ben"));
+    let marked = "ben-was-here-7d1e";
+    let other = hand_in(&ben, &format!("{HONEST}; : {marked}; sleep 3"));
+    is(&ben, &other, "running");
+    // Whatever is readable, of any process, at any place that the container has.
+    let looks = "cp /app/input_data/rows.csv /app/output/predictions.csv
+        for top in /[!a]* /app/[!p]*; do case $top in /proc|/sys|/dev) ;; *) grep -rslF -e id,label -e class-of-2c6f0d -e ben-was-here-7d1e $top;; esac; done
+        cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/maps 2>/dev/null | grep -aF -e class-of-2c6f0d -e GRADUS -e TOKEN
+        for fd in /proc/[0-9]*/fd/*; do readlink $fd; done | grep -v -e '^/dev/null$' -e '^pipe:' -e '^/proc/' -e '^/app/program/run.sh$'
+        find / -xdev -name '*.sock' -o -xdev -type s 2>/dev/null | grep -v '^/proc/'
+        cat /proc/mounts | grep -i -e reference -e blobs -e store
+        ls /app
+        true";
+    let id = hand_in(&anna, looks);
+    let ended = anna.ended(&id);
+    assert_eq!(ended["outcome"], "scored", "{ended}");
+    // Its own input and output are found, so that it did look.
+    let found = "/app/input_data/rows.csv\n/app/output/predictions.csv\ninput_data\noutput\nprogram\n";
+    assert_eq!(printed(&anna, &id, "stdout"), found);
+    let err = printed(&anna, &id, "stderr");
+    assert!(!err.contains(SECRET) && !err.contains(marked), "{err}");
+    assert_eq!(ben.ended(&other)["outcome"], "scored");
+    assert_eq!(ben.get(&format!("/api/v1/submissions/{id}/logs/stdout")).status, 404, "nobody else's");
+}
+
+#[test]
+fn a_program_that_is_cancelled_is_gone_within_two_seconds() {
+    let Some((server, _folder)) = serving("") else { return };
+    let anna = server.participant("anna");
+    let id = hand_in(&anna, "trap '' TERM INT; while :; do sleep 1; done & while :; do :; done");
+    is(&anna, &id, "running");
+    until("it is in a container", || programs::containers(server.data()) > 0);
+    let began = Instant::now();
+    assert_eq!(anna.post(&format!("/api/v1/submissions/{id}/cancel"), b"").status, 200);
+    until("the container goes", || programs::containers(server.data()) == 0);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(info(&anna, &id)["state"], "cancelled");
+    let id = hand_in(&anna, HONEST);
+    assert_eq!(anna.ended(&id)["outcome"], "scored");
+    programs::assert_nothing_is_left(server.data(), "cancelled");
+}
+
+#[test]
+fn a_host_that_dies_in_a_run_does_it_again_and_counts_it_once() {
+    let Some((mut server, _folder)) = serving("") else { return };
+    let anna = server.participant("anna");
+    let id = hand_in(&anna, &format!("sleep 2; {HONEST}"));
+    until("it is in a container", || programs::containers(server.data()) > 0);
+    server.kill();
+    assert_eq!(programs::containers(server.data()), 1, "nobody was there to remove it");
+    server.again();
+    let anna = Api::new(&server.base, anna.token.as_deref());
+    let ended = anna.ended(&id);
+    assert_eq!(ended["outcome"], "scored", "{ended}");
+    let quota = anna.get("/api/v1/challenges/rows/quota").json();
+    assert_eq!(quota["phases"][0]["rules"][0]["used"], 1, "{quota}");
+    let told = anna.get(&format!("/api/v1/submissions/{id}/events")).text();
+    assert_eq!(told.matches("\"kind\":\"report\"").count(), 1, "{told}");
+    programs::assert_nothing_is_left(server.data(), "killed");
+
+    let id = hand_in(&anna, &format!("sleep 2; {HONEST}"));
+    until("it is in a container", || programs::containers(server.data()) > 0);
+    assert_eq!(server.stop(), Some(0), "it stops in order");
+    programs::assert_nothing_is_left(server.data(), "stopped");
+    server.again();
+    let anna = Api::new(&server.base, anna.token.as_deref());
+    assert_eq!(anna.ended(&id)["outcome"], "scored");
+}
+
+#[test]
+fn scoring_does_not_wait_behind_runs() {
+    let Some((server, folder)) = serving("") else { return };
+    let busy = ["a", "b", "c"].map(|name| server.participant(name));
+    let ids = busy.each_ref().map(|api| hand_in(api, &format!("sleep 4; {HONEST}")));
+    is(&busy[0], &ids[0], "running");
+    let rows = std::fs::read(folder.path().join("input/rows.csv")).expect("it is there");
+    let anna = server.participant("anna");
+    let began = Instant::now();
+    let id = anna.submit("rows", "dev", "predictions.csv", &rows).json()["id"].as_str().expect("taken").to_owned();
+    assert_eq!(anna.ended(&id)["outcome"], "scored");
+    assert!(busy.iter().zip(&ids).any(|(api, id)| info(api, id)["state"] == "running"), "after {:?}", began.elapsed());
+    for (api, id) in busy.iter().zip(&ids) {
+        assert_eq!(api.ended(id)["outcome"], "scored");
+    }
+}
+
+#[test]
+fn a_server_without_an_engine_takes_no_code_and_says_so() {
+    let Some(folder) = challenge("") else { return };
+    let server = Server::start_with(Options { config: "[runner]\nengine = \"off\"\n".into(), under: Vec::new() });
+    let token = server.data().join("operator.token");
+    let environment = [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))];
+    let path = folder.path().to_str().expect("UTF-8");
+    let ran = run(&["challenge", "publish", "--no-check", path], &environment);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!((ran.out + &ran.err).contains("tasks.main.accepts: takes code, and no program can be run here"));
+}
+
+/// What was taken before its server lost the engine waits, says why, and is done when there is one again.
+#[test]
+fn what_waits_for_an_engine_says_so() {
+    let Some((mut server, _folder)) = serving("") else { return };
+    let anna = server.participant("anna");
+    server.stop();
+    server.configure("[runner]\nengine = \"off\"\n");
+    server.again();
+    let api = Api::new(&server.base, anna.token.as_deref());
+    let id = hand_in(&api, HONEST);
+    let waits = info(&api, &id);
+    assert_eq!(waits["state"], "queued");
+    assert!(waits["reason"].as_str().is_some_and(|reason| reason.contains("waits for a container engine")), "{waits}");
+    server.stop();
+    server.configure("");
+    server.again();
+    let api = Api::new(&server.base, anna.token.as_deref());
+    assert_eq!(api.ended(&id)["outcome"], "scored");
+}
+
+#[test]
+fn a_challenge_is_checked_with_its_programs_on_this_computer() {
+    let Some(folder) = challenge("") else { return };
+    let path = folder.path().to_str().expect("UTF-8");
+    let ran = run(&["challenge", "check", path], &[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("solutions/copies") && ran.out.contains("accuracy 0.5"), "{}", ran.out);
+    wrong(folder.path());
+    let ran = run(&["challenge", "check", path], &[]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("exit code 3: because"), "{}", ran.out);
+}
+
+/// Expects scores of the solution that fails.
+fn wrong(folder: &Path) {
+    let path = folder.join("challenge.toml");
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    std::fs::write(path, text.replace("outcome = \"run-failed\"", "scores = { accuracy = 1.0 }"))
+        .expect("there is room");
+}
+
+#[test]
+fn what_participants_see_of_a_program_follows_the_task() {
+    let Some(folder) = challenge("") else { return };
+    let path = folder.path().join("challenge.toml");
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    std::fs::write(&path, text.replace(", logs = \"participant\"", "")).expect("there is room");
+    let server = Server::start();
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    let id = hand_in(&anna, HONEST);
+    anna.ended(&id);
+    assert_eq!(anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).status, 404);
+    assert_eq!(printed(&server.operator(), &id, "stdout"), "done\n");
+    let environment = [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", "operator.token")];
+    let ran = Command::new(gradus_e2e::gradus())
+        .args(["logs", &id])
+        .envs(environment)
+        .current_dir(server.data())
+        .output()
+        .expect("the binary can be started");
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("done"), "{ran:?}");
+}
