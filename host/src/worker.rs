@@ -140,11 +140,15 @@ impl Workers {
         let mut away = false;
         while !self.stopped() {
             // An engine that is away would use the attempts of all that wait up.
-            if away && !self.app.can_run() {
-                thread::sleep(Duration::from_millis(500));
-                continue;
+            if away {
+                if !self.app.can_run() {
+                    thread::sleep(Duration::from_millis(500));
+                    continue;
+                }
+                // It is back, and may have kept what we could not remove.
+                Self::step("what broken runs left could not be removed", || self.app.sweep());
+                away = false;
             }
-            away = false;
             let seen = self.hub.rung();
             let began = Instant::now();
             // The job of a turn that panicked is taken back when its claim runs out; the others go on.

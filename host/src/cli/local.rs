@@ -68,13 +68,14 @@ pub fn read(path: &Path) -> anyhow::Result<Folder> {
     digested(workspace::folder(&open(path)?, &ArchiveLimits::challenge())?)
 }
 
-/// Reads the folder of a challenge, builds the scorers in it that are crates, and starts the engine.
-pub fn load(context: &Context, path: &Path) -> anyhow::Result<Local> {
+/// Reads the folder of a challenge, builds the scorers in it that are crates, and starts the engine; the one for containers,
+/// too, if a task takes programs and they are to be `tried` here.
+pub fn load(context: &Context, path: &Path, tried: bool) -> anyhow::Result<Local> {
     let (folder, programs) = with_built(context, path, read(path)?)?;
     let stop = Arc::default();
     let mut room = None;
-    let mut containers = Err("no task takes code".to_owned());
-    if programs {
+    let mut containers = Err("nobody asked for them".to_owned());
+    if programs && tried {
         let made = tempfile::tempdir().context("could not make a temporary folder")?;
         containers = context.host.containers(made.path(), Arc::clone(&stop));
         room = Some(made);

@@ -44,7 +44,7 @@ impl Score {
         if !self.file.exists() {
             return Err(usage(format!("there is no file {}", self.file.display())));
         }
-        let local = local::load(context, &self.dir)?;
+        let local = local::load(context, &self.dir, false)?;
         let inspected = match local::look(context, &local)? {
             Ok(inspected) => inspected,
             Err(problems) => {

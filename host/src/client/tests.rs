@@ -56,7 +56,7 @@ fn submission(state: &str) -> String {
     let file = r#"{"path":"p.csv","len":3,"digest":"sha256:00"}"#;
     let info = format!(
         r#"{{"id":"01","challenge":"c","version":1,"phase":"dev","entrant":"anna","submitted_at":"2026-01-01T00:00:00Z",
-            "state":"{state}","file":{file},"about":{{}}}}"#
+            "lane":"results","state":"{state}","file":{file},"about":{{}}}}"#
     );
     answer("202 Accepted", "application/json", &info)
 }

@@ -6,8 +6,10 @@ mod gradus;
 mod guest;
 mod http;
 mod kept;
+mod own_engine;
 pub mod programs;
 mod raw;
+pub mod rows;
 mod server;
 mod zip;
 
@@ -15,6 +17,7 @@ pub use gradus::{Ran, example, gradus, root, run, skip};
 pub use guest::{misbehaving, misbehaving_challenge};
 pub use http::{Answer, Api};
 pub use kept::{Kept, variant, wide};
+pub use own_engine::OwnEngine;
 pub use raw::Raw;
 pub use server::{Options, Server};
 pub use zip::zip;

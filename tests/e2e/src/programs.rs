@@ -1,9 +1,10 @@
-//! What tests of participants' programs need: an image, and a look at what is left of runs.
+//! What tests of participants' programs need: an engine with an image, and a look at what is left of runs.
 
 use super::gradus::root;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// One at a time: two servers on one machine would give runs of theirs the same users.
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -11,62 +12,104 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The id of an image with busybox in it.
-///
-/// # Errors
-/// What is not here, for who skips the test.
-pub fn image() -> Result<String, String> {
-    let root_user = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
-    if !root_user {
-        return Err("programs are run by root only".to_owned());
+/// A container engine.
+#[derive(Debug, Clone, Default)]
+pub struct Engine {
+    /// Its socket; the machine's own unless named.
+    socket: Option<PathBuf>,
+}
+
+impl Engine {
+    /// The one at `socket`.
+    pub fn at(socket: &Path) -> Self {
+        Self { socket: Some(socket.to_owned()) }
     }
-    let built = Command::new("bash").arg(root().join("tests/images/build.sh")).output();
-    let built = built.map_err(|error| format!("bash: {error}"))?;
-    if !built.status.success() {
-        return Err(format!("the test image: {}", String::from_utf8_lossy(&built.stderr)));
+
+    fn host(&self) -> Option<String> {
+        self.socket.as_ref().map(|socket| format!("unix://{}", socket.display()))
     }
-    Ok(String::from_utf8_lossy(&built.stdout).trim().to_owned())
+
+    fn docker(&self, words: &[&str]) -> Result<String, String> {
+        let mut command = Command::new("docker");
+        command.args(words).envs(self.host().map(|host| ("DOCKER_HOST", host)));
+        let output = command.output().map_err(|error| format!("docker: {error}"))?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Whether it answers.
+    pub fn answers(&self) -> bool {
+        self.docker(&["version"]).is_ok()
+    }
+
+    /// The id of an image with busybox in it, and with `more` instructions.
+    ///
+    /// # Errors
+    /// What is not here, for who skips the test.
+    pub fn image(&self, more: &str) -> Result<String, String> {
+        let root_user = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
+        if !root_user {
+            return Err("programs are run by root only".to_owned());
+        }
+        let mut build = Command::new("bash");
+        build.arg(root().join("tests/images/build.sh")).arg(more).envs(self.host().map(|host| ("DOCKER_HOST", host)));
+        let built = build.output().map_err(|error| format!("bash: {error}"))?;
+        if !built.status.success() {
+            return Err(format!("the test image: {}", String::from_utf8_lossy(&built.stderr)));
+        }
+        Ok(String::from_utf8_lossy(&built.stdout).trim().to_owned())
+    }
+
+    /// Removes an image, whatever it is for.
+    ///
+    /// # Panics
+    /// It cannot be removed.
+    pub fn forget(&self, image: &str) {
+        self.docker(&["rmi", "--force", image]).expect("the image is there");
+    }
+
+    /// Containers of runs of the server on `data`, whatever their state.
+    ///
+    /// # Panics
+    /// The engine does not say.
+    pub fn containers(&self, data: &Path) -> usize {
+        let filter = format!("label=gradus.owner={}", owner(data));
+        self.docker(&["ps", "-a", "-q", "--filter", &filter]).expect("the engine answers").lines().count()
+    }
+
+    /// Waits for what is removed after a result was told, then looks for traces of runs of the server on `data`.
+    ///
+    /// # Panics
+    /// Something is left.
+    pub fn assert_nothing_is_left(&self, data: &Path, what: &str) {
+        let owner = owner(data);
+        let left = || {
+            let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+            let mut left: Vec<String> =
+                mounts.lines().filter(|line| line.contains(&*data.to_string_lossy())).map(ToOwned::to_owned).collect();
+            let groups = Command::new("find").args(["/sys/fs/cgroup", "-name", &format!("*{owner}*")]).output();
+            let groups = groups.expect("find is there").stdout;
+            left.extend(String::from_utf8_lossy(&groups).lines().map(ToOwned::to_owned));
+            let folders = std::fs::read_dir(data.join("runs")).into_iter().flatten().flatten();
+            left.extend(folders.filter(|entry| entry.path().is_dir()).map(|entry| entry.path().display().to_string()));
+            left.extend((self.containers(data) > 0).then(|| "a container".to_owned()));
+            left
+        };
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let left = left();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "{what}: {left:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
 /// The id that all of a data folder's runs carry.
 fn owner(data: &Path) -> String {
     std::fs::read_to_string(data.join("runs/owner")).expect("a server that runs programs has a mark").trim().to_owned()
-}
-
-/// Containers of runs of the server on `data`, whatever their state.
-pub fn containers(data: &Path) -> usize {
-    let filter = format!("label=gradus.owner={}", owner(data));
-    let listed = Command::new("docker").args(["ps", "-a", "-q", "--filter", &filter]).output();
-    let listed = listed.expect("the engine's command line is there");
-    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
-    String::from_utf8_lossy(&listed.stdout).lines().count()
-}
-
-/// Waits for what is removed after a result was told, then looks for traces of runs of the server on `data`.
-///
-/// # Panics
-/// Something is left.
-pub fn assert_nothing_is_left(data: &Path, what: &str) {
-    let owner = owner(data);
-    let left = || {
-        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mut left: Vec<String> =
-            mounts.lines().filter(|line| line.contains(&*data.to_string_lossy())).map(ToOwned::to_owned).collect();
-        let groups = Command::new("find").args(["/sys/fs/cgroup", "-name", &format!("*{owner}*")]).output();
-        let groups = groups.expect("find is there").stdout;
-        left.extend(String::from_utf8_lossy(&groups).lines().map(ToOwned::to_owned));
-        let folders = std::fs::read_dir(data.join("runs")).into_iter().flatten().flatten();
-        left.extend(folders.filter(|entry| entry.path().is_dir()).map(|entry| entry.path().display().to_string()));
-        left.extend((containers(data) > 0).then(|| "a container".to_owned()));
-        left
-    };
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    loop {
-        let left = left();
-        if left.is_empty() {
-            return;
-        }
-        assert!(std::time::Instant::now() < end, "{what}: {left:?}");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
 }

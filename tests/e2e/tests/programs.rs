@@ -1,15 +1,14 @@
 //! Programs of participants, through the real server and the real container engine: run, scored, limited, told, and gone.
 
-use gradus_e2e::{Api, Options, Server, programs, run, skip, zip};
+use gradus_e2e::programs::{Engine, alone};
+use gradus_e2e::rows::{self, SECRET, hand_in};
+use gradus_e2e::{Api, Options, Server, run, skip};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// Nobody but the scorer may ever read this.
-const SECRET: &str = "class-of-2c6f0d";
 
 /// A folder, and the turn to run programs.
 struct Folder {
@@ -25,60 +24,15 @@ impl Folder {
 
 /// A challenge that gives half of its rows away in its input, or `None` where nothing can be run.
 fn challenge(limits: &str) -> Option<Folder> {
-    let alone = programs::alone();
-    let image = match programs::image() {
+    let alone = alone();
+    let image = match Engine::default().image("") {
         Ok(image) => image,
         Err(why) => {
             skip(&why);
             return None;
         }
     };
-    let home = tempfile::tempdir().expect("there is room for a folder");
-    let folder = Folder { home, _alone: alone };
-    let write = |path: &str, text: &str| {
-        let path = folder.path().join(path);
-        std::fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("there is room");
-        std::fs::write(path, text).expect("there is room");
-    };
-    write(
-        "challenge.toml",
-        &format!(
-            r#"
-id = "rows"
-title = "Label the rows"
-[[phases]]
-id = "dev"
-starts = 2020-01-01T00:00:00Z
-tasks = ["main"]
-quota = [{{ limit = 100 }}]
-concurrent = 1
-[[tasks]]
-id = "main"
-accepts = ["code", "results"]
-input = "input"
-reference = "reference.csv"
-scorer = {{ stock = "classification" }}
-params = {{ id = "id", target = "label", prediction = "label", metrics = ["accuracy"] }}
-runner = {{ image = "{image}", memory = "64MiB", scratch = "8MiB", output = "4MiB", files = 100, wall = "20s", logs = "participant"{limits} }}
-[[leaderboards]]
-id = "main"
-phases = ["dev"]
-rule = "best"
-columns = [{{ metric = "accuracy" }}]
-[[solutions]]
-path = "solutions/copies"
-scores = {{ accuracy = 0.5 }}
-[[solutions]]
-path = "solutions/fails"
-outcome = "run-failed"
-"#
-        ),
-    );
-    write("input/rows.csv", "id,label\n1,a\n2,a\n");
-    write("reference.csv", &format!("id,label,note\n1,a,{SECRET}\n2,b,{SECRET}\n"));
-    write("solutions/copies/metadata", "command: cp $input/rows.csv $output/predictions.csv\n");
-    write("solutions/fails/metadata", "command: sh -c 'echo because >&2; exit 3'\n");
-    Some(folder)
+    Some(Folder { home: rows::challenge(&image, limits), _alone: alone })
 }
 
 /// A server with the challenge on it.
@@ -87,17 +41,6 @@ fn serving(limits: &str) -> Option<(Server, Folder)> {
     let server = Server::start();
     server.publish(folder.path());
     Some((server, folder))
-}
-
-/// An archive with a program of one line of shell.
-fn program(script: &str) -> Vec<u8> {
-    zip(&[("metadata", b"command: sh $program/run.sh\n"), ("run.sh", script.as_bytes())])
-}
-
-fn hand_in(api: &Api, script: &str) -> String {
-    let answer = api.submit("rows", "dev", "program.zip", &program(script));
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    answer.json()["id"].as_str().expect("a submission has an id").to_owned()
 }
 
 fn info(api: &Api, id: &str) -> Value {
@@ -189,7 +132,7 @@ fn each_end_is_told_and_leaves_nothing_behind() {
         assert_eq!(told.as_str().unwrap_or_default(), code, "{script}: {ended}");
         assert!(why.as_str().unwrap_or_default().contains(text), "{script}: {ended}");
         assert_eq!(ended["report"].is_null(), !text.is_empty(), "{script}: {ended}");
-        programs::assert_nothing_is_left(server.data(), script);
+        Engine::default().assert_nothing_is_left(server.data(), script);
     }
     let why = info(&anna, &hand_in(&anna, "echo because >&2; exit 3"));
     let id = why["id"].as_str().expect("it has an id");
@@ -233,15 +176,15 @@ fn a_program_that_is_cancelled_is_gone_within_two_seconds() {
     let anna = server.participant("anna");
     let id = hand_in(&anna, "trap '' TERM INT; while :; do sleep 1; done & while :; do :; done");
     is(&anna, &id, "running");
-    until("it is in a container", || programs::containers(server.data()) > 0);
+    until("it is in a container", || Engine::default().containers(server.data()) > 0);
     let began = Instant::now();
     assert_eq!(anna.post(&format!("/api/v1/submissions/{id}/cancel"), b"").status, 200);
-    until("the container goes", || programs::containers(server.data()) == 0);
+    until("the container goes", || Engine::default().containers(server.data()) == 0);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(info(&anna, &id)["state"], "cancelled");
     let id = hand_in(&anna, HONEST);
     assert_eq!(anna.ended(&id)["outcome"], "scored");
-    programs::assert_nothing_is_left(server.data(), "cancelled");
+    Engine::default().assert_nothing_is_left(server.data(), "cancelled");
 }
 
 #[test]
@@ -249,9 +192,9 @@ fn a_host_that_dies_in_a_run_does_it_again_and_counts_it_once() {
     let Some((mut server, _folder)) = serving("") else { return };
     let anna = server.participant("anna");
     let id = hand_in(&anna, &format!("sleep 2; {HONEST}"));
-    until("it is in a container", || programs::containers(server.data()) > 0);
+    until("it is in a container", || Engine::default().containers(server.data()) > 0);
     server.kill();
-    assert_eq!(programs::containers(server.data()), 1, "nobody was there to remove it");
+    assert_eq!(Engine::default().containers(server.data()), 1, "nobody was there to remove it");
     server.again();
     let anna = Api::new(&server.base, anna.token.as_deref());
     let ended = anna.ended(&id);
@@ -260,12 +203,12 @@ fn a_host_that_dies_in_a_run_does_it_again_and_counts_it_once() {
     assert_eq!(quota["phases"][0]["rules"][0]["used"], 1, "{quota}");
     let told = anna.get(&format!("/api/v1/submissions/{id}/events")).text();
     assert_eq!(told.matches("\"kind\":\"report\"").count(), 1, "{told}");
-    programs::assert_nothing_is_left(server.data(), "killed");
+    Engine::default().assert_nothing_is_left(server.data(), "killed");
 
     let id = hand_in(&anna, &format!("sleep 2; {HONEST}"));
-    until("it is in a container", || programs::containers(server.data()) > 0);
+    until("it is in a container", || Engine::default().containers(server.data()) > 0);
     assert_eq!(server.stop(), Some(0), "it stops in order");
-    programs::assert_nothing_is_left(server.data(), "stopped");
+    Engine::default().assert_nothing_is_left(server.data(), "stopped");
     server.again();
     let anna = Api::new(&server.base, anna.token.as_deref());
     assert_eq!(anna.ended(&id)["outcome"], "scored");

@@ -15,6 +15,7 @@ Usage: cargo xtask <chore>
   demo [--keep]   build Gradus and show the main job: a server on a fresh store grades a real example
   test            build everything and run every test
   ci              what a change must pass: format, lints, documentation, licences, every test
+  torture [N]     kill the host and the container engine at N moments of runs [default: 50]: nothing is lost
   bench           measure: a release build, figures and ratios, nothing asserted
 ";
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         "demo" => demo(&rest),
         "test" => test(),
         "ci" => ci(),
+        "torture" => torture(&rest),
         "bench" => bench::run(&rest),
         "" | "help" | "-h" | "--help" => {
             print!("{HELP}");
@@ -104,6 +106,21 @@ fn test() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The tests that do a few rounds each time, with many.
+fn torture(words: &[String]) -> Result<(), Failure> {
+    let rounds = match words {
+        [] => 50,
+        [rounds] => rounds.parse::<u64>().map_err(|_| format!("torture: `{rounds}` is no number of rounds"))?,
+        [_, more @ ..] => {
+            return Err(format!("torture: `{}` is too much; it takes a number of rounds", more.join(" ")));
+        }
+    };
+    setup::wasm_target()?;
+    setup::programs();
+    let mut killed = cargo(&["test", "--package", "gradus-e2e", "--test", "killed", "--", "--nocapture"]);
+    run(killed.env("GRADUS_ROUNDS", rounds.to_string()))
 }
 
 fn target() -> PathBuf {

@@ -28,7 +28,7 @@ pub struct Check {
 
 impl Check {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
-        let local = local::load(context, &self.dir)?;
+        let local = local::load(context, &self.dir, true)?;
         let checked = check(context, &local, &self.dir, self.json.json)?;
         if self.json.json {
             context.out.json(&checked.document)?;

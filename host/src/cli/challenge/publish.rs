@@ -39,7 +39,7 @@ pub struct Publish {
 impl Publish {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
         let client = context.client(&self.remote)?;
-        let local = local::load(context, &self.dir)?;
+        let local = local::load(context, &self.dir, !self.no_check)?;
         let id = if self.no_check {
             match local::look(context, &local)? {
                 Ok(inspected) => inspected.challenge.id,

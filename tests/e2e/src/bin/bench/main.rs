@@ -1,5 +1,5 @@
-//! Figures of a release build, by `cargo xtask bench`: size, start, memory, the way from a file to its score, and one run
-//! of a scorer beside one process and one container.
+//! Figures of a release build, by `cargo xtask bench`: size, start, memory, the way from a file to its score, one run of a
+//! scorer beside one process and one container, and a program in a container beside the bare engine.
 //!
 //! Asserts no time: a noisy machine is no failure. Compare figures of one run with each other, and runs of one machine.
 //! Leaves nothing behind: servers, folders and the image are its own and go with it.
@@ -8,18 +8,20 @@ mod data;
 mod engine;
 mod figures;
 mod line;
+mod runs;
 mod start;
 
 use std::env;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-Usage: cargo xtask bench [--quick] [start|line|engine]...
+Usage: cargo xtask bench [--quick] [start|line|engine|runs]...
 
   --quick   a tenth of the rounds
   start     binary size, time until ready, memory
   line      submit until the score is visible, and many clients at once
   engine    one warm run of a scorer, beside a process and a container
+  runs      a program in its container, beside the same container by bare calls of the engine's
 ";
 
 /// What to measure, and how often.
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
     for word in env::args().skip(1) {
         match word.as_str() {
             "--quick" => plan.quick = true,
-            "start" | "line" | "engine" => plan.parts.push(word),
+            "start" | "line" | "engine" | "runs" => plan.parts.push(word),
             "-h" | "--help" => {
                 print!("{HELP}");
                 return ExitCode::SUCCESS;
@@ -64,6 +66,9 @@ fn main() -> ExitCode {
     }
     if plan.wants("engine") {
         engine::run(&plan);
+    }
+    if plan.wants("runs") {
+        runs::run(&plan);
     }
     ExitCode::SUCCESS
 }

@@ -1,0 +1,117 @@
+//! A container engine of a test's own, which may be killed: the machine's is left as it is.
+
+use super::programs::Engine;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The engine; it goes with all that it has.
+pub struct OwnEngine {
+    daemon: Option<Child>,
+    home: TempDir,
+}
+
+impl OwnEngine {
+    /// A running one without an image.
+    ///
+    /// # Errors
+    /// What is not here, for who skips the test.
+    pub fn start() -> Result<Self, String> {
+        let there = Command::new("dockerd").arg("--version").stdout(Stdio::null()).status();
+        if !there.is_ok_and(|status| status.success()) {
+            return Err("there is no dockerd".to_owned());
+        }
+        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let mut engine = Self { daemon: None, home };
+        engine.launch()?;
+        Ok(engine)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.at("docker.sock")
+    }
+
+    /// To look at it and to have images made there.
+    pub fn engine(&self) -> Engine {
+        Engine::at(&self.socket())
+    }
+
+    fn launch(&mut self) -> Result<(), String> {
+        let log = File::options().create(true).append(true).open(self.at("log")).map_err(|error| error.to_string())?;
+        let other = log.try_clone().map_err(|error| error.to_string())?;
+        // A killed one leaves them behind; its containerd went with it, and may be a zombie where nobody reaps.
+        drop(std::fs::remove_file(self.at("pid")));
+        drop(std::fs::remove_file(self.at("exec/containerd/containerd.pid")));
+        let config = self.at("config.json");
+        std::fs::write(&config, "{}").map_err(|error| error.to_string())?;
+        let daemon = Command::new("dockerd")
+            .arg("--config-file")
+            .arg(config)
+            .arg("--host")
+            .arg(format!("unix://{}", self.socket().display()))
+            .arg("--data-root")
+            .arg(self.at("data"))
+            .arg("--exec-root")
+            .arg(self.at("exec"))
+            .arg("--pidfile")
+            .arg(self.at("pid"))
+            // No network of its own: containers here have none.
+            .args(["--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(other)
+            .spawn()
+            .map_err(|error| format!("dockerd: {error}"))?;
+        self.daemon = Some(daemon);
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.engine().answers() {
+            if Instant::now() > end {
+                let log = std::fs::read_to_string(self.at("log")).unwrap_or_default();
+                let last: Vec<_> = log.lines().rev().take(5).collect();
+                return Err(format!("dockerd does not answer; its log, backwards: {}", last.join(" | ")));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// SIGKILL, which its containerd follows. Its containers may go on.
+    ///
+    /// # Panics
+    /// It cannot be killed.
+    pub fn kill(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().expect("it can be killed");
+            daemon.wait().expect("it ends");
+        }
+    }
+
+    /// Starts again, after [`OwnEngine::kill`].
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn again(&mut self) {
+        self.launch().expect("it started before");
+    }
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        let Some(mut daemon) = self.daemon.take() else { return };
+        // In order, so that it takes its mounts and its containerd along.
+        drop(Command::new("kill").args(["-TERM", &daemon.id().to_string()]).status());
+        let end = Instant::now() + Duration::from_secs(20);
+        while daemon.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(daemon.kill());
+        drop(daemon.wait());
+    }
+}
