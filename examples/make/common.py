@@ -1,4 +1,4 @@
-"""What both examples share: drawing ids and splits, writing files, listing the samples in challenge.toml.
+"""What the examples share: drawing ids and splits, writing files, listing the samples in challenge.toml.
 
 It deliberately knows no metric and no model: each example computes what its samples must get.
 """

@@ -8,9 +8,10 @@ use super::challenge::publish::finish;
 use super::output::clean;
 use super::progress::Progress;
 use super::{Context, Done, Json, Running, ServeOptions, leaderboard, local};
-use crate::client::{Client, Upload};
+use crate::client::{Client, ClientError, Upload};
 use crate::http::dto::{BoardInfo, NewToken, OperationInfo};
 use anyhow::Context as _;
+use bundle::{Bundle, PROGRAMS, RESULTS};
 use clap::Args;
 use gradus_core::app::folder::Folder;
 use gradus_core::domain::manifest::{self, FILE};
@@ -27,7 +28,8 @@ use std::time::Instant;
 /// Rows of a leaderboard that are shown: more than there are samples.
 const ROWS: NonZeroUsize = NonZeroUsize::new(100).expect("it is not zero");
 
-/// See it work: start a server, publish an example, hand in its samples, show the leaderboard.
+/// See it work: start a server, publish an example, hand in its samples, show the leaderboard. Then the same with programs
+/// that run in containers, where there is a container engine with the example's image.
 ///
 /// Everything is in a temporary folder, and gone afterwards.
 #[derive(Debug, Args)]
@@ -98,26 +100,45 @@ impl Show<'_> {
         let out = &self.context.out;
         self.line(format!("{} {}, on a fresh store", out.bold("Server:"), self.server))?;
         let operator = Client::new(&self.server, Some(super::read_token(&running.operator_token_file)?))?;
-        let folder = bundle::folder()?;
-        let published = self.publish(&operator, &folder)?;
+        let folder = RESULTS.folder()?;
+        let published = self.publish(&operator, &RESULTS, &folder)?;
         let samples = self.submit_all(&operator, &published.challenge, &folder)?;
         let boards = self.boards(&published.challenge)?;
+        let programs = self.programs(&operator)?;
         if self.json {
             let token = &running.operator_token_file;
             out.json(&json!({
                 "server": self.server, "operator_token_file": token, "published": published, "submissions": samples,
-                "leaderboards": boards,
+                "leaderboards": boards, "programs": programs,
             }))?;
         }
         Ok(published.challenge)
     }
 
-    fn publish(&self, operator: &Client, folder: &Folder) -> anyhow::Result<OperationInfo> {
+    /// The same with programs, if they can be run here.
+    fn programs(&self, operator: &Client) -> anyhow::Result<Value> {
+        self.line("")?;
+        let folder = PROGRAMS.folder()?;
+        let published = match self.publish(operator, &PROGRAMS, &folder) {
+            Ok(published) => published,
+            Err(error) => {
+                // What is missing on this computer is no failure of the demo.
+                let Some(why) = error.downcast_ref::<ClientError>().and_then(cannot_run) else { return Err(error) };
+                self.line(format!("Programs in containers are not shown: {}", clean(&why)))?;
+                return Ok(json!({ "skipped": why }));
+            }
+        };
+        let samples = self.submit_all(operator, &published.challenge, &folder)?;
+        let boards = self.boards(&published.challenge)?;
+        Ok(json!({ "published": published, "submissions": samples, "leaderboards": boards }))
+    }
+
+    fn publish(&self, operator: &Client, bundle: &Bundle, folder: &Folder) -> anyhow::Result<OperationInfo> {
         let archive = self.room.join("challenge.tar.zst");
         local::pack(folder, &archive)?;
         let mut bar = Progress::bytes(&self.context.out, "publishing");
         let began = Instant::now();
-        let sent = operator.publish(bundle::ID, &Upload::new(&archive)?, &mut |sent, of| bar.set(sent, of))?;
+        let sent = operator.publish(bundle.id, &Upload::new(&archive)?, &mut |sent, of| bar.set(sent, of))?;
         drop(bar);
         let ended = finish(operator, sent)?;
         if ended.state != "done" {
@@ -139,13 +160,18 @@ impl Show<'_> {
         self.line(out.bold("Submissions, each by a participant of its name:"))?;
         let mut samples = Vec::new();
         for solution in &manifest.challenge.solutions {
-            let Some(file) = folder.get(&solution.path) else { continue };
             let path = Path::new(&solution.path);
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let token = NewToken { role: "participant".into(), subject: name.clone(), challenges: vec![id.to_owned()] };
             let participant = Client::new(&self.server, Some(operator.make_token(&token)?.token))?;
-            let copy = self.room.join(path.file_name().unwrap_or_default());
-            write(&copy, &*file.bytes)?;
+            let mut copy = self.room.join(path.file_name().unwrap_or_default());
+            match folder.get(&solution.path) {
+                Some(file) => write(&copy, &*file.bytes)?,
+                None => {
+                    copy.set_extension("tar.zst");
+                    local::pack(&folder.at(&solution.path), &copy)?;
+                }
+            }
             let sample = Sample::hand_in(&participant, name, id, &phase, &Upload::new(&copy)?)?;
             self.line(sample.line(out))?;
             samples.push(sample);
@@ -180,6 +206,13 @@ impl Show<'_> {
         self.line(format!("  gradus submit {id} FILE --wait"))?;
         self.line("\nEnter or Ctrl-C ends it.")
     }
+}
+
+/// Why no program can be run, if that is what the server said.
+fn cannot_run(error: &ClientError) -> Option<String> {
+    let ClientError::Refused { problem, .. } = error else { return None };
+    let about = |error: &&String| error.contains("no program can be run here") || error.contains("has no image");
+    problem.errors.iter().find(about).cloned()
 }
 
 fn write(path: &Path, bytes: &dyn ReadAt) -> anyhow::Result<()> {

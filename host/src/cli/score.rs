@@ -9,17 +9,22 @@ use clap::Args;
 use gradus_core::app::check::Pending;
 use gradus_core::app::folder::Folder;
 use gradus_core::app::grade::Grader;
+use gradus_core::app::launch::{Launched, lane};
 use gradus_core::app::publish::Inspected;
+use gradus_core::domain::program;
 use gradus_core::domain::report::Outcome;
+use gradus_core::domain::run_record::RunRecord;
+use gradus_core::domain::submission::Lane;
 use gradus_core::ports::scorer::Listener;
+use serde_json::json;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Score predictions on this computer, without a server.
 ///
 /// Prints the report, byte for byte the one that a server stores for the same files; on a terminal a short table. The
-/// format check that a server makes first is not made on its own: the scorer finds the same problems.
+/// format check that a server makes first is not made on its own: the scorer finds the same problems. A program, where the
+/// task takes some, is run first, if there is a container engine here.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +35,7 @@ Exit codes: 0 scored, 1 not scored, 2 wrong use.")]
 pub struct Score {
     /// Folder of the challenge, with its reference data.
     dir: PathBuf,
-    /// The predictions: a file, an archive, or a folder.
+    /// The predictions or the program: a file, an archive, or a folder.
     file: PathBuf,
     /// The task [default: the only one].
     #[arg(long)]
@@ -44,7 +49,10 @@ impl Score {
         if !self.file.exists() {
             return Err(usage(format!("there is no file {}", self.file.display())));
         }
-        let local = local::load(context, &self.dir, false)?;
+        // Archives are taken apart as a server does it; what that needs is gone afterwards.
+        let room = tempfile::tempdir().context("could not make a temporary folder")?;
+        let handed_in = handed_in(context, &self.file, room.path())?;
+        let local = local::load(context, &self.dir, program::file(handed_in.tree()).is_some())?;
         let inspected = match local::look(context, &local)? {
             Ok(inspected) => inspected,
             Err(problems) => {
@@ -53,11 +61,29 @@ impl Score {
             }
         };
         let grader = self.grader(&inspected)?;
-        // Archives are taken apart as a server does it; what that needs is gone afterwards.
-        let room = tempfile::tempdir().context("could not make a temporary folder")?;
-        let predictions = predictions(context, &self.file, room.path())?;
+        let scored = match lane(&grader.task.accepts, &handed_in) {
+            Ok(Lane::Code | Lane::Git | Lane::Image) => {
+                match self.ran(context, &local, &inspected, grader, &handed_in)? {
+                    Some(left) => left,
+                    None => return Ok(Done::Failed),
+                }
+            }
+            Ok(Lane::Results) => (handed_in, None),
+            Err(problems) => {
+                if self.json.json {
+                    let error = "this is neither a program nor predictions that the task takes";
+                    context.out.json(&json!({ "error": error, "problems": problems }))?;
+                } else {
+                    super::report::print_problems(&context.out, &problems)?;
+                }
+                return Ok(Done::Failed);
+            }
+        };
         let mut heard = Heard(Progress::steps(&context.out, "scoring"));
-        let graded = grader.grade(&*local.scorer, &predictions, &Arc::default(), &mut heard)?;
+        let graded = match &scored {
+            (left, Some(record)) => grader.grade_run(&*local.scorer, left, record, &local.stop, &mut heard)?,
+            (predictions, None) => grader.grade(&*local.scorer, predictions, &local.stop, &mut heard)?,
+        };
         drop(heard);
         let graded = graded.context("it was stopped")?;
         let bytes = graded.report.to_bytes();
@@ -73,6 +99,39 @@ impl Score {
             context.out.note(super::output::clean_lines(String::from_utf8_lossy(&graded.log).trim_end()))?;
         }
         Ok(Done::well(scored))
+    }
+
+    /// Runs a program to what it leaves. `None`: it failed, and that was told.
+    fn ran(
+        &self,
+        context: &Context,
+        local: &local::Local,
+        inspected: &Inspected,
+        grader: &Grader,
+        program: &Folder,
+    ) -> anyhow::Result<Option<(Folder, Option<RunRecord>)>> {
+        let containers =
+            local.containers.as_ref().map_err(|why| anyhow::anyhow!("no program can be run here: {why}"))?;
+        let launcher = inspected.launchers.get(&grader.task.id).context("the task has no image")?;
+        context.out.note("running the program")?;
+        let launched = launcher.launch(&*containers.runner, local::run_id(), program, &local.stop)?;
+        let Launched { record, left, stdout, stderr } = launched.context("it was stopped")?;
+        for (what, log) in [("the program's output:", &stdout), ("the program's error output:", &stderr)] {
+            if !log.is_empty() {
+                context.out.note(what)?;
+                context.out.note(super::output::clean_lines(String::from_utf8_lossy(log).trim_end()))?;
+            }
+        }
+        match &record.failed {
+            Some(failed) if self.json.json => {
+                let outcome = failed.outcome.word();
+                context.out.json(&json!({ "outcome": outcome, "error": failed.text, "problems": [] }))?;
+            }
+            Some(failed) => context.out.line(super::output::clean(&failed.text))?,
+            None => {}
+        }
+        // The files stay open until they are read.
+        Ok(left.map(|left| (left.folder().clone(), Some(record))))
     }
 
     fn grader<'a>(&self, inspected: &'a Inspected) -> anyhow::Result<&'a Grader> {
@@ -96,7 +155,7 @@ impl Listener for Heard {
 }
 
 /// The files of a submission, as a server takes them out of what it is sent.
-fn predictions(context: &Context, path: &Path, room: &Path) -> anyhow::Result<Folder> {
+fn handed_in(context: &Context, path: &Path, room: &Path) -> anyhow::Result<Folder> {
     let limits = ArchiveLimits::submission();
     if path.is_dir() {
         return local::digested(workspace::folder(&local::open(path)?, &limits)?);

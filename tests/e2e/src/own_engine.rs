@@ -1,6 +1,6 @@
 //! A container engine of a test's own, which may be killed: the machine's is left as it is.
 
-use super::programs::Engine;
+use super::programs::{Engine, unmount_all};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -113,5 +113,6 @@ impl Drop for OwnEngine {
         }
         drop(daemon.kill());
         drop(daemon.wait());
+        unmount_all(self.home.path());
     }
 }

@@ -109,6 +109,16 @@ impl Engine {
     }
 }
 
+/// Takes down what a killed process left mounted below `folder`, so that it can be removed.
+pub fn unmount_all(folder: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let below = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|at| Path::new(at).starts_with(folder));
+    // The later ones lie on the earlier ones.
+    for at in below.collect::<Vec<_>>().into_iter().rev() {
+        drop(Command::new("umount").args(["--lazy", at]).status());
+    }
+}
+
 /// The id that all of a data folder's runs carry.
 fn owner(data: &Path) -> String {
     std::fs::read_to_string(data.join("runs/owner")).expect("a server that runs programs has a mark").trim().to_owned()

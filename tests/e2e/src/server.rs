@@ -2,6 +2,7 @@
 
 use super::gradus::{example, gradus, run};
 use super::http::Api;
+use super::programs::unmount_all;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -166,8 +167,16 @@ fn launch(data: &Path, options: &Options) -> (Child, String) {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Already ended is fine.
+        // Already ended is fine. One that runs programs first has to put them away.
+        if self.data.join("runs/owner").exists() && self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+            let end = Instant::now() + Duration::from_secs(10);
+            while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        unmount_all(&self.data);
     }
 }

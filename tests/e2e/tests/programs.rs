@@ -2,7 +2,7 @@
 
 use gradus_e2e::programs::{Engine, alone};
 use gradus_e2e::rows::{self, SECRET, hand_in};
-use gradus_e2e::{Api, Options, Server, run, skip};
+use gradus_e2e::{Api, Options, Server, example, root, run, skip};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -274,6 +274,63 @@ fn a_challenge_is_checked_with_its_programs_on_this_computer() {
     let ran = run(&["challenge", "check", path], &[]);
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("exit code 3: because"), "{}", ran.out);
+}
+
+#[test]
+fn a_program_is_scored_on_this_computer_as_on_a_server() {
+    let Some((server, folder)) = serving("") else { return };
+    let anna = server.participant("anna");
+    let id = hand_in(&anna, HONEST);
+    anna.ended(&id);
+    let there = server.operator().get(&format!("/api/v1/submissions/{id}/report")).json();
+    let archive = folder.path().join("program.zip");
+    std::fs::write(&archive, rows::program(HONEST)).expect("there is room");
+    let words = ["score", folder.path().to_str().expect("UTF-8"), archive.to_str().expect("UTF-8"), "--json"];
+    let ran = run(&words, &[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let here: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!((&here["scores"], &here["digests"]), (&there["scores"], &there["digests"]));
+    std::fs::write(&archive, rows::program("echo why; exit 4")).expect("there is room");
+    let ran = run(&words, &[]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    let here: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(
+        (&here["outcome"], &here["error"]),
+        (&"run-failed".into(), &"the program ended with exit code 4".into())
+    );
+}
+
+#[test]
+fn the_example_with_programs_holds() {
+    let _alone = alone();
+    let built = Command::new("bash").arg(root().join("tests/images/python.sh")).output().expect("bash is there");
+    if !built.status.success() {
+        return skip(&format!("the image with Python: {}", String::from_utf8_lossy(&built.stderr)));
+    }
+    let ran = run(&["challenge", "check", example("digits-code").to_str().expect("UTF-8")], &[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+}
+
+/// An operator removed the image: that is nobody's fault who hands in.
+#[test]
+fn an_image_that_is_gone_costs_nothing() {
+    let _alone = alone();
+    let engine = Engine::default();
+    let image = match engine.image("LABEL test=gone") {
+        Ok(image) => image,
+        Err(why) => return skip(&why),
+    };
+    let folder = rows::challenge(&image, "");
+    let server = Server::start();
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    engine.forget(&image);
+    let id = hand_in(&anna, HONEST);
+    let ended = anna.ended(&id);
+    let quota = anna.get("/api/v1/challenges/rows/quota").json();
+    assert_eq!((&ended["outcome"], &ended["fault"]), (&"platform".into(), &"platform".into()), "{ended}");
+    assert_eq!((&ended["charged"], &quota["phases"][0]["rules"][0]["used"]), (&false.into(), &0.into()), "{quota}");
+    engine.assert_nothing_is_left(server.data(), "image gone");
 }
 
 /// Expects scores of the solution that fails.

@@ -87,6 +87,7 @@ fn shown(command: &Command) -> String {
 
 fn demo(words: &[String]) -> Result<(), Failure> {
     setup::wasm_target()?;
+    setup::python_image(&root());
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     run(cargo(&["run", "--package", "gradus", "--", "demo"]).args(words))
 }
@@ -94,6 +95,7 @@ fn demo(words: &[String]) -> Result<(), Failure> {
 fn test() -> Result<(), Failure> {
     setup::wasm_target()?;
     setup::programs();
+    setup::python_image(&root());
     run(&mut cargo(&["test", "--workspace"]))?;
     for scorer in own_scorers()? {
         let manifest = scorer.join("Cargo.toml");

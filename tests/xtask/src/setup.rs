@@ -1,6 +1,7 @@
 //! What the chores need and a fresh machine may lack.
 
 use super::{Failure, cargo, run};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 fn answers(program: &str, words: &[&str]) -> bool {
@@ -32,12 +33,28 @@ pub fn programs() {
     program("busybox", "--help", "busybox-static", "the tests of containers skip");
 }
 
+/// The image of the example with programs, where there is an engine to have it; what is missing is said, and shown without.
+pub fn python_image(root: &Path) {
+    if !is_root() || !answers("docker", &["version"]) {
+        eprintln!("xtask: no container engine that root may use here: programs in containers are not shown");
+        return;
+    }
+    program("debootstrap", "--version", "debootstrap", "the image with Python cannot be made");
+    let mut build = Command::new("bash");
+    if let Err(why) = run(build.arg(root.join("tests/images/python.sh")).stdout(Stdio::null()).stderr(Stdio::null())) {
+        eprintln!("xtask: the image with Python was not made, and what needs it is not shown: {why}");
+    }
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"))
+}
+
 fn program(name: &str, question: &str, package: &str, without: &str) {
     if answers(name, &[question]) {
         return;
     }
-    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
-    if root && answers("apt-get", &["--version"]) {
+    if is_root() && answers("apt-get", &["--version"]) {
         let mut update = Command::new("apt-get");
         let mut install = Command::new("apt-get");
         let installed = run(update.args(["update", "-qq"])).and_then(|()| {

@@ -1,20 +1,27 @@
-//! The example that is in the program: a whole challenge folder on real data.
+//! The examples that are in the program: whole challenge folders on real data.
 
 use super::embedded;
 use gradus_core::app::folder::Folder;
 use gradus_core::domain::tree::TreePath;
 
-/// Its id.
-pub const ID: &str = "breast-cancer";
+/// An example.
+pub struct Bundle {
+    /// Its id.
+    pub id: &'static str,
+    files: &'static [(&'static str, &'static [u8])],
+}
 
-macro_rules! files {
-    ($($path:literal),* $(,)?) => {
-        &[$(($path, include_bytes!(concat!("../../../../examples/breast-cancer/", $path)) as &[u8])),*]
+macro_rules! bundle {
+    ($id:literal: $($path:literal),* $(,)?) => {
+        Bundle {
+            id: $id,
+            files: &[$(($path, include_bytes!(concat!("../../../../examples/", $id, "/", $path)) as &[u8])),*],
+        }
     };
 }
 
-/// Its files.
-const FILES: &[(&str, &[u8])] = files![
+/// Predictions, and a stock scorer.
+pub const RESULTS: Bundle = bundle!["breast-cancer":
     "challenge.toml",
     "data/public/LICENCE.txt",
     "data/public/sample.csv",
@@ -43,13 +50,40 @@ const FILES: &[(&str, &[u8])] = files![
     "solutions/wrong-label.csv",
 ];
 
-/// The folder.
-pub fn folder() -> anyhow::Result<Folder> {
-    let file = |(path, bytes): &(&str, &'static [u8])| {
-        let path: TreePath = path.parse().expect("the paths are written here");
-        (path, bytes.len() as u64, embedded(bytes))
-    };
-    super::local::digested(FILES.iter().map(file).collect())
+/// Programs.
+pub const PROGRAMS: Bundle = bundle!["digits-code":
+    "challenge.toml",
+    "data/input/test.csv",
+    "data/input/train.csv",
+    "data/public/LICENCE.txt",
+    "data/public/sample.csv",
+    "data/public/train.csv",
+    "data/reference/reference.csv",
+    "overview.md",
+    "solutions/centroid/main.py",
+    "solutions/centroid/metadata",
+    "solutions/constant/main.py",
+    "solutions/constant/metadata",
+    "solutions/forgets/main.py",
+    "solutions/forgets/metadata",
+    "solutions/nearest.csv",
+    "solutions/nearest/main.py",
+    "solutions/nearest/metadata",
+    "solutions/raises/main.py",
+    "solutions/raises/metadata",
+    "solutions/searches/main.py",
+    "solutions/searches/metadata",
+];
+
+impl Bundle {
+    /// The folder.
+    pub fn folder(&self) -> anyhow::Result<Folder> {
+        let file = |(path, bytes): &(&str, &'static [u8])| {
+            let path: TreePath = path.parse().expect("the paths are written here");
+            (path, bytes.len() as u64, embedded(bytes))
+        };
+        super::local::digested(self.files.iter().map(file).collect())
+    }
 }
 
 #[cfg(test)]
@@ -59,11 +93,13 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_whole_example_is_in_the_program() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(ID);
-        let dir = super::super::local::open(&dir).unwrap();
-        let there = workspace::folder(&dir, &ArchiveLimits::challenge()).unwrap();
-        let there = super::super::local::digested(there).unwrap();
-        assert_eq!(folder().unwrap().tree(), there.tree());
+    fn the_whole_examples_are_in_the_program() {
+        for bundle in [RESULTS, PROGRAMS] {
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(bundle.id);
+            let dir = super::super::local::open(&dir).unwrap();
+            let there = workspace::folder(&dir, &ArchiveLimits::challenge()).unwrap();
+            let there = super::super::local::digested(there).unwrap();
+            assert_eq!(bundle.folder().unwrap().tree(), there.tree());
+        }
     }
 }

@@ -17,6 +17,8 @@ pub struct Sample {
     outcome: Option<String>,
     scores: Vec<Score>,
     problems: Problems,
+    /// How its program failed.
+    failure: Option<String>,
     milliseconds: u64,
 }
 
@@ -31,6 +33,7 @@ impl Sample {
             outcome: None,
             scores: Vec::new(),
             problems: Problems::default(),
+            failure: None,
             milliseconds: 0,
         };
         match client.submit(id, phase, file, &AboutInfo::default(), &key, &mut |_, _| {}) {
@@ -54,6 +57,7 @@ impl Sample {
             let report = Report::read(&client.report(id)?)?;
             (self.scores, self.problems) = (report.scores, report.problems);
         }
+        self.failure = info.run.and_then(|run| run.failure);
         (self.state, self.outcome) = (info.state, info.outcome);
         Ok(())
     }
@@ -69,7 +73,13 @@ impl Sample {
                 let score = |score: &Score| format!("{} {}", score.metric, score.value);
                 format!("scored: {}", self.scores.iter().map(score).collect::<Vec<_>>().join(", "))
             }
-            other => format!("{other} {}", self.outcome.as_deref().unwrap_or_default()),
+            other => {
+                let problem = self.problems.first.first().map(line);
+                let why = problem
+                    .or_else(|| self.failure.clone())
+                    .map_or_else(String::new, |why| format!(": {}", clean(&why)));
+                format!("{other}, {}{why}", self.outcome.as_deref().unwrap_or_default())
+            }
         };
         format!("  {:<24} {got} ({} ms)", self.entrant, self.milliseconds)
     }

@@ -1,0 +1,3 @@
+"""Fails as programs do."""
+
+raise ValueError("no such luck")
