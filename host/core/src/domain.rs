@@ -12,6 +12,7 @@ pub mod limits;
 pub mod manifest;
 pub mod metric;
 pub mod operation;
+pub mod printed;
 pub mod program;
 pub mod queue;
 pub mod quota;

@@ -42,22 +42,50 @@ impl Logs {
             }
             return Ok(Done::Well);
         }
+        let mut printed = Printed::default();
         for seen in client.events(&self.id) {
             let seen = seen?;
             if self.json.json {
                 context.out.line(&seen.raw)?;
+            } else if let Some(EventKind::Log { stream, to, text }) = &seen.kind {
+                printed.show(context, stream, *to, text)?;
             } else {
                 context.out.line(line(&seen))?;
             }
         }
-        if !self.json.json {
+        if !self.json.json && !printed.any() {
             for (stream, what) in [("stdout", "the program's output:"), ("stderr", "the program's error output:")] {
                 show_log(context, &client, &self.id, stream, what)?;
             }
+        }
+        if !self.json.json {
             show_notes(context, &client, &self.id)?;
             show_log(context, &client, &self.id, "scorer", "the scorer's output:")?;
         }
         Ok(Done::Well)
+    }
+}
+
+/// What a program printed was shown as it came, up to there.
+#[derive(Default)]
+struct Printed {
+    stdout: u64,
+    stderr: u64,
+}
+
+impl Printed {
+    fn any(&self) -> bool {
+        self.stdout + self.stderr > 0
+    }
+
+    /// Shows a piece, unless it was shown before the connection broke.
+    fn show(&mut self, context: &Context, stream: &str, to: u64, text: &str) -> anyhow::Result<()> {
+        let seen = if stream == "stdout" { &mut self.stdout } else { &mut self.stderr };
+        if to > *seen {
+            *seen = to;
+            print_log(context, text.as_bytes())?;
+        }
+        Ok(())
     }
 }
 
@@ -68,6 +96,7 @@ fn line(seen: &Seen) -> String {
         EventKind::State { state, reason: None } => state.word().to_owned(),
         EventKind::State { state, reason: Some(reason) } => format!("{} ({reason})", state.word()),
         EventKind::Progress { done, total } => format!("scorer: {done} of {total}"),
+        EventKind::Log { stream, text, .. } => format!("{stream}: {text}"),
         EventKind::Report { outcome } => format!("report: {outcome}"),
     };
     let at = seen.raw.get("at").and_then(serde_json::Value::as_str).unwrap_or("…");

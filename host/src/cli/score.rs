@@ -114,7 +114,8 @@ impl Score {
             local.containers.as_ref().map_err(|why| anyhow::anyhow!("no program can be run here: {why}"))?;
         let launcher = inspected.launchers.get(&grader.task.id).context("the task has no image")?;
         context.out.note("running the program")?;
-        let launched = launcher.launch(&*containers.runner, local::run_id(), program, &local.stop)?;
+        let launched =
+            launcher.launch(&*containers.runner, local::run_id(), program, &launcher.printed(), &local.stop)?;
         let Launched { record, left, stdout, stderr } = launched.context("it was stopped")?;
         for (what, log) in [("the program's output:", &stdout), ("the program's error output:", &stderr)] {
             if !log.is_empty() {

@@ -16,18 +16,24 @@ use futures_util::Stream;
 use gradus_core::app::Refusal;
 use gradus_core::domain::event::{Event, EventKind};
 use gradus_core::domain::id::SubmissionId;
+use gradus_core::domain::printed::Printed;
+use gradus_core::domain::run_record::Stream as Output;
 use serde::Deserialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Events read at once.
 const PAGE: usize = 100;
 /// Between two lines that keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// What a program prints is looked at this often,
+const PRINTED: Duration = Duration::from_millis(250);
+/// and passed on in pieces of about so many bytes.
+const PIECE: usize = 64 << 10;
 /// Progress is passed on this often at most.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -40,7 +46,7 @@ pub struct EventsQuery {
 }
 
 /// The events of a submission, from the first, and then as they come; it ends with the submission. Each has its `seq` as
-/// its id, but for progress, which is not logged.
+/// its id, but for progress and for what a program prints while it runs, which are not logged.
 #[utoipa::path(get, path = "/api/v1/submissions/{submission}/events",
     tag = "submissions", operation_id = "follow_events",
     params(("submission" = String, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header)),
@@ -63,8 +69,13 @@ pub async fn events(
     // Before the first read, so that nothing falls between the read and the wait.
     let live = api.hub.listen();
     let shared = Arc::clone(&api);
-    blocking(move || Ok(shared.app.see_submission(&token, id).map(drop)?)).await?;
-    let reader = Reader { api, id, live, after: last.unwrap_or(0), ready: VecDeque::new(), over: false, quiet: None };
+    let follows = move || {
+        let seen = shared.app.see_submission(&token, id)?;
+        Ok(shared.app.may_follow(&seen))
+    };
+    let log = blocking(follows).await?.then(Log::default);
+    let after = last.unwrap_or(0);
+    let reader = Reader { api, id, live, after, ready: VecDeque::new(), over: false, quiet: None, log };
     let stream =
         futures_util::stream::unfold(reader, |mut reader| async { reader.next().await.map(|sent| (Ok(sent), reader)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -80,11 +91,54 @@ struct Reader {
     over: bool,
     /// When progress was last passed on.
     quiet: Option<Instant>,
+    /// What its program prints, for those who may see it.
+    log: Option<Log>,
+}
+
+/// How far a program's output was passed on.
+#[derive(Default)]
+struct Log {
+    printed: Option<Arc<Printed>>,
+    stdout: u64,
+    stderr: u64,
+}
+
+impl Log {
+    /// The next piece, if there is one.
+    fn piece(&mut self, api: &Api, id: SubmissionId) -> Option<EventKind> {
+        // Kept once it is there: what came last is passed on after the run is over.
+        let running = api.app.follow_run(id);
+        let more = running.is_some();
+        if more {
+            self.printed = running;
+        }
+        let printed = self.printed.as_ref()?;
+        for (stream, at) in [(Output::Stdout, &mut self.stdout), (Output::Stderr, &mut self.stderr)] {
+            let (mut bytes, mut to) = printed.piece(stream, *at, PIECE);
+            // A character that came in half waits for its other half, as long as it may still come.
+            if let Err(error) = std::str::from_utf8(&bytes)
+                && error.error_len().is_none()
+                && (more || error.valid_up_to() > 0)
+            {
+                to -= (bytes.len() - error.valid_up_to()) as u64;
+                bytes.truncate(error.valid_up_to());
+            }
+            if to > *at {
+                *at = to;
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                return Some(EventKind::Log { stream: stream.word().to_owned(), to, text });
+            }
+        }
+        None
+    }
 }
 
 impl Reader {
     async fn next(&mut self) -> Option<Sent> {
         loop {
+            if let Some(piece) = self.log.as_mut().and_then(|log| log.piece(&self.api, self.id)) {
+                return Some(unlogged(&piece));
+            }
             if let Some(event) = self.ready.pop_front() {
                 return Some(sent(&event));
             }
@@ -121,13 +175,25 @@ impl Reader {
     /// Waits until the log may have grown. Progress is passed on right away.
     async fn wait(&mut self) -> Option<Option<Sent>> {
         loop {
-            match self.live.recv().await {
+            let heard = match &self.log {
+                // What a program prints rings no bell: there may be much of it.
+                Some(_) => match timeout(PRINTED, self.live.recv()).await {
+                    Ok(heard) => heard,
+                    Err(_) => {
+                        if let Some(piece) = self.log.as_mut().and_then(|log| log.piece(&self.api, self.id)) {
+                            return Some(Some(unlogged(&piece)));
+                        }
+                        continue;
+                    }
+                },
+                None => self.live.recv().await,
+            };
+            match heard {
                 Ok(Live::Logged(id)) if id == self.id => return Some(None),
                 Ok(Live::Progress { id, done, total }) if id == self.id => {
                     if self.quiet.is_none_or(|since| since.elapsed() >= PROGRESS) {
                         self.quiet = Some(Instant::now());
-                        let data = serde_json::json!({ "kind": "progress", "done": done, "total": total });
-                        return Some(Some(Sent::default().event("progress").data(data.to_string())));
+                        return Some(Some(unlogged(&EventKind::Progress { done, total })));
                     }
                 }
                 Ok(Live::Logged(_) | Live::Progress { .. }) => {}
@@ -138,12 +204,21 @@ impl Reader {
     }
 }
 
-fn sent(event: &Event) -> Sent {
-    let kind = match event.kind {
+fn word(kind: &EventKind) -> &'static str {
+    match kind {
         EventKind::State { .. } => "state",
         EventKind::Progress { .. } => "progress",
+        EventKind::Log { .. } => "log",
         EventKind::Report { .. } => "report",
-    };
+    }
+}
+
+fn sent(event: &Event) -> Sent {
     let data = serde_json::to_string(event).unwrap_or_default();
-    Sent::default().id(event.seq.to_string()).event(kind).data(data)
+    Sent::default().id(event.seq.to_string()).event(word(&event.kind)).data(data)
+}
+
+/// What has no number: nothing is resumed at it.
+fn unlogged(kind: &EventKind) -> Sent {
+    Sent::default().event(word(kind)).data(serde_json::to_string(kind).unwrap_or_default())
 }

@@ -143,6 +143,26 @@ fn each_end_is_told_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_a_program_prints_is_followed_while_it_runs() {
+    let Some((server, _folder)) = serving("") else { return };
+    let (anna, ben) = (server.participant("anna"), server.participant("ben"));
+    let id = hand_in(&anna, &format!("echo begun; sleep 3; printf 'h\\303'; sleep 1; printf '\\244lt\\n'; {HONEST}"));
+    let (listener, path) = (anna.clone(), format!("/api/v1/submissions/{id}/events"));
+    let stream = std::thread::spawn(move || listener.get(&path).text());
+    until("it is heard", || printed(&anna, &id, "stdout") == "begun\n");
+    assert_eq!(info(&anna, &id)["state"], "running", "it was heard while it ran");
+    assert_eq!(ben.get(&format!("/api/v1/submissions/{id}/logs/stdout")).status, 404);
+    let told = stream.join().expect("the stream ends with the submission");
+    let pieces = told.lines().filter_map(|line| line.strip_prefix("data:")).filter_map(|data| {
+        let event: Value = serde_json::from_str(data).expect("JSON");
+        (event["kind"] == "log" && event["stream"] == "stdout").then(|| event["text"].as_str().unwrap_or("").to_owned())
+    });
+    let pieces: Vec<_> = pieces.collect();
+    assert_eq!(pieces.concat(), "begun\nhält\ndone\n", "{pieces:?}");
+    assert!(pieces.len() > 1 && told.find("begun") < told.find("\"scoring\""), "{told}");
+}
+
+#[test]
 fn what_is_hidden_is_nowhere_to_be_found() {
     let Some((server, _folder)) = serving("") else { return };
     let (anna, ben) = (server.participant("anna"), server.participant("ben"));

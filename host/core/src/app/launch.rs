@@ -9,6 +9,7 @@ use super::folder::Folder;
 use super::{App, Refusal};
 use crate::domain::challenge::{TaskRun, Version};
 use crate::domain::id::{RunId, TaskId};
+use crate::domain::printed::Printed;
 use crate::domain::program::{self, INPUT, OUTPUT, PROGRAM, SCRATCH};
 use crate::domain::queue::Room;
 use crate::domain::report::{Fault, Outcome, Problem, Problems};
@@ -103,7 +104,12 @@ fn command(name: &str, files: &Folder) -> Result<Vec<String>, Problem> {
 }
 
 impl Launcher {
-    /// Runs `program` to its end. `None`: it was stopped.
+    /// Where what a run prints is kept.
+    pub fn printed(&self) -> Arc<Printed> {
+        Arc::new(Printed::new(self.run.limits.log))
+    }
+
+    /// Runs `program` to its end; what it prints goes to `printed` as it comes. `None`: it was stopped.
     ///
     /// # Errors
     /// We could not do our part.
@@ -112,6 +118,7 @@ impl Launcher {
         runner: &dyn Runner,
         id: RunId,
         program: &Folder,
+        printed: &Arc<Printed>,
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Launched>, RunnerError> {
         let wrong = |what: String| RunnerError { what, source: None };
@@ -141,6 +148,7 @@ impl Launcher {
                 files: u32::try_from(scratch.0 / BYTES_PER_FILE).unwrap_or(u32::MAX),
             }],
             limits: self.run.limits,
+            printed: Arc::clone(printed),
             stop: Arc::clone(stop),
         };
         self.launched(wait(runner.run(run))?)

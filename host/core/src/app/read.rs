@@ -9,6 +9,7 @@ use crate::domain::challenge::{Leaderboard, Version};
 use crate::domain::digest::Digest;
 use crate::domain::id::{EntrantId, LeaderboardId, SubmissionId};
 use crate::domain::metric::{Direction, rounded};
+use crate::domain::printed::Printed;
 use crate::domain::quota::Standing;
 use crate::domain::report::{Attachment, Audience, Report};
 use crate::domain::run_record::Stream;
@@ -236,22 +237,35 @@ impl App {
         body.map_or_else(|| Ok(Vec::new()), |body| self.body(&body))
     }
 
-    /// What a submission's program printed: for organizers, and for its participant if the task says so. Empty when there is
-    /// nothing, or nothing yet.
+    /// Whether the reader may see what a submission's program prints: organizers, and its participant if the task says so.
+    pub fn may_follow(&self, seen: &SeenSubmission) -> bool {
+        let task = seen.version.challenge.task(&seen.tracked.submission.task);
+        let run = task.and_then(|task| task.run.as_ref());
+        run.is_some_and(|run| seen.organizer || run.logs == Audience::Participant)
+    }
+
+    /// What a submission's program printed, or has printed so far. Empty when there is nothing, or nothing yet.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`].
+    /// [`Refusal::Unknown`]: not for the reader.
     pub fn printed(&self, seen: &SeenSubmission, stream: Stream) -> Result<Vec<u8>, Refusal> {
-        let submission = &seen.tracked.submission;
-        let task = seen.version.challenge.task(&submission.task);
-        let shown = task.and_then(|task| task.run.as_ref()).is_some_and(|run| run.logs == Audience::Participant);
-        if !seen.organizer && !shown {
+        if !self.may_follow(seen) {
             return Err(Refusal::Unknown("log"));
         }
-        let output = self.store.run_output(submission.id)?;
-        let Some(digest) = output.and_then(|output| output.stream(stream)) else { return Ok(Vec::new()) };
-        let bytes = self.open(digest)?;
-        Ok(read_all(&*bytes).map_err(|source| BlobError::Read { digest, source })?)
+        let id = seen.tracked.submission.id;
+        // First: a run that ends in between is found there.
+        let live = self.follow_run(id);
+        if let Some(output) = self.store.run_output(id)? {
+            let Some(digest) = output.stream(stream) else { return Ok(Vec::new()) };
+            let bytes = self.open(digest)?;
+            return Ok(read_all(&*bytes).map_err(|source| BlobError::Read { digest, source })?);
+        }
+        Ok(live.map_or_else(Vec::new, |printed| printed.since(stream, 0).0))
+    }
+
+    /// What the program of a submission prints, while it runs here.
+    pub fn follow_run(&self, id: SubmissionId) -> Option<Arc<Printed>> {
+        self.running().get(&id).and_then(|held| held.printed.clone())
     }
 
     /// An attachment of a report.

@@ -180,7 +180,7 @@ impl Bench<'_> {
             (Err(why), _) => return Ok(Ready::Not(why.to_owned())),
             (Ok(_), None) => return Ok(Ready::Not(format!("task `{}` has no image", solution.task))),
         };
-        let launched = launcher.launch(&*containers.runner, (self.ids)(), &files, self.stop)?;
+        let launched = launcher.launch(&*containers.runner, (self.ids)(), &files, &launcher.printed(), self.stop)?;
         let Some(Launched { record, left, stderr, .. }) = launched else {
             return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));
         };

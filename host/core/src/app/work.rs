@@ -154,7 +154,11 @@ impl App {
         let program = self.folder(files)?;
         // A run of its own for each claim: what is left of an earlier one never meets it.
         let id = RunId(self.clock.id(self.clock.now()));
-        Ok(launcher.launch(&*containers.runner, id, &program, &claim.stop)?)
+        let printed = launcher.printed();
+        if let Some(held) = self.running().get_mut(&claim.tracked.submission.id) {
+            held.printed = Some(Arc::clone(&printed));
+        }
+        Ok(launcher.launch(&*containers.runner, id, &program, &printed, &claim.stop)?)
     }
 
     /// What a run left, kept: durable, or to go in with the row.
@@ -207,7 +211,7 @@ impl App {
         let Some(job) = self.change(id, &JobEvent::Claimed { worker: worker.to_owned(), until }, None)? else {
             return Ok(None);
         };
-        let held = Held { epoch: job.epoch, stop: Arc::default() };
+        let held = Held { epoch: job.epoch, stop: Arc::default(), printed: None };
         self.running().insert(id, held.clone());
         // After the insert: whoever stops the host sets the flags of those that are in.
         if self.stopping.load(Ordering::Relaxed) {

@@ -17,12 +17,21 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The scorer is so far.
+    /// The scorer is so far. Told to those who listen, and not logged.
     Progress {
         /// Steps done.
         done: u64,
         /// Steps in all.
         total: u64,
+    },
+    /// The program printed something. Told to those who listen and may see it, and not logged.
+    Log {
+        /// `stdout` or `stderr`.
+        stream: String,
+        /// Bytes of the stream up to the end of this piece.
+        to: u64,
+        /// The piece; what is no UTF-8 in it is replaced.
+        text: String,
     },
     /// There is a report.
     Report {

@@ -36,13 +36,45 @@ impl HeadTail {
 
     /// What was kept; nothing is left of it here.
     pub fn take(&mut self) -> Vec<u8> {
-        let mut all = std::mem::take(&mut self.head);
-        if self.cut > 0 {
-            all.extend_from_slice(format!("\n[… {} bytes were cut here …]\n", self.cut).as_bytes());
-        }
-        all.extend(self.tail.drain(..));
-        self.cut = 0;
+        let all = self.since(0).0;
+        *self = Self { head_cap: self.head_cap, tail_cap: self.tail_cap, ..Self::default() };
         all
+    }
+
+    /// What is kept of all that was written after the first `at` bytes, and how many were written by now: where to go on
+    /// from.
+    pub fn since(&self, at: u64) -> (Vec<u8>, u64) {
+        let (mut all, mut at) = self.piece(at, usize::MAX);
+        loop {
+            let (more, next) = self.piece(at, usize::MAX);
+            if more.is_empty() {
+                return (all, next);
+            }
+            all.extend(more);
+            at = next;
+        }
+    }
+
+    /// The same in pieces: about `most` bytes of it, and where the next one begins. Empty when there is no more.
+    pub fn piece(&self, at: u64, most: usize) -> (Vec<u8>, u64) {
+        let index = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let (head, tail) = (self.head.len() as u64, self.head.len() as u64 + self.cut);
+        if at < head {
+            let from = index(at);
+            let piece = self.head[from..self.head.len().min(from.saturating_add(most))].to_vec();
+            let next = at + piece.len() as u64;
+            return (piece, next);
+        }
+        let mut piece = Vec::new();
+        if at < tail {
+            piece.extend_from_slice(format!("\n[… {} bytes were cut here …]\n", tail - at).as_bytes());
+        }
+        let from = at.max(tail).min(tail + self.tail.len() as u64);
+        let kept = self.tail.iter().skip(index(from - tail)).take(most);
+        let before = piece.len();
+        piece.extend(kept);
+        let next = from + (piece.len() - before) as u64;
+        (piece, next)
     }
 }
 
@@ -72,6 +104,27 @@ mod tests {
             assert!(log.contains(&format!("\n[… {cut} bytes were cut here …]\n")), "{log}");
             assert!(log.len() <= 1000);
         }
+    }
+
+    #[test]
+    fn it_is_followed_piece_by_piece() {
+        let mut log = HeadTail::new(100);
+        log.write(b"one ");
+        let (first, at) = log.since(0);
+        log.write(b"two ");
+        let (second, at) = log.since(at);
+        assert_eq!((&first[..], &second[..], at), (&b"one "[..], &b"two "[..], 8));
+        log.write(&[b'x'; 100]);
+        log.write(b"end");
+        let (third, at) = log.since(at);
+        let (third, cut) = (String::from_utf8(third).unwrap(), 111 - 50 - 2);
+        assert_eq!(third, format!("{}\n[… {cut} bytes were cut here …]\nnd", "x".repeat(42)));
+        assert_eq!(log.since(at), (Vec::new(), 111));
+        log.write(&[b'y'; 100]);
+        let (fourth, at) = log.since(at);
+        assert_eq!(String::from_utf8(fourth).unwrap(), "\n[… 98 bytes were cut here …]\nyy");
+        assert_eq!((log.since(at).0, at), (Vec::new(), 211));
+        assert_eq!(log.since(1_000), (Vec::new(), 211));
     }
 
     #[test]

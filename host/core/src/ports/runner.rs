@@ -6,6 +6,7 @@
 
 use super::blobs::{Part, ReadAt};
 use crate::domain::id::RunId;
+use crate::domain::printed::Printed;
 use crate::domain::report::LimitKind;
 use crate::domain::run::{ImageName, ImageRef, Place};
 use crate::domain::run_limits::RunLimits;
@@ -69,6 +70,8 @@ pub struct Run {
     pub scratch: Vec<Scratch>,
     /// What it may use.
     pub limits: RunLimits,
+    /// Gets what the program prints, as it comes.
+    pub printed: Arc<Printed>,
     /// Set from outside to stop it: the end is then [`Ended::Stopped`].
     pub stop: Arc<AtomicBool>,
 }

@@ -4,10 +4,10 @@
 //! [`Deed`](super::runner_contract::Deed) asks for; `platform` is an error of ours.
 
 use crate::domain::digest::Digest;
-use crate::domain::head_tail::HeadTail;
 use crate::domain::id::RunId;
 use crate::domain::report::LimitKind;
 use crate::domain::run::{ImageName, ImageRef};
+use crate::domain::run_record::Stream;
 use crate::domain::units::{Bytes, Millis};
 use crate::ports::blobs::{Blobs, Part, ReadAt, read_all};
 use crate::ports::runner::{
@@ -52,12 +52,15 @@ impl FakeRunner {
             ["exit", code] => left(Ended::Exited { code: number(code) }, Vec::new()),
             ["signal", signal] => left(Ended::Signal { signal: number(signal) }, Vec::new()),
             ["say", out, err] => {
-                let keep = |text: &str| {
-                    let mut log = HeadTail::new(run.limits.log.0 / 2);
-                    log.write(text.as_bytes());
-                    log.take()
+                let keep = |stream, text: &str| {
+                    run.printed.write(stream, text.as_bytes());
+                    run.printed.since(stream, 0).0
                 };
-                Ran { stdout: keep(out), stderr: keep(err), ..left(Ended::Exited { code: 0 }, Vec::new()) }
+                Ran {
+                    stdout: keep(Stream::Stdout, out),
+                    stderr: keep(Stream::Stderr, err),
+                    ..left(Ended::Exited { code: 0 }, Vec::new())
+                }
             }
             ["copy", from, name] => {
                 let part = self.copy(run, from, name)?;
@@ -67,7 +70,10 @@ impl FakeRunner {
                 let output = Output::Bad(BadOutput { flaw: Flaw::Link, at: "link".to_owned() });
                 Ran { output, ..ended(Ended::Exited { code: 0 }) }
             }
-            ["sleep"] => ended(sleep(run)),
+            ["sleep"] => {
+                run.printed.write(Stream::Stdout, b"asleep\n");
+                ended(sleep(run))
+            }
             ["platform"] => return Err(failed("no slot")),
             _ => {
                 let text = "there is no such program".to_owned();

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a contract is a test: what it does not expect ends it")]
 
 use crate::domain::id::RunId;
+use crate::domain::printed::Printed;
 use crate::domain::report::LimitKind;
 use crate::domain::run::ImageRef;
 use crate::domain::run_limits::RunLimits;
+use crate::domain::run_record::Stream;
 use crate::domain::units::{Bytes, Millis};
 use crate::ports::blobs::read_all;
 use crate::ports::runner::{
@@ -98,6 +100,7 @@ pub fn run<B: Bench>(bench: &B, deed: Deed<'_>) -> Run {
         inputs: Vec::new(),
         output: "/out".parse().unwrap(),
         scratch: Vec::new(),
+        printed: Arc::new(Printed::new(limits.log)),
         limits,
         stop: Arc::new(AtomicBool::new(false)),
     }
@@ -157,7 +160,11 @@ pub fn ends_are_told_apart<B: Bench>(bench: &B) {
 
 /// Each stream by itself, within the cap.
 pub fn both_streams_are_kept_and_capped<B: Bench>(bench: &B) {
-    let ran = done(bench, run(bench, Deed::Say("to out", "to err")));
+    let run_one = run(bench, Deed::Say("to out", "to err"));
+    let printed = Arc::clone(&run_one.printed);
+    let ran = done(bench, run_one);
+    assert_eq!(printed.since(Stream::Stdout, 0).0, ran.stdout, "whoever follows it sees the same");
+    assert_eq!(printed.since(Stream::Stderr, 0).0, ran.stderr);
     assert_eq!((ran.stdout.trim_ascii(), ran.stderr.trim_ascii()), (&b"to out"[..], &b"to err"[..]));
     let long = format!("begin{}end", "x".repeat(50_000));
     let ran = done(bench, run(bench, Deed::Say(&long, "to err")));

@@ -7,6 +7,7 @@ use super::DockerRunner;
 use super::engine::cannot;
 use bollard::models::SystemInfo;
 use gradus_core::domain::id::RunId;
+use gradus_core::domain::printed::Printed;
 use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::run::ImageRef;
 use gradus_core::domain::run_limits::RunLimits;
@@ -171,6 +172,7 @@ fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
         inputs: Vec::new(),
         output: "/out".parse().map_err(super::trouble("a place of our own is none"))?,
         scratch: Vec::new(),
+        printed: Arc::new(Printed::new(limits.log)),
         limits,
         stop: Arc::default(),
     })

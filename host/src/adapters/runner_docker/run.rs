@@ -153,8 +153,10 @@ async fn start(
     let docker = &shared.engine.docker;
     let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
     let attached = docker.attach_container(&name, Some(options)).await;
-    let logs =
-        Logs::read(attached.map_err(trouble("the engine did not give the container's streams"))?, run.limits.log);
+    let logs = Logs::read(
+        attached.map_err(trouble("the engine did not give the container's streams"))?,
+        Arc::clone(&run.printed),
+    );
     if let Err(error) = docker.start_container(&name, None).await {
         if group.oom_kills() > 0 {
             // Before it began: the engine's words for that differ.
