@@ -304,13 +304,11 @@ impl Refusal {
             Self::Challenge(_) => "invalid-challenge",
             Self::Transition(_) => "illegal-transition",
             Self::Contended => "contended",
+            Self::Runner(_) => "container-engine",
             Self::Store(StoreError::Closed) => "store-closed",
-            Self::Store(_)
-            | Self::Blob(_)
-            | Self::Scorer(_)
-            | Self::Runner(_)
-            | Self::NoContainers(_)
-            | Self::Stored { .. } => "internal",
+            Self::Store(_) | Self::Blob(_) | Self::Scorer(_) | Self::NoContainers(_) | Self::Stored { .. } => {
+                "internal"
+            }
         }
     }
 }

@@ -106,6 +106,11 @@ impl From<Refusal> for Problem {
                 plain(StatusCode::SERVICE_UNAVAILABLE)
             }
             Refusal::CheckSlow => plain(StatusCode::SERVICE_UNAVAILABLE).after(5),
+            Refusal::Runner(_) => {
+                tracing::warn!(error = %chain(&refusal), "the container engine failed a request");
+                let detail = "the container engine does not do its part; nothing was stored; try again in a while";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(10)
+            }
             Refusal::Contended => plain(StatusCode::SERVICE_UNAVAILABLE).after(1),
             Refusal::Store(StoreError::Closed) => plain(StatusCode::SERVICE_UNAVAILABLE).after(10),
             Refusal::Store(StoreError::Write(_)) | Refusal::Blob(BlobError::Write(_)) if disk_full(&refusal) => {
@@ -115,7 +120,6 @@ impl From<Refusal> for Problem {
             Refusal::Store(_)
             | Refusal::Blob(_)
             | Refusal::Scorer(_)
-            | Refusal::Runner(_)
             | Refusal::NoContainers(_)
             | Refusal::Stored { .. } => Self::internal(&refusal),
         }

@@ -21,10 +21,15 @@ use crate::ports::runner::{
     Ended, Input, Output, Ran, RefusalCode, Run, RunFile, Runner, RunnerError, Scratch, Used, Work,
 };
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// Bytes of scratch for each file or folder in it: as a small file system would have it.
 const BYTES_PER_FILE: u64 = 16 << 10;
+
+/// Whether there is room is looked at this often.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What runs participants' programs.
 #[derive(Clone)]
@@ -240,6 +245,17 @@ impl App {
         self.containers.as_ref().map_err(String::as_str)
     }
 
+    /// Waits until there is room for a run that is no submission's, or the host stops: then the run is stopped as well.
+    pub(super) fn borrow_room(&self, room: Room) -> Lent<'_> {
+        loop {
+            let lent = self.queue().lend(room);
+            if lent || self.stopping.load(Ordering::Relaxed) {
+                return Lent { app: self, room: lent.then_some(room) };
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
     /// What runs programs of a published task.
     ///
     /// # Errors
@@ -272,6 +288,21 @@ impl App {
         let why = self.containers.as_ref().err()?;
         let waits = tracked.job.state == State::Queued && tracked.job.stage() == Stage::Run;
         waits.then(|| format!("it waits for a container engine: {why}"))
+    }
+}
+
+/// Room for a run that was lent, until this is dropped.
+pub struct Lent<'a> {
+    app: &'a App,
+    room: Option<Room>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(room) = self.room {
+            self.app.queue().give_back(room);
+            self.app.signals.queued();
+        }
     }
 }
 

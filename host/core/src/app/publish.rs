@@ -383,6 +383,7 @@ impl App {
             folder: &folder,
             machine: &self.machine,
             ids: &|| RunId(self.clock.id(self.clock.now())),
+            room: &|room| Some(self.borrow_room(room)),
             stop: &self.stopping,
         };
         let all = bench.try_all(&version.challenge, |tried| {

@@ -2,11 +2,12 @@
 
 use super::folder::Folder;
 use super::grade::{Graded, Grader, cut};
-use super::launch::{Containers, Launched, Launcher, lane};
+use super::launch::{Containers, Launched, Launcher, Lent, lane};
 use crate::domain::challenge::{Challenge, Expected, Solution};
 use crate::domain::id::{RunId, TaskId};
 use crate::domain::manifest::{FILE, Located, nearest};
 use crate::domain::metric::Description;
+use crate::domain::queue::Room;
 use crate::domain::report::{LimitKind, Outcome, Problems, Report};
 use crate::domain::run_record::RunRecord;
 use crate::domain::submission::Lane;
@@ -49,6 +50,8 @@ pub struct Bench<'a> {
     pub machine: &'a RwLock<()>,
     /// Names a run.
     pub ids: &'a dyn Fn() -> RunId,
+    /// Waits for room for a run; it is free again when what this gives is dropped.
+    pub room: &'a dyn Fn(Room) -> Option<Lent<'a>>,
     /// Set from outside to stop.
     pub stop: &'a Arc<AtomicBool>,
 }
@@ -180,7 +183,9 @@ impl Bench<'_> {
             (Err(why), _) => return Ok(Ready::Not(why.to_owned())),
             (Ok(_), None) => return Ok(Ready::Not(format!("task `{}` has no image", solution.task))),
         };
+        let lent = (self.room)(Room::of(&launcher.run.limits));
         let launched = launcher.launch(&*containers.runner, (self.ids)(), &files, &launcher.printed(), self.stop)?;
+        drop(lent);
         let Some(Launched { record, left, stderr, .. }) = launched else {
             return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));
         };

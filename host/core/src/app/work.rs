@@ -69,6 +69,10 @@ impl App {
         let turn = Turn { app: self, id };
         let worked = self.work_on(id, worker);
         drop(turn);
+        if stage == Stage::Run && self.queue().waiting() > 0 {
+            // The room of one may be enough for several.
+            self.signals.queued();
+        }
         // Whatever happened: what waits by its row waits in the picture.
         if let Some(tracked) = self.store.submission(id)? {
             self.line_up(&tracked)?;

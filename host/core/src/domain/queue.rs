@@ -226,6 +226,21 @@ impl Queue {
         taken
     }
 
+    /// Takes room for a run that is no submission's. `false`: there is none now.
+    pub fn lend(&mut self, room: Room) -> bool {
+        let room = self.clamped(room);
+        let fits = self.free.holds(room);
+        if fits {
+            self.free = self.free.without(room);
+        }
+        fits
+    }
+
+    /// Gives back what was lent.
+    pub fn give_back(&mut self, room: Room) {
+        self.free = self.free.with(self.clamped(room));
+    }
+
     /// A submission does not run any more.
     pub fn done(&mut self, id: SubmissionId) {
         let Some((seat, room)) = self.running.remove(&id) else { return };
@@ -345,6 +360,11 @@ mod tests {
         queue.done(id(2));
         assert_eq!(queue.take(Stage::Run, NOW), Some(id(3)), "what never fits runs alone");
         queue.done(id(3));
+        assert!(
+            queue.lend(Room { cpus: MilliCpus(9_000), memory: Bytes(1) })
+                && !queue.lend(Room { cpus: MilliCpus(1), memory: Bytes(1) })
+        );
+        queue.give_back(Room { cpus: MilliCpus(9_000), memory: Bytes(1) });
         assert_eq!(queue.free, queue.total);
     }
 

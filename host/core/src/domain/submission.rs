@@ -104,3 +104,20 @@ pub struct Submission {
     /// What the participant says about it.
     pub about: About,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_from_before_there_were_programs_are_read() {
+        let row = r#"{"id":"01KB3ZBCA0VRDTA90XY10PZ7QF","challenge":"c","version":1,"phase":"dev","task":"main",
+            "entrant":"anna","by":"01KB3ZBCA0VRDTA90XY10PZ7QF","lane":"results","submitted_at":"2026-01-01T00:00:00Z",
+            "upload":{"name":"p.csv","len":1,"digest":"sha256:DIGEST"},"predictions":{"inline":"[]"},"about":{}}"#;
+        let row = row.replace("DIGEST", &"0".repeat(64));
+        let read: Submission = serde_json::from_str(&row).unwrap();
+        assert_eq!(read.files, Body::Inline("[]".into()));
+        let again = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<Submission>(&again).unwrap(), read);
+    }
+}

@@ -163,6 +163,7 @@ mod tests {
             output: "/out".parse().unwrap(),
             scratch: Vec::new(),
             limits: RunLimits::default(),
+            printed: Arc::default(),
             stop: Arc::default(),
         }
     }

@@ -109,6 +109,7 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
         folder: &local.folder,
         machine: &machine,
         ids: &local::run_id,
+        room: &|_| None,
         stop: &local.stop,
     };
     let tried = bench.try_all(&challenge, |tried| {
