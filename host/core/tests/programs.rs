@@ -229,6 +229,36 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
 }
 
 #[test]
+fn an_ingestion_program_is_started_and_reads_what_was_handed_in() {
+    let world = world();
+    let toml = TOML.replace("input = \"page.md\"", "ingestion = \"ingestion\"").replace("good.txt", "good");
+    let publish = |toml: &str, command: &str| {
+        let files = [
+            ("challenge.toml", toml),
+            ("ref.csv", "secret"),
+            ("good/metadata", ""),
+            ("good/answer", "score 0.75"),
+            ("ingestion/metadata.yaml", command),
+        ];
+        world.app.publish(&world.operator, &challenge(), world.pending(&files))
+    };
+    let operation = publish(&toml, "command: copy $submission_program/answer p.txt\n").unwrap();
+    assert_eq!(world.app.run_operation(&operation).unwrap(), OperationState::Done);
+    let anna = world.entrant("anna");
+    let id = submit(&world, &anna, "whatever $hidden", "score 0.5").unwrap();
+    world.work();
+    assert_eq!(world.job(id).state, State::Scored);
+    for (toml, command, word) in [
+        (toml.clone(), "x: 1\n", "ingestion/metadata.yaml has no `command`"),
+        (toml.clone(), "command: cat $hidden\n", "no container"),
+        (toml.replace("\"ingestion\"", "\"nothing\""), "command: x\n", "nothing/metadata.yaml is not there"),
+    ] {
+        let Err(Refusal::Challenge(problems)) = publish(&toml, command) else { panic!("{command}") };
+        assert!(problems[0].key == "tasks.t.ingestion" && problems[0].message.contains(word), "{problems:?}");
+    }
+}
+
+#[test]
 fn solutions_may_be_programs() {
     let world = world();
     let toml = TOML.replace("good.txt", "good");

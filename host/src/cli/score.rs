@@ -61,7 +61,7 @@ impl Score {
             }
         };
         let grader = self.grader(&inspected)?;
-        let scored = match lane(&grader.task.accepts, &handed_in) {
+        let scored = match lane(&grader.task, &handed_in) {
             Ok(Lane::Code | Lane::Git | Lane::Image) => {
                 match self.ran(context, &local, &inspected, grader, &handed_in)? {
                     Some(left) => left,

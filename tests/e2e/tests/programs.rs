@@ -284,6 +284,30 @@ fn what_waits_for_an_engine_says_so() {
 }
 
 #[test]
+fn an_ingestion_program_calls_what_was_handed_in() {
+    let Some(folder) = challenge("") else { return };
+    let change = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("there is room");
+        std::fs::write(path, text).expect("there is room");
+    };
+    let toml = std::fs::read_to_string(folder.path().join("challenge.toml")).expect("it is there");
+    change("challenge.toml", &toml.replace("input = \"input\"", "input = \"input\"\ningestion = \"ingestion\""));
+    change("ingestion/metadata", "command: sh $program/call.sh $submission_program $input $output\n");
+    change("ingestion/call.sh", "pwd; sh $1/run.sh; code=$?; echo called; exit $code");
+    change("solutions/copies/run.sh", HONEST);
+    change("solutions/fails/run.sh", "exit 3");
+    let server = Server::start();
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    let id = hand_in(&anna, HONEST);
+    assert_eq!(anna.ended(&id)["outcome"], "scored");
+    assert_eq!(printed(&anna, &id, "stdout"), "/app/program\ndone\ncalled\n");
+    // What is the organizer's is not for downloads.
+    assert_eq!(anna.get("/api/v1/challenges/rows/files/ingestion/call.sh").status, 404);
+}
+
+#[test]
 fn a_challenge_is_checked_with_its_programs_on_this_computer() {
     let Some(folder) = challenge("") else { return };
     let path = folder.path().to_str().expect("UTF-8");

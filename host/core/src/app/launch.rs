@@ -1,16 +1,16 @@
 //! One run of a participant's program to what it left. The same function runs on the server and in `challenge check`, so
 //! that they cannot differ.
 //!
-//! What is put into a container is named here and nowhere else: the program and the task's input data. Reference data
-//! never are.
+//! What is put into a container is named here and nowhere else: the program, the task's input data and its ingestion
+//! program. Reference data never are.
 
 use super::check::Pending;
 use super::folder::Folder;
 use super::{App, Refusal};
-use crate::domain::challenge::{TaskRun, Version};
+use crate::domain::challenge::{Task, TaskRun, Version};
 use crate::domain::id::{RunId, TaskId};
 use crate::domain::printed::Printed;
-use crate::domain::program::{self, INPUT, OUTPUT, PROGRAM, SCRATCH};
+use crate::domain::program::{self, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, Starts};
 use crate::domain::queue::Room;
 use crate::domain::report::{Fault, Outcome, Problem, Problems};
 use crate::domain::run::{ImageName, ImageRef, Place};
@@ -49,6 +49,8 @@ pub struct Launcher {
     pub image: ImageRef,
     /// What programs read.
     pub input: Folder,
+    /// The organizer's program that calls them, if there is one.
+    pub ingestion: Option<Folder>,
     /// Limits.
     pub run: TaskRun,
 }
@@ -73,11 +75,12 @@ pub fn wait<T>(work: Work<'_, T>) -> Result<T, RunnerError> {
     pollster::block_on(work)
 }
 
-/// Which way `files` take in a task that accepts `lanes`: a file that says how to start them makes them a program.
+/// Which way `files` take in `task`: a file that says how to start them makes them a program.
 ///
 /// # Errors
 /// What is wrong with them, for the participant.
-pub fn lane(lanes: &[Lane], files: &Folder) -> Result<Lane, Problems> {
+pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
+    let lanes = &task.accepts;
     let (code, results) = (lanes.contains(&Lane::Code), lanes.contains(&Lane::Results));
     let found = program::file(files.tree());
     if !code && files.get(RunRecord::METADATA).is_some() {
@@ -95,17 +98,31 @@ pub fn lane(lanes: &[Lane], files: &Folder) -> Result<Lane, Problems> {
                        `command: python3 $program/main.py $input $output`";
         return Err(Problems::one(message));
     };
-    command(name, files).map(|_| Lane::Code).map_err(|problem| Problems { first: vec![problem], total: 1 })
+    if task.ingestion.is_some() {
+        // How it is called is the ingestion program's matter.
+        return Ok(Lane::Code);
+    }
+    let started = command(files, name, Starts::Submission);
+    started.map(|_| Lane::Code).map_err(|problem| Problems { first: vec![problem], total: 1 })
 }
 
-fn command(name: &str, files: &Folder) -> Result<Vec<String>, Problem> {
+/// The command of an ingestion program.
+///
+/// # Errors
+/// What is wrong with it, for the organizer.
+pub(super) fn ingestion_command(files: &Folder) -> Result<Vec<String>, Problem> {
+    let name = program::file(files.tree()).unwrap_or(program::FILES[0]);
+    command(files, name, Starts::Ingestion)
+}
+
+fn command(files: &Folder, name: &str, starts: Starts) -> Result<Vec<String>, Problem> {
     let problem = |message: String| Problem { file: Some(name.to_owned()), line: None, message };
     let file = files.get(name).ok_or_else(|| problem("is not there".to_owned()))?;
     if file.about.len > program::MAX_LEN {
         return Err(problem(format!("has {} bytes; {} at most", file.about.len, program::MAX_LEN)));
     }
     let text = read_all(&*file.bytes).map_err(|error| problem(format!("cannot be read: {error}")))?;
-    program::command(name, &text)
+    program::command(name, &text, starts)
 }
 
 impl Launcher {
@@ -128,13 +145,24 @@ impl Launcher {
     ) -> Result<Option<Launched>, RunnerError> {
         let wrong = |what: String| RunnerError { what, source: None };
         // Looked at when it was taken in.
-        let name = program::file(program.tree()).ok_or_else(|| wrong("these files are no program".to_owned()))?;
-        let command = command(name, program).map_err(|problem| wrong(problem.message))?;
+        let command = match &self.ingestion {
+            Some(ingestion) => ingestion_command(ingestion),
+            None => {
+                let name = program::file(program.tree()).unwrap_or(program::FILES[0]);
+                command(program, name, Starts::Submission)
+            }
+        };
+        let command = command.map_err(|problem| wrong(problem.message))?;
         let place = |place: &str| place.parse::<Place>().map_err(|error| wrong(error.to_string()));
         let file =
             |file: &super::folder::File| RunFile { path: file.about.path.clone(), bytes: Arc::clone(&file.bytes) };
         let input =
             |at: &str, folder: &Folder| Ok(Input { at: place(at)?, files: folder.files().iter().map(file).collect() });
+        let mut inputs = vec![input(INPUT, &self.input)?];
+        match &self.ingestion {
+            Some(ingestion) => inputs.extend([input(PROGRAM, ingestion)?, input(INGESTED, program)?]),
+            None => inputs.push(input(PROGRAM, program)?),
+        }
         let scratch = self.run.scratch;
         let run = Run {
             id,
@@ -145,7 +173,7 @@ impl Launcher {
             environment: [("HOME", SCRATCH), ("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
-            inputs: vec![input(PROGRAM, program)?, input(INPUT, &self.input)?],
+            inputs,
             output: place(OUTPUT)?,
             scratch: vec![Scratch {
                 at: place(SCRATCH)?,
@@ -272,7 +300,8 @@ impl App {
         };
         let files = self.folder(&version.files)?;
         let input = found.input.as_ref().map_or_else(Folder::default, |path| files.at(path));
-        let launcher = Arc::new(Launcher { image: image.clone(), input, run });
+        let ingestion = found.ingestion.as_ref().map(|path| files.at(path));
+        let launcher = Arc::new(Launcher { image: image.clone(), input, ingestion, run });
         let mut launchers = launchers();
         // As with graders: whatever is here is right.
         if launchers.len() >= 64 {

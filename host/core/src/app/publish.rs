@@ -3,7 +3,7 @@
 use super::check::Pending;
 use super::folder::Folder;
 use super::grade::Grader;
-use super::launch::{Containers, Launcher, too_big, wait};
+use super::launch::{Containers, Launcher, ingestion_command, too_big, wait};
 use super::solutions::{Bench, TrialError, unknown_splits};
 use super::{App, Refusal, Stock};
 use crate::domain::board::{BoardKey, board_key, placements};
@@ -14,7 +14,7 @@ use crate::domain::limits::MAX_COMPONENT;
 use crate::domain::manifest::{self, FILE, Located, MAX_LEN, Manifest, nearest};
 use crate::domain::metric::Description;
 use crate::domain::operation::{Operation, OperationState};
-use crate::domain::report::Report;
+use crate::domain::report::{Problem, Report};
 use crate::domain::token::Token;
 use crate::ports::blobs::{ReadAt, read_all};
 use crate::ports::runner::RunnerError;
@@ -165,6 +165,12 @@ fn launcher(
             problems.push(manifest.problem(&key("input"), format!("there is no file or folder `{path}`")));
         }
     }
+    let ingestion = task.ingestion.as_ref().map(|path| folder.at(path));
+    if let Some(Err(Problem { file, line, message })) = ingestion.as_ref().map(ingestion_command) {
+        let (folder, file) = (task.ingestion.as_deref().unwrap_or_default(), file.unwrap_or_default());
+        let line = line.map_or_else(String::new, |line| format!(":{line}"));
+        problems.push(manifest.problem(&key("ingestion"), format!("{folder}/{file}{line} {message}")));
+    }
     let Containers { runner, image, room } = match programs {
         Programs::Run(containers) => containers,
         Programs::Leave => return Ok(None),
@@ -183,7 +189,7 @@ fn launcher(
         return Ok(None);
     };
     Ok(match wait(runner.pin(name))? {
-        Ok(image) => Some(Launcher { image, input, run: run.clone() }),
+        Ok(image) => Some(Launcher { image, input, ingestion, run: run.clone() }),
         Err(bad) => {
             problems.push(manifest.problem(&key("runner.image"), bad.text));
             None

@@ -173,7 +173,7 @@ impl Bench<'_> {
             return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));
         }
         let files = self.folder.at(&solution.path);
-        match lane(&grader.task.accepts, &files) {
+        match lane(&grader.task, &files) {
             Err(problems) => return Ok(Ready::Over(Came::invalid(problems).into())),
             Ok(Lane::Code | Lane::Git | Lane::Image) => {}
             Ok(Lane::Results) => return Ok(Ready::Results(files)),

@@ -100,7 +100,7 @@ impl App {
     /// it can be started. Which way they take.
     fn look_at(&self, door: &Door, files: &Folder) -> Result<Lane, Refusal> {
         let grader = self.grader(&door.version, &door.phase.task)?;
-        let lane = lane(&grader.task.accepts, files).map_err(Refusal::Format)?;
+        let lane = lane(&grader.task, files).map_err(Refusal::Format)?;
         if lane == Lane::Results {
             self.check(&grader, files)?;
         }

@@ -142,6 +142,9 @@ pub struct Task {
     /// What participants' programs read, and nobody else but organizers: a file or folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
+    /// The organizer's program that calls participants' programs, in their container: a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingestion: Option<String>,
     /// Public data: a file or folder.
     pub public: Option<String>,
     /// The sample submission: a file or folder.

@@ -12,8 +12,10 @@ use serde::Deserialize;
 pub const FILES: [&str; 2] = ["metadata.yaml", "metadata"];
 /// Its size, at most; bytes.
 pub const MAX_LEN: u64 = 64 << 10;
-/// What the participant handed in; the program starts here.
+/// What is started, and where it starts: what the participant handed in, or the organizer's ingestion program.
 pub const PROGRAM: &str = "/app/program";
+/// What the participant handed in, when an ingestion program is started.
+pub const INGESTED: &str = "/app/ingested_program";
 /// The task's input data.
 pub const INPUT: &str = "/app/input_data";
 /// Where predictions go.
@@ -23,16 +25,23 @@ pub const SCRATCH: &str = "/tmp";
 
 /// Words of a command, at most.
 const MAX_WORDS: usize = 256;
+/// What a container starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// The participant's program.
+    Submission,
+    /// The organizer's, which calls the participant's.
+    Ingestion,
+}
+
 /// The placeholders, longer ones before those that they begin with.
 const PLACEHOLDERS: [(&str, &str); 5] =
     [("$predictions", OUTPUT), ("$program", PROGRAM), ("$output", OUTPUT), ("$input", INPUT), ("$tmp", SCRATCH)];
-/// Placeholders of stages that run no participant's program.
-const ELSEWHERE: [(&str, &str); 4] = [
-    ("$ingestion_program", "there is no ingestion program in this task"),
-    ("$submission_program", "there is no ingestion program in this task; use `$program`"),
-    ("$hidden", "the reference data are in no container"),
-    ("$shared", "the program runs alone"),
-];
+/// Those of ingestion programs alone.
+const INGESTION: [(&str, &str); 2] = [("$ingestion_program", PROGRAM), ("$submission_program", INGESTED)];
+/// Placeholders that lead nowhere.
+const ELSEWHERE: [(&str, &str); 2] =
+    [("$hidden", "the reference data are in no container"), ("$shared", "one program runs, in one container")];
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -47,8 +56,8 @@ pub fn file(tree: &Tree) -> Option<&'static str> {
 /// The program and arguments that `text`, the bytes of the file `name`, asks for.
 ///
 /// # Errors
-/// What is wrong with it, for the participant.
-pub fn command(name: &str, text: &[u8]) -> Result<Vec<String>, Problem> {
+/// What is wrong with it, for whose program it is.
+pub fn command(name: &str, text: &[u8], starts: Starts) -> Result<Vec<String>, Problem> {
     let problem = |line: Option<u64>, message: String| Problem { file: Some(name.to_owned()), line, message };
     let text = std::str::from_utf8(text).map_err(|_| problem(None, "is not UTF-8; save it as UTF-8".to_owned()))?;
     let metadata: Metadata = serde_saphyr::from_str(text).map_err(|error| {
@@ -64,17 +73,22 @@ pub fn command(name: &str, text: &[u8]) -> Result<Vec<String>, Problem> {
     if words.len() > MAX_WORDS || words.iter().any(|word| word.contains('\0')) {
         return Err(problem(None, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
     }
-    for (placeholder, why) in ELSEWHERE {
-        if words.iter().any(|word| word.contains(placeholder)) {
-            return Err(problem(None, format!("has `{placeholder}` in its `command`: {why}")));
-        }
+    let asks = |placeholder: &str| words.iter().any(|word| word.contains(placeholder));
+    if let Some((placeholder, why)) = ELSEWHERE.into_iter().find(|(placeholder, _)| asks(placeholder)) {
+        return Err(problem(None, format!("has `{placeholder}` in its `command`: {why}")));
     }
+    let own = match starts {
+        Starts::Ingestion => INGESTION.as_slice(),
+        Starts::Submission => &[],
+    };
+    if let Some((placeholder, _)) = INGESTION.into_iter().find(|(placeholder, _)| own.is_empty() && asks(placeholder)) {
+        let message = format!("has `{placeholder}` in its `command`: your program is started itself; use `$program`");
+        return Err(problem(None, message));
+    }
+    let filled = |word: String| {
+        own.iter().chain(&PLACEHOLDERS).fold(word, |word, (placeholder, place)| word.replace(placeholder, place))
+    };
     Ok(words.into_iter().map(filled).collect())
-}
-
-/// `word` with its placeholders replaced. What a place's name brings in is not looked at again.
-fn filled(word: String) -> String {
-    PLACEHOLDERS.into_iter().fold(word, |word, (placeholder, place)| word.replace(placeholder, place))
 }
 
 #[cfg(test)]
@@ -92,8 +106,15 @@ mod tests {
             ("command: sh -c 'echo \"$predictions\" > $tmp/x'\n", "sh|-c|echo \"/app/output\" > /tmp/x"),
             ("command: >\n  python3\n  a.py\n", "python3|a.py"),
         ] {
-            assert_eq!(command("metadata", text.as_bytes()).unwrap().join("|"), expected);
+            assert_eq!(command("metadata", text.as_bytes(), Starts::Submission).unwrap().join("|"), expected);
         }
+    }
+
+    #[test]
+    fn ingestion_programs_have_placeholders_of_their_own() {
+        let text = b"command: python3 $ingestion_program/i.py $input $output $submission_program\n";
+        let words = command("metadata", text, Starts::Ingestion).unwrap().join("|");
+        assert_eq!(words, "python3|/app/program/i.py|/app/input_data|/app/output|/app/ingested_program");
     }
 
     #[test]
@@ -114,10 +135,10 @@ mod tests {
             (b"command: [a, b]\n", "write one line"),
             (b"command: \"python3 'main.py\"\n", "open quote"),
             (b"command: cat $hidden/labels.csv\n", "no container"),
-            (b"command: python3 $ingestion_program/x.py\n", "no ingestion program"),
+            (b"command: python3 $ingestion_program/x.py\n", "started itself"),
             (billion.as_bytes(), ""),
         ] {
-            let problem = command("metadata", text).unwrap_err();
+            let problem = command("metadata", text, Starts::Submission).unwrap_err();
             assert!(problem.message.contains(word), "{problem:?}");
             assert_eq!(problem.file.as_deref(), Some("metadata"));
         }

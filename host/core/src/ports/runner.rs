@@ -70,7 +70,7 @@ pub struct Run {
     pub scratch: Vec<Scratch>,
     /// What it may use.
     pub limits: RunLimits,
-    /// Gets what the program prints, as it comes.
+    /// Gets what the program prints, as it comes; how much of it is kept is its own matter, by `limits.log`.
     pub printed: Arc<Printed>,
     /// Set from outside to stop it: the end is then [`Ended::Stopped`].
     pub stop: Arc<AtomicBool>,

@@ -62,6 +62,7 @@ pub struct Task {
     pub accepts: Spanned<Vec<Lane>>,
     pub reference: Spanned<String>,
     pub input: Option<Spanned<String>>,
+    pub ingestion: Option<Spanned<String>>,
     pub public: Option<Spanned<String>>,
     pub template: Option<Spanned<String>>,
     pub scorer: Spanned<Scorer>,

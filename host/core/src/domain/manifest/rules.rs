@@ -284,6 +284,7 @@ impl<'a> Reader<'a> {
                 ("public", &task.public, "participants"),
                 ("template", &task.template, "participants"),
                 ("input", &task.input, "participants' programs"),
+                ("ingestion", &task.ingestion, "participants' programs"),
             ] {
                 let Some(open) = open else { continue };
                 let key = format!("tasks.{}.{name}", task.id);
@@ -318,12 +319,13 @@ impl<'a> Reader<'a> {
         }
         let code = accepts.contains(&Lane::Code);
         let run = self.run(raw.id.get_ref(), code, &raw);
-        let input = raw.input.as_ref().filter(|_| code);
+        let (input, ingestion) = (raw.input.as_ref().filter(|_| code), raw.ingestion.as_ref().filter(|_| code));
         let task = Task {
             id,
             accepts,
             reference: self.path(&key("reference"), &raw.reference),
             input: input.map(|path| self.path(&key("input"), path)),
+            ingestion: ingestion.map(|path| self.path(&key("ingestion"), path)),
             public: raw.public.as_ref().map(|path| self.path(&key("public"), path)),
             template: raw.template.as_ref().map(|path| self.path(&key("template"), path)),
             scorer: self.scorer(&key("scorer"), &raw.scorer),

@@ -1,9 +1,11 @@
 //! Floods of processes, memory, files, bytes and log lines.
 
 use super::support::{DONE, Real, limit, mib, said, seconds};
+use gradus_core::domain::printed::Printed;
 use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::runner::{Ended, Scratch};
+use std::sync::Arc;
 
 #[test]
 fn a_fork_bomb_reaches_its_limit() {
@@ -119,7 +121,7 @@ fn scratch_places_are_capped() {
 fn a_flood_of_log_is_cut_in_the_middle_and_fails_nothing() {
     let Some(real) = Real::new() else { return };
     let script = "echo first; echo first-error >&2; yes | head -c 200000000; echo; echo last; echo last-error >&2";
-    let ran = real.sh(script, |run| run.limits.log = Bytes(64 << 10));
+    let ran = real.sh(script, |run| run.printed = Arc::new(Printed::new(Bytes(64 << 10))));
     assert_eq!(ran.ended, DONE);
     let out = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(

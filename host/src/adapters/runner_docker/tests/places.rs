@@ -1,6 +1,7 @@
 //! What a run sees of its inputs, and where it can write.
 
 use super::support::{DONE, Real, files, said};
+use gradus_core::domain::printed::Printed;
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::runner::Runner as _;
 use gradus_core::ports::runner::{Input, RunFile, Scratch};
@@ -41,7 +42,7 @@ fn each_mount_has_the_flags_it_should() {
     let Some(real) = Real::new() else { return };
     let ran = real.sh("cat /proc/mounts", |run| {
         run.inputs = vec![input("/mnt/in", &[("a", "")])];
-        run.limits.log = Bytes(64 << 10);
+        run.printed = Arc::new(Printed::new(Bytes(64 << 10)));
         run.scratch = vec![Scratch { at: "/tmp".parse().unwrap(), bytes: Bytes(1 << 20), files: 10 }];
     });
     let mounts = said(&ran);

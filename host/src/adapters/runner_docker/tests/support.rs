@@ -67,7 +67,8 @@ impl Real {
         blobs: impl FnOnce(&Path) -> Arc<dyn Blobs>,
     ) -> Option<Self> {
         static MISSING: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-        static USERS: AtomicU32 = AtomicU32::new(60_578);
+        // The upper half: servers begin at the lower end.
+        static USERS: AtomicU32 = AtomicU32::new(60_880);
         if let Some(what) = MISSING.get_or_init(missing) {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "this test needs {what}");
             eprintln!("skipped: this test needs {what}");

@@ -1,4 +1,4 @@
-//! How participants' programs run: `accepts`, `input` and `runner` of a task.
+//! How participants' programs run: `accepts`, `input`, `ingestion` and `runner` of a task.
 
 use super::super::raw;
 use super::Reader;
@@ -41,9 +41,11 @@ impl Reader<'_> {
         let key = format!("tasks.{task}.runner");
         if !code {
             let only = "is for tasks that take code; add \"code\" to `accepts`, or remove this";
-            if let Some(input) = &raw.input {
-                let line = self.at(&format!("tasks.{task}.input"), input);
-                self.problem(line, format!("tasks.{task}.input"), only);
+            for (name, path) in [("input", &raw.input), ("ingestion", &raw.ingestion)] {
+                if let Some(path) = path {
+                    let line = self.at(&format!("tasks.{task}.{name}"), path);
+                    self.problem(line, format!("tasks.{task}.{name}"), only);
+                }
             }
             if let Some(runner) = &raw.runner {
                 let line = self.at(&key, runner);
