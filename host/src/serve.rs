@@ -5,7 +5,7 @@
 use crate::config::Config;
 use crate::http;
 use crate::http::desk::Desk;
-use crate::http::reserving::Reserving;
+use crate::http::reserving::{Reserving, free_space};
 use crate::http::state::{Api, Shared};
 use crate::live::Hub;
 use crate::worker::Workers;
@@ -118,7 +118,10 @@ pub async fn start(
     let (starting, folder) = (Arc::clone(&app), data.to_owned());
     let token_file = tokio::task::spawn_blocking(move || first_token(&starting, &folder)).await??;
     let (starting, bell, graders, runs) = (Arc::clone(&app), Arc::clone(&hub), config.graders(), config.runs());
-    let workers = tokio::task::spawn_blocking(move || Workers::start(starting, bell, graders, runs)).await?;
+    let (folder, least) = (data.to_owned(), config.limits.free_disk.0);
+    // A disk that cannot be asked is found out by the run itself.
+    let space = Box::new(move || free_space(&folder).map_or(true, |free| free >= least));
+    let workers = tokio::task::spawn_blocking(move || Workers::start(starting, bell, graders, runs, space)).await?;
     let workers = workers.map_err(|error| anyhow!(error))?;
     let api: Api = Arc::new(Shared {
         hub: Arc::clone(&hub),

@@ -6,6 +6,7 @@ use crate::adapters::runner_docker::{DockerRunner, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
 use crate::config::{self, Config, Engine};
+use crate::http::reserving::Reserving;
 use crate::live::Hub;
 use crate::serve::{Running, start};
 use anyhow::Context as _;
@@ -61,7 +62,11 @@ pub async fn probe(
         Engine::Auto => PathBuf::from(USUAL_SOCKET),
         Engine::Socket(path) => path.clone(),
     };
-    let said = |error: RunnerError| chain(&error);
+    // Nothing was run yet: the cause alone says more.
+    let said = |RunnerError { what, source }: RunnerError| match source {
+        Some(source) => format!("{what}: {}", chain(&*source)),
+        None => what,
+    };
     let mut runner = DockerRunner::open(Settings::new(socket, runs.to_owned()), blobs).await.map_err(said)?;
     if let Some(name) = &config.probe_image {
         let image = runner.pin(name).await.map_err(said)?;
@@ -114,7 +119,8 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
         Ok(App::new(Arc::new(store), Arc::new(blobs), Arc::new(scorer), clock, ring, STOCK))
     };
     let app = tokio::task::spawn_blocking(open).await??;
-    let blobs = Arc::clone(&app.blobs);
+    // What programs leave keeps off the reserve of the disk, too.
+    let blobs = Arc::new(Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk));
     let containers = containers(&config.runner, config.room(), &data.join("runs"), blobs).await;
     match &containers {
         Ok(_) => tracing::info!("programs run in containers"),

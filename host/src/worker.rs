@@ -40,11 +40,15 @@ impl Publication {
     }
 }
 
+/// Whether there is enough of the disk left for what a program may leave.
+pub type Space = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// The threads, and what they share.
 pub struct Workers {
     app: Arc<App>,
     hub: Arc<Hub>,
     stopping: Arc<AtomicBool>,
+    space: Space,
     publications: Mutex<Vec<Publication>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -60,6 +64,7 @@ impl Workers {
         hub: Arc<Hub>,
         graders: usize,
         runners: usize,
+        space: Space,
     ) -> Result<Arc<Self>, Box<dyn Error + Send + Sync>> {
         if let Some(swept) = Self::step("what earlier runs left could not be removed", || app.sweep())
             && swept != Swept::default()
@@ -71,6 +76,7 @@ impl Workers {
             app,
             hub,
             stopping: Arc::default(),
+            space,
             publications: Mutex::new(operations.into_iter().map(Publication::new).collect()),
             threads: Mutex::default(),
         });
@@ -139,6 +145,11 @@ impl Workers {
         };
         let mut away = false;
         while !self.stopped() {
+            if stage == Stage::Run && !(self.space)() {
+                warn!("the disk is nearly full: no program is begun until there is room");
+                self.hub.wait(self.hub.rung(), LOOK * 12);
+                continue;
+            }
             // An engine that is away would use the attempts of all that wait up.
             if away {
                 if !self.app.can_run() {

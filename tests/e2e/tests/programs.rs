@@ -277,6 +277,13 @@ fn what_waits_for_an_engine_says_so() {
     assert_eq!(waits["state"], "queued");
     assert!(waits["reason"].as_str().is_some_and(|reason| reason.contains("waits for a container engine")), "{waits}");
     server.stop();
+    // Nor is it begun where there is no room for what it may leave.
+    server.configure("[limits]\nfree_disk = \"1000000GiB\"\n");
+    server.again();
+    let api = Api::new(&server.base, anna.token.as_deref());
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(info(&api, &id)["state"], "queued");
+    server.stop();
     server.configure("");
     server.again();
     let api = Api::new(&server.base, anna.token.as_deref());

@@ -9,6 +9,7 @@ use crate::domain::digest::{Digest, Hasher};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use crate::domain::job::{Job, Stage};
 use crate::domain::queue::{Room, Waiting};
+use crate::domain::report::{Problem, Problems, SHOWN_PROBLEMS};
 use crate::domain::submission::{About, Lane, Submission, Upload};
 use crate::domain::token::Token;
 use crate::ports::store::{Admission, Admitted, Idempotency, LedgerKey, Tracked};
@@ -102,7 +103,13 @@ impl App {
         let grader = self.grader(&door.version, &door.phase.task)?;
         let lane = lane(&grader.task, files).map_err(Refusal::Format)?;
         if lane == Lane::Results {
-            self.check(&grader, files)?;
+            let checked = self.check(&grader, files);
+            if grader.task.accepts.contains(&Lane::Code)
+                && let Err(Refusal::Format(problems)) = checked
+            {
+                return Err(Refusal::Format(read_as_predictions(problems)));
+            }
+            checked?;
         }
         Ok(lane)
     }
@@ -209,6 +216,16 @@ impl App {
         // It guards no data that a panic could spoil.
         self.gates[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A program without the file that says how to start it is told so, and not only what is wrong with it as predictions.
+fn read_as_predictions(mut problems: Problems) -> Problems {
+    let message = "there is no file `metadata` at the top, so this was read as predictions; a program needs one, with a \
+                   line such as `command: python3 $program/main.py $input $output`";
+    problems.first.insert(0, Problem { file: None, line: None, message: message.to_owned() });
+    problems.first.truncate(SHOWN_PROBLEMS);
+    problems.total += 1;
+    problems
 }
 
 fn max_open(phase: &Phase) -> u32 {

@@ -113,7 +113,7 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
         stop: &local.stop,
     };
     let tried = bench.try_all(&challenge, |tried| {
-        if !quiet && printed.is_ok() {
+        if !quiet && printed.is_ok() && !local.stop.load(Ordering::Relaxed) {
             let solution = challenge.solutions.iter().find(|solution| solution.path == tried.path);
             let grader = solution.and_then(|solution: &Solution| graders.get(&solution.task));
             let places =
