@@ -116,7 +116,12 @@ impl Shared {
             return Err(wrong(format!("the run {id} is under way already")));
         }
         let taken: BTreeSet<u32> = active.values().copied().collect();
-        let free = self.settings.users.clone().find(|user| !taken.contains(user));
+        // Another server on this machine begins elsewhere, by its owner.
+        let users: Vec<u32> = self.settings.users.clone().collect();
+        let first =
+            self.folders.owner.bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let from = first % users.len().max(1);
+        let free = users[from..].iter().chain(&users[..from]).copied().find(|user| !taken.contains(user));
         let user = free.ok_or_else(|| wrong("more runs are under way than there are users for".to_owned()))?;
         active.insert(id, user);
         Ok(user)

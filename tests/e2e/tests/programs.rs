@@ -283,6 +283,8 @@ fn what_waits_for_an_engine_says_so() {
     let api = Api::new(&server.base, anna.token.as_deref());
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(info(&api, &id)["state"], "queued");
+    let told = std::fs::read_to_string(server.data().with_file_name("server.log")).expect("it logs");
+    assert!(told.contains("no program is begun until there is room") && !told.contains("an attempt failed"), "{told}");
     server.stop();
     server.configure("");
     server.again();

@@ -292,6 +292,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn id(n: u64) -> SubmissionId {
         SubmissionId(ulid::Ulid::from_parts(n, 0))
@@ -413,5 +415,84 @@ mod tests {
         queue.push(item(1, "c", "a"));
         assert_eq!(queue.take(Stage::Score, NOW), Some(id(1)));
         assert_eq!(queue.take(Stage::Score, NOW), None);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Deed {
+        Push { entrant: u8, challenge: u8, run: bool, cpus: u64, delay: i64 },
+        Take(bool),
+        Done(usize),
+        Cancel(usize),
+    }
+
+    fn deed() -> impl Strategy<Value = Deed> {
+        prop_oneof![
+            3 => (0..3u8, 0..2u8, any::<bool>(), 1..30u64, 0..3i64).prop_map(|(entrant, challenge, run, cpus, delay)| {
+                Deed::Push { entrant, challenge, run, cpus: cpus * 100, delay }
+            }),
+            3 => any::<bool>().prop_map(Deed::Take),
+            2 => (0..8usize).prop_map(Deed::Done),
+            1 => (0..8usize).prop_map(Deed::Cancel),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens: nothing is lost or taken twice, nobody runs more than they may, no more room is taken than
+        /// there is, and in the end everything is taken.
+        #[test]
+        fn nothing_is_lost_and_no_more_is_taken_than_there_is(deeds in vec(deed(), 1..80)) {
+            let total = Room { cpus: MilliCpus(2_000), memory: Bytes(10) };
+            let mut queue = Queue::with_room(total);
+            let (mut waiting, mut running): (Vec<Waiting>, Vec<Waiting>) = (Vec::new(), Vec::new());
+            let late = NOW + jiff::SignedDuration::from_secs(10);
+            let take = |queue: &mut Queue, waiting: &mut Vec<Waiting>, running: &mut Vec<Waiting>, run, now| {
+                let stage = if run { Stage::Run } else { Stage::Score };
+                let Some(taken) = queue.take(stage, now) else { return false };
+                let at = waiting.iter().position(|item| item.id == taken).expect("it waited");
+                let item = waiting.remove(at);
+                assert_eq!(item.stage, stage);
+                assert!(item.not_before.is_none_or(|at| at <= now));
+                running.push(item);
+                true
+            };
+            for (n, deed) in deeds.into_iter().enumerate() {
+                match deed {
+                    Deed::Push { entrant, challenge, run, cpus, delay } => {
+                        let item = Waiting {
+                            not_before: (delay > 0).then(|| NOW + jiff::SignedDuration::from_secs(delay)),
+                            stage: if run { Stage::Run } else { Stage::Score },
+                            room: if run { Room { cpus: MilliCpus(cpus), memory: Bytes(1) } } else { Room::default() },
+                            ..item(n as u64, &format!("c{challenge}"), &format!("e{entrant}"))
+                        };
+                        prop_assert!(queue.push(item.clone()) && !queue.push(item.clone()));
+                        waiting.push(item);
+                    }
+                    Deed::Take(run) => {
+                        take(&mut queue, &mut waiting, &mut running, run, NOW);
+                    }
+                    Deed::Done(at) if at < running.len() => queue.done(running.remove(at).id),
+                    Deed::Cancel(at) if at < waiting.len() => {
+                        let item = waiting.remove(at);
+                        prop_assert!(queue.remove(item.id, &item.seat));
+                    }
+                    Deed::Done(_) | Deed::Cancel(_) => {}
+                }
+                prop_assert_eq!((queue.waiting(), queue.running()), (waiting.len(), running.len()));
+                let used: u64 = running.iter().map(|item| item.room.cpus.0.min(total.cpus.0)).sum();
+                prop_assert_eq!(queue.free.cpus.0 + used, total.cpus.0);
+                for item in &running {
+                    let same = running.iter().filter(|other| other.seat == item.seat).count();
+                    prop_assert!(same <= 2, "{} of {:?}", same, item.seat);
+                }
+            }
+            while !waiting.is_empty() {
+                let run = take(&mut queue, &mut waiting, &mut running, true, late);
+                let score = take(&mut queue, &mut waiting, &mut running, false, late);
+                prop_assert!(run || score || !running.is_empty(), "{:?} wait and nothing runs", waiting);
+                while let Some(item) = running.pop() {
+                    queue.done(item.id);
+                }
+            }
+        }
     }
 }
