@@ -172,6 +172,23 @@ fn cancelling_ends_the_run() {
 }
 
 #[test]
+fn a_task_may_ask_for_no_neighbour() {
+    let world = world();
+    world.publish(&TOML.replace("20ms", "1min").replace("logs =", "alone = true, logs =")).unwrap();
+    let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
+    let ids = [&anna, &ben].map(|token| submit(&world, token, "sleep", "").unwrap());
+    let app = Arc::clone(&world.app);
+    let worker = std::thread::spawn(move || app.work("w", Stage::Run).unwrap());
+    while world.job(ids[0]).state != State::Running {
+        std::thread::yield_now();
+    }
+    assert_eq!(world.app.work("v", Stage::Run).unwrap(), Worked::Idle, "there is room, but it wants all of it");
+    world.app.cancel(&anna, ids[0]).unwrap();
+    worker.join().unwrap();
+    assert_eq!(world.app.load(), (1, 0));
+}
+
+#[test]
 fn a_host_that_dies_in_a_run_runs_it_again_and_one_that_dies_in_scoring_does_not() {
     let world = world();
     world.publish(&TOML.replace("20ms", "1min")).unwrap();

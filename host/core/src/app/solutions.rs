@@ -183,7 +183,7 @@ impl Bench<'_> {
             (Err(why), _) => return Ok(Ready::Not(why.to_owned())),
             (Ok(_), None) => return Ok(Ready::Not(format!("task `{}` has no image", solution.task))),
         };
-        let lent = (self.room)(Room::of(&launcher.run.limits));
+        let lent = (self.room)(launcher.run.room());
         let launched = launcher.launch(&*containers.runner, (self.ids)(), &files, &launcher.printed(), self.stop)?;
         drop(lent);
         let Some(Launched { record, left, stderr, .. }) = launched else {

@@ -4,7 +4,7 @@ use super::check::Pending;
 use super::folder::Folder;
 use super::launch::lane;
 use super::{App, Refusal};
-use crate::domain::challenge::{Phase, PhaseState, Version};
+use crate::domain::challenge::{Phase, PhaseState, TaskRun, Version};
 use crate::domain::digest::{Digest, Hasher};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use crate::domain::job::{Job, Stage};
@@ -262,7 +262,7 @@ pub(super) fn waiting(tracked: &Tracked, phase: &Phase, version: &Version) -> Wa
         concurrent: phase.concurrent,
         not_before: tracked.job.not_before,
         stage,
-        room: run.map_or_else(Room::default, |run| Room::of(&run.limits)),
+        room: run.map_or_else(Room::default, TaskRun::room),
     }
 }
 

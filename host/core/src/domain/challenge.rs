@@ -7,6 +7,7 @@ use super::id::{ChallengeId, EntrantId, LeaderboardId, PhaseId, TaskId};
 use super::limits::Limits;
 use super::manifest::FILE;
 use super::metric::{Description, Direction};
+use super::queue::Room;
 use super::quota::QuotaRule;
 use super::report::Audience;
 use super::run::{ImageName, ImageRef};
@@ -122,11 +123,27 @@ pub struct TaskRun {
     pub scratch: Bytes,
     /// Who reads what the program printed: what is printed may be hidden input.
     pub logs: Audience,
+    /// No other program runs beside it, so that times can be compared.
+    #[serde(default)]
+    pub alone: bool,
+}
+
+impl TaskRun {
+    /// The part of the machine that one run takes.
+    pub fn room(&self) -> Room {
+        if self.alone { Room::ALL } else { Room::of(&self.limits) }
+    }
 }
 
 impl Default for TaskRun {
     fn default() -> Self {
-        Self { image: None, limits: RunLimits::default(), scratch: Bytes(64 << 20), logs: Audience::Organizer }
+        Self {
+            image: None,
+            limits: RunLimits::default(),
+            scratch: Bytes(64 << 20),
+            logs: Audience::Organizer,
+            alone: false,
+        }
     }
 }
 

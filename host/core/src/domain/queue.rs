@@ -26,6 +26,9 @@ pub struct Room {
 }
 
 impl Room {
+    /// The whole of it, however much that is.
+    pub const ALL: Self = Self { cpus: MilliCpus(u64::MAX), memory: Bytes(u64::MAX) };
+
     /// What a run with these limits may use.
     pub fn of(limits: &RunLimits) -> Self {
         Self { cpus: limits.cpus, memory: limits.memory }

@@ -109,6 +109,8 @@ pub struct Runner {
     pub log: Option<Spanned<String>>,
     pub scratch: Option<Spanned<String>>,
     pub logs: Option<Audience>,
+    #[serde(default)]
+    pub alone: bool,
     pub gpus: Option<Spanned<u32>>,
 }
 

@@ -84,7 +84,7 @@ impl Reader<'_> {
             let line = self.at(&name("gpus"), gpus);
             self.problem(line, name("gpus"), "this version of Gradus gives runs no GPU; remove it");
         }
-        Some(TaskRun { image, limits, scratch, logs: raw.logs.unwrap_or(Audience::Organizer) })
+        Some(TaskRun { image, limits, scratch, logs: raw.logs.unwrap_or(Audience::Organizer), alone: raw.alone })
     }
 
     fn image(&mut self, key: &str, raw: &Spanned<String>) -> Option<ImageName> {
