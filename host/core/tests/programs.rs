@@ -30,7 +30,7 @@ quota = [{ limit = 3, per = "day" }]
 id = "t"
 accepts = ["code", "results"]
 reference = "ref.csv"
-input = "page.md"
+input = "in.csv"
 scorer = { stock = "fake" }
 runner = { memory = "1GiB", wall = "20ms", logs = "participant" }
 [[leaderboards]]
@@ -218,8 +218,9 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
         ("memory = \"1GiB\"", "image = \"missing\"", "runner.image", "not here"),
         ("memory = \"1GiB\"", "cpus = 3", "runner", "3 CPUs"),
         ("memory = \"1GiB\"", "memory = \"5GiB\"", "runner", "4 GiB"),
-        ("input = \"page.md\"", "input = \"nothing\"", "input", "no file or folder"),
-        ("input = \"page.md\"", "input = \"ref.csv\"", "input", "programs"),
+        ("input = \"in.csv\"", "input = \"nothing\"", "input", "no file or folder"),
+        ("input = \"in.csv\"", "input = \"ref.csv\"", "input", "programs"),
+        ("input = \"in.csv\"", "input = \"page.md\"", "input", "page at the top"),
         ("memory = \"1GiB\"", "memory = \"1MiB\"", "runner.scratch", "memory"),
         ("memory = \"1GiB\"", "gpus = 1", "runner.gpus", "no GPU"),
         ("memory = \"1GiB\"", "image = \"a b\"", "runner.image", "names no image"),
@@ -239,7 +240,7 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
         Arc::new(gradus_core::testing::fake_clock::Silence),
         &[("fake", b"good")],
     );
-    let files = [("challenge.toml", TOML), ("ref.csv", "secret"), ("good.txt", "score 0.75"), ("page.md", "hello")];
+    let files = [("challenge.toml", TOML), ("ref.csv", "secret"), ("good.txt", "score 0.75"), ("in.csv", "rows")];
     let Err(Refusal::Challenge(problems)) = without.publish(&world.operator, &challenge(), world.pending(&files))
     else {
         panic!("there is no engine")
@@ -250,7 +251,7 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
 #[test]
 fn an_ingestion_program_is_started_and_reads_what_was_handed_in() {
     let world = world();
-    let toml = TOML.replace("input = \"page.md\"", "ingestion = \"ingestion\"").replace("good.txt", "good");
+    let toml = TOML.replace("input = \"in.csv\"", "ingestion = \"ingestion\"").replace("good.txt", "good");
     let publish = |toml: &str, command: &str| {
         let files = [
             ("challenge.toml", toml),
@@ -288,7 +289,7 @@ fn solutions_may_be_programs() {
             ("ref.csv", "secret"),
             ("good/metadata", &metadata),
             ("good/answer", "score 0.75"),
-            ("page.md", "hello"),
+            ("in.csv", "rows"),
         ];
         let operation = world.app.publish(&world.operator, &challenge(), world.pending(&files)).unwrap();
         world.app.run_operation(&operation).unwrap()

@@ -67,7 +67,13 @@ impl World {
     }
 
     pub fn stage(&self, toml: &str, good: &str) -> Result<Operation, Refusal> {
-        let files = [("challenge.toml", toml), ("ref.csv", "secret"), ("good.txt", good), ("page.md", "hello")];
+        let files = [
+            ("challenge.toml", toml),
+            ("ref.csv", "secret"),
+            ("good.txt", good),
+            ("page.md", "hello"),
+            ("in.csv", "rows"),
+        ];
         self.app.publish(&self.operator, &challenge(), self.pending(&files))
     }
 

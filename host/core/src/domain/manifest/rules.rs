@@ -299,9 +299,11 @@ impl<'a> Reader<'a> {
                 }
             }
             // Pages at the top of the folder are for everybody.
-            if !task.reference.contains('/') && task.reference.ends_with(".md") {
-                let message = "is a page at the top of the folder, which participants read; put it into a folder";
-                self.problem(*line, format!("tasks.{}.reference", task.id), message);
+            for (name, path) in [("reference", Some(&task.reference)), ("input", task.input.as_ref())] {
+                if path.is_some_and(|path| !path.contains('/') && path.ends_with(".md")) {
+                    let message = "is a page at the top of the folder, which participants read; put it into a folder";
+                    self.problem(*line, format!("tasks.{}.{name}", task.id), message);
+                }
             }
         }
     }
