@@ -82,7 +82,13 @@ fn the_same_task_takes_predictions_and_says_what_is_wrong_with_a_program() {
     assert!(problems.first[0].message.contains("no container"), "{problems:?}");
     assert_eq!(world.remaining(&anna), 2, "what is refused at the door costs nothing");
     let Refusal::Format(problems) = world.submit(&anna, "malformed").unwrap_err() else { panic!("it is malformed") };
-    assert!(problems.first[0].message.contains("no file `metadata`") && problems.total == 2, "{problems:?}");
+    assert!(problems.first[0].message.contains("needs a file `metadata`") && problems.total == 2, "{problems:?}");
+
+    let folder = [("mine/a.txt", "malformed"), ("mine/metadata", "command: x")];
+    let Refusal::Format(problems) = world.submit_files(&anna, &folder, None).unwrap_err() else {
+        panic!("it is packed")
+    };
+    assert!(problems.first[0].message.contains("`mine/metadata` lies in a folder"), "{problems:?}");
 
     let only = TOML.replace("[\"code\", \"results\"]", "[\"code\"]").replace("[[solutions]]", "[[x]]");
     let only = &only[..only.find("[[x]]").unwrap()];

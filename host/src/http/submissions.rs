@@ -51,7 +51,7 @@ pub(super) fn info(app: &App, tracked: &Tracked) -> SubmissionInfo {
         submitted_at: submission.submitted_at,
         lane: submission.lane.word().to_owned(),
         state: job.state.word().to_owned(),
-        reason: app.waits_in_vain(tracked).or_else(|| job.reason.clone()),
+        reason: app.waits_in_vain(tracked).map(ToOwned::to_owned).or_else(|| job.reason.clone()),
         outcome: job.outcome.as_ref().map(|outcome| outcome.word().to_owned()),
         fault: job.fault,
         charged: over.then_some(!refunded),

@@ -9,6 +9,7 @@ use super::folder::Folder;
 use super::{App, Refusal};
 use crate::domain::challenge::{Task, TaskRun, Version};
 use crate::domain::id::{RunId, TaskId};
+use crate::domain::job::{Stage, State};
 use crate::domain::printed::Printed;
 use crate::domain::program::{self, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, Starts};
 use crate::domain::queue::Room;
@@ -20,6 +21,7 @@ use crate::ports::blobs::{Part, read_all};
 use crate::ports::runner::{
     Ended, Input, Output, Ran, RefusalCode, Run, RunFile, Runner, RunnerError, Scratch, Used, Work,
 };
+use crate::ports::store::Tracked;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -94,9 +96,8 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
         return Ok(Lane::Results);
     }
     let Some(name) = found else {
-        let message = "this task takes programs: put a file `metadata` at the top of the archive, with a line such as \
-                       `command: python3 $program/main.py $input $output`";
-        return Err(Problems::one(message));
+        let how = program::how_to_start(files.tree());
+        return Err(Problems::one(format!("this task takes programs, and these files are none: {how}")));
     };
     if task.ingestion.is_some() {
         // How it is called is the ingestion program's matter.
@@ -311,12 +312,12 @@ impl App {
         Ok(launcher)
     }
 
-    /// Why a submission waits that only a container can bring further, if there is none to be had.
-    pub fn waits_in_vain(&self, tracked: &crate::ports::store::Tracked) -> Option<String> {
-        use crate::domain::job::{Stage, State};
-        let why = self.containers.as_ref().err()?;
+    /// Why a submission waits that only a container can bring further, if there is none to be had. What is wrong with the
+    /// engine is for operators: it is in the log.
+    pub fn waits_in_vain(&self, tracked: &Tracked) -> Option<&'static str> {
         let waits = tracked.job.state == State::Queued && tracked.job.stage() == Stage::Run;
-        waits.then(|| format!("it waits for a container engine: {why}"))
+        (waits && self.containers.is_err())
+            .then_some("it waits for a container engine, which the server does not have now")
     }
 }
 

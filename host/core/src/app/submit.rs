@@ -8,6 +8,7 @@ use crate::domain::challenge::{Phase, PhaseState, TaskRun, Version};
 use crate::domain::digest::{Digest, Hasher};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use crate::domain::job::{Job, Stage};
+use crate::domain::program;
 use crate::domain::queue::{Room, Waiting};
 use crate::domain::report::{Problem, Problems, SHOWN_PROBLEMS};
 use crate::domain::submission::{About, Lane, Submission, Upload};
@@ -107,7 +108,7 @@ impl App {
             if grader.task.accepts.contains(&Lane::Code)
                 && let Err(Refusal::Format(problems)) = checked
             {
-                return Err(Refusal::Format(read_as_predictions(problems)));
+                return Err(Refusal::Format(read_as_predictions(problems, files)));
             }
             checked?;
         }
@@ -219,10 +220,9 @@ impl App {
 }
 
 /// A program without the file that says how to start it is told so, and not only what is wrong with it as predictions.
-fn read_as_predictions(mut problems: Problems) -> Problems {
-    let message = "there is no file `metadata` at the top, so this was read as predictions; a program needs one, with a \
-                   line such as `command: python3 $program/main.py $input $output`";
-    problems.first.insert(0, Problem { file: None, line: None, message: message.to_owned() });
+fn read_as_predictions(mut problems: Problems, files: &Folder) -> Problems {
+    let message = format!("this was read as predictions; if it is a program: {}", program::how_to_start(files.tree()));
+    problems.first.insert(0, Problem { file: None, line: None, message });
     problems.first.truncate(SHOWN_PROBLEMS);
     problems.total += 1;
     problems

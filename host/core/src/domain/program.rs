@@ -53,6 +53,20 @@ pub fn file(tree: &Tree) -> Option<&'static str> {
     FILES.into_iter().find(|name| tree.get(name).is_some())
 }
 
+/// What to do about files that have none at their top, for the participant.
+pub fn how_to_start(tree: &Tree) -> String {
+    let deeper = tree.files().iter().find(|file| FILES.contains(&file.path.file_name()));
+    match deeper {
+        Some(file) => format!(
+            "`{}` lies in a folder: put it at the top of the archive, by packing what is in the folder and not the folder",
+            file.path
+        ),
+        None => "a program needs a file `metadata` at the top of the archive, with a line such as \
+                 `command: python3 $program/main.py $input $output`"
+            .to_owned(),
+    }
+}
+
 /// The program and arguments that `text`, the bytes of the file `name`, asks for.
 ///
 /// # Errors
