@@ -1,0 +1,92 @@
+//! Hostile programs, handed in as a participant would: `tests/hostile/container` has one in each file, with what it must
+//! come to. After each nothing of it is left, and in the end an honest one is scored.
+
+use gradus_e2e::programs::{Engine, alone};
+use gradus_e2e::{Server, root, rows, skip};
+use std::fmt::Write as _;
+
+/// A program, and what must come of it.
+struct Case {
+    name: String,
+    script: String,
+    /// Outcome and code, any of these.
+    expected: Vec<(String, String)>,
+    /// All that it may print, when that is said.
+    prints: Vec<String>,
+}
+
+impl Case {
+    fn read(name: String, script: String) -> Self {
+        let said = |key: &str| -> Vec<String> {
+            script.lines().filter_map(|line| line.strip_prefix(key)).map(|text| text.trim().to_owned()).collect()
+        };
+        let mut expected: Vec<(String, String)> = Vec::new();
+        for one in
+            said("# expect:").first().unwrap_or_else(|| panic!("{name} does not say what it must come to")).split('|')
+        {
+            let (outcome, code) = match one.split_once(' ') {
+                Some((outcome, code)) => (outcome.to_owned(), code.to_owned()),
+                // Another code of the same outcome, or an outcome without one.
+                None => match expected.last() {
+                    Some((outcome, code)) if !code.is_empty() => (outcome.clone(), one.to_owned()),
+                    Some(_) | None => (one.to_owned(), String::new()),
+                },
+            };
+            expected.push((outcome, code));
+        }
+        let prints = said("# prints:");
+        Self { name, script, expected, prints }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let folder = root().join("tests/hostile/container");
+    let entries = std::fs::read_dir(folder).expect("the programs are there").flatten();
+    let read = |entry: std::fs::DirEntry| {
+        let script = std::fs::read_to_string(entry.path()).expect("a program is text");
+        Case::read(entry.file_name().to_string_lossy().into_owned(), script)
+    };
+    let mut cases: Vec<_> = entries.map(read).collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(cases.len() > 40, "{}", cases.len());
+    cases
+}
+
+#[test]
+fn hostile_programs_come_to_what_they_must_and_leave_nothing() {
+    let _alone = alone();
+    let engine = Engine::default();
+    let image = match engine.image("") {
+        Ok(image) => image,
+        Err(why) => return skip(&why),
+    };
+    let folder = rows::challenge(&image, ", pids = 32");
+    let toml = folder.path().join("challenge.toml");
+    let text = std::fs::read_to_string(&toml).expect("it is there");
+    std::fs::write(&toml, text.replace("wall = \"20s\"", "wall = \"5s\"")).expect("there is room");
+    let server = Server::start();
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    let mut wrong = String::new();
+    for Case { name, script, expected, prints } in cases() {
+        let id = rows::hand_in(&anna, &script);
+        let ended = anna.ended(&id);
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let got = (word(&ended["outcome"]), word(&ended["run"]["code"]));
+        if !expected.contains(&got) {
+            let log = anna.get(&format!("/api/v1/submissions/{id}/logs/stderr")).text();
+            let _ = writeln!(wrong, "{name}: {got:?}, expected {expected:?}: {ended} {log}");
+        }
+        if !prints.is_empty() {
+            let printed = anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
+            let printed: Vec<_> = printed.lines().map(str::trim).collect();
+            if printed != prints {
+                let _ = writeln!(wrong, "{name}: it printed {printed:?}, expected {prints:?}");
+            }
+        }
+        engine.assert_nothing_is_left(server.data(), &name);
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    let honest = rows::hand_in(&anna, "cp /app/input_data/rows.csv /app/output/predictions.csv");
+    assert_eq!(anna.ended(&honest)["outcome"], "scored", "the next honest one");
+}

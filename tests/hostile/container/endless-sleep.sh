@@ -1,0 +1,3 @@
+# Sleeps.
+# expect: limit wall
+sleep 1000

@@ -1,0 +1,3 @@
+# A pipe for predictions: whoever opens it waits.
+# expect: run-failed bad-output
+mkfifo /app/output/predictions.csv

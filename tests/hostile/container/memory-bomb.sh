@@ -1,0 +1,3 @@
+# Memory without end.
+# expect: limit memory
+exec hostile eat 4000

@@ -1,0 +1,3 @@
+# Threads without end.
+# expect: limit pids
+exec hostile threads 1000
