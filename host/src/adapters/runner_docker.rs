@@ -15,7 +15,7 @@
 //!
 //! Deliberately absent: pulling and building images, registries and their credentials, networks, GPUs, several
 //! containers in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on
-//! other machines, rootless ones, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run
+//! other machines, rootless ones, Podman, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run
 //! has an unprivileged user that no other run under way has; user namespaces are the engine's matter.
 
 mod engine;
@@ -167,7 +167,7 @@ impl DockerRunner {
             .map_err(trouble("opening the folder for runs failed"))?
             .map_err(trouble("the folder for runs could not be opened"))?;
         let groups = Hierarchies::find(engine.version_two).map_err(trouble("there are no control groups"))?;
-        let cannot = cannot(&info, rustix::process::geteuid().is_root());
+        let cannot = cannot(&info, rustix::process::geteuid().is_root(), engine.podman);
         let shared = Shared { engine, settings, folders, groups, blobs, cannot, active: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), handle: Handle::current() })
     }

@@ -16,6 +16,8 @@ pub(super) struct Engine {
     pub(super) architecture: String,
     /// Whether it uses cgroup v2.
     pub(super) version_two: bool,
+    /// Whether it is Podman, which speaks Docker's API with an accent.
+    pub(super) podman: bool,
 }
 
 /// Turns what went wrong into the port's error.
@@ -46,7 +48,9 @@ impl Engine {
         let docker = Docker::connect_with_socket(&path, PATIENCE_S, API_DEFAULT_VERSION)
             .map_err(trouble(format!("there is no container engine at {path}")))?;
         let docker = docker.negotiate_version().await.map_err(trouble("the container engine does not answer"))?;
-        let mut engine = Self { docker, architecture: String::new(), version_two: false };
+        let version = docker.version().await.map_err(trouble("the container engine does not say what it is"))?;
+        let podman = version.components.iter().flatten().any(|part| part.name.starts_with("Podman"));
+        let mut engine = Self { docker, architecture: String::new(), version_two: false, podman };
         let info = engine.info().await?;
         engine.version_two = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2);
         engine.architecture = match info.architecture.as_deref() {
@@ -64,7 +68,13 @@ impl Engine {
 }
 
 /// Why runs cannot be started with this engine by this process, and what to do.
-pub(super) fn cannot(info: &SystemInfo, root: bool) -> Option<&'static str> {
+pub(super) fn cannot(info: &SystemInfo, root: bool, podman: bool) -> Option<&'static str> {
+    if podman {
+        return Some(
+            "the engine is Podman, which takes the filter of system calls and the limits of places in other forms than \
+             Docker, and is not supported yet; use Docker's engine",
+        );
+    }
     if !root {
         return Some("capped places for outputs are mounted by root only; start the server as root");
     }
@@ -75,4 +85,24 @@ pub(super) fn cannot(info: &SystemInfo, root: bool) -> Option<&'static str> {
         );
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_cannot_be_started_with_is_told() {
+        let with = |driver| SystemInfo { cgroup_driver: Some(driver), ..SystemInfo::default() };
+        let good = with(SystemInfoCgroupDriverEnum::CGROUPFS);
+        assert_eq!(cannot(&good, true, false), None);
+        for (info, root, podman, word) in [
+            (&good, false, false, "root"),
+            (&good, true, true, "Podman"),
+            (&with(SystemInfoCgroupDriverEnum::SYSTEMD), true, false, "cgroupfs"),
+            (&SystemInfo::default(), true, false, "cgroupfs"),
+        ] {
+            assert!(cannot(info, root, podman).is_some_and(|why| why.contains(word)), "{word}");
+        }
+    }
 }

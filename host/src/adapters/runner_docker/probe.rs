@@ -35,7 +35,7 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
     let info = shared.engine.info().await?;
     let root = rustix::process::geteuid().is_root();
     let mut findings = said(&info);
-    findings.push(match cannot(&info, root) {
+    findings.push(match cannot(&info, root, shared.engine.podman) {
         None => finding("places", true, Level::Fail, "output places and control groups are ours to make", ""),
         Some(why) => finding("places", false, Level::Fail, "", why),
     });
