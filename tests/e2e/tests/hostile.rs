@@ -63,7 +63,7 @@ fn hostile_programs_come_to_what_they_must_and_leave_nothing() {
     let folder = rows::challenge(&image, ", pids = 32");
     let toml = folder.path().join("challenge.toml");
     let text = std::fs::read_to_string(&toml).expect("it is there");
-    std::fs::write(&toml, text.replace("wall = \"20s\"", "wall = \"5s\"")).expect("there is room");
+    std::fs::write(&toml, text.replace("wall = \"20s\"", "wall = \"8s\"")).expect("there is room");
     let server = Server::start();
     server.publish(folder.path());
     let anna = server.participant("anna");

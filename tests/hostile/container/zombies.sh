@@ -1,5 +1,5 @@
 # Children that nobody waits for.
-# expect: scored
+# expect: scored|limit pids
 i=0
 while [ $i -lt 300 ]; do
   (sleep 0 &)

@@ -3,6 +3,8 @@
 use bollard::models::{SystemInfo, SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use gradus_core::ports::runner::RunnerError;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// Seconds that the engine has to begin an answer.
@@ -45,6 +47,19 @@ impl Engine {
     /// It is not there, or does not answer.
     pub(super) async fn connect(socket: &Path) -> Result<Self, RunnerError> {
         let path = socket.to_string_lossy();
+        // First by hand: the library's words for that help nobody.
+        if let Err(error) = UnixStream::connect(socket) {
+            let known = [
+                (ErrorKind::NotFound, "is not there; start the engine, or name its socket as `engine` of [runner]"),
+                (ErrorKind::PermissionDenied, "may be used by root only"),
+                (ErrorKind::ConnectionRefused, "is nobody's; start the engine"),
+            ];
+            let Some((_, what)) = known.iter().find(|(kind, _)| *kind == error.kind()) else {
+                return Err(trouble(format!("the container engine at {path} does not answer"))(error));
+            };
+            let what = format!("the container engine's socket {path} {what}");
+            return Err(RunnerError { what, source: None });
+        }
         let docker = Docker::connect_with_socket(&path, PATIENCE_S, API_DEFAULT_VERSION)
             .map_err(trouble(format!("there is no container engine at {path}")))?;
         let docker = docker.negotiate_version().await.map_err(trouble("the container engine does not answer"))?;
