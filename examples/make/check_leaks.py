@@ -27,7 +27,7 @@ def check(name, target, original):
     """Yields (what was asked, p-value or None, whether it is fine) for one example."""
     home = EXAMPLES / name / "data"
     train_header, train = read_csv(home / "public/train.csv")
-    test_csv = next(path for path in (home / "public/test.csv", home / "input/test.csv") if path.exists())
+    test_csv = next(path for path in (home / "input/test.csv", home / "public/test.csv") if path.exists())
     test_header, test = read_csv(test_csv)
     header, reference = read_csv(home / "reference/reference.csv")
     hidden = {row[0]: row[1:] for row in reference}
@@ -39,6 +39,17 @@ def check(name, target, original):
     yield "the test rows hold no label column", None, target not in test_header
     yield "no test row is a training row", None, not set(rows) & {tuple(r[1:-1]) for r in train}
     yield "no test row occurs twice", None, len(set(rows)) == len(rows)
+    if test_csv.parent.name == "input":
+        shown = [tuple(row[1:]) for path in (home / "public").glob("*.csv") for row in read_csv(path)[1]]
+        yield "nothing public holds a hidden row", None, not any(
+            row == other[:len(row)] for row in set(rows) for other in shown)
+        yield "the input holds train.csv and test.csv alone", None, \
+            sorted(path.name for path in (home / "input").iterdir()) == ["test.csv", "train.csv"]
+        yield "the input's train.csv is the public one", None, \
+            (home / "input/train.csv").read_bytes() == (home / "public/train.csv").read_bytes()
+    for other in sorted(path for path in EXAMPLES.glob("*/data/public/train.csv") if path.parents[2].name != name):
+        labelled = {tuple(row[1:-1]) for row in read_csv(other)[1]}
+        yield f"{other.parents[2].name} tells no answer", None, not set(rows) & labelled
     sample = [row[0] for row in read_csv(home / "public/sample.csv")[1]]
     yield "the sample submission is one constant answer", None, \
         sample == ids and len({tuple(r[1:]) for r in read_csv(home / "public/sample.csv")[1]}) == 1

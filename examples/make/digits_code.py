@@ -12,7 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -24,12 +23,17 @@ HEADER = ["id", "digit"]
 
 
 def draw():
-    """Draws images for training and for the test, blind to what they show."""
+    """Draws test images that the example `digits` does not hold, and trains on those that it trains on: neither tells
+    an answer of the other. Blind to what the images show."""
     data = load_digits()
-    _, first = np.unique(data.data, axis=0, return_index=True)
-    order, ids = draw_order(len(first)), draw_ids(TRAIN + TEST)
-    rows = [(id, [str(int(v)) for v in data.data[first[i]]], str(data.target[first[i]]))
-            for id, i in zip(ids, order)]
+    _, train = read_csv(EXAMPLES / "digits/data/public/train.csv")
+    _, other = read_csv(EXAMPLES / "digits/data/public/test.csv")
+    images = {tuple(str(int(v)) for v in image): str(digit) for image, digit in zip(data.data, data.target)}
+    known = [tuple(row[1:-1]) for row in train]
+    unseen = sorted(set(images) - {*known, *(tuple(row[1:]) for row in other)})
+    ids = draw_ids(TRAIN + TEST)
+    images_drawn = [*(known[i] for i in draw_order(TRAIN)), *(unseen[i] for i in draw_order(len(unseen))[:TEST])]
+    rows = [(id, image, images[image]) for id, image in zip(ids, images_drawn)]
     pixels = [f"p{row}{column}" for row in range(8) for column in range(8)]
     test = rows[TRAIN:]
     for folder in ("public", "input"):
@@ -63,7 +67,8 @@ def make():
     entries = []
 
     def entry(name, why, *lines):
-        entries.append(f'\n# {why}\n[[solutions]]\npath = "solutions/{name}"\n' + "".join(f"{line}\n" for line in lines))
+        entries.append(f'\n# {why}\n[[solutions]]\npath = "solutions/{name}"\n'
+                       + "".join(f"{line}\n" for line in lines))
 
     def scored(name, why, rows):
         entry(name, why, "[solutions.scores]", *(f"{metric} = {value!r}" for metric, value in expected(rows).items()))

@@ -14,17 +14,30 @@ if ! docker image inspect "$name" > /dev/null 2>&1; then
     echo "debootstrap is missing; install the package debootstrap" >&2
     exit 1
   fi
-  mirror="$(apt-get indextargets --format '$(SITE)' 'Codename: bookworm' 2> /dev/null | head -n 1)"
   # shellcheck disable=SC2016
-  mirror="${mirror:-$(apt-get indextargets --format '$(SITE)' | grep -v security | sort -u | head -n 1)}"
+  sites() { apt-get indextargets --format '$(SITE)' 'Origin: Debian' 'Component: main' "$@" || true; }
+  mapfile -t mirrors < <(sites "Codename: $suite"; sites | grep -v security || true)
+  if [ "${#mirrors[@]}" = 0 ]; then
+    echo "apt knows no Debian mirror; run apt-get update" >&2
+    exit 1
+  fi
+  # debootstrap asks the environment for a proxy, and not apt.
+  eval "$(apt-config shell http_proxy Acquire::http::Proxy https_proxy Acquire::https::Proxy)"
+  [ "${http_proxy:-}" != DIRECT ] || unset http_proxy
+  [ "${https_proxy:-}" != DIRECT ] || unset https_proxy
+  [ -z "${http_proxy:-}" ] || export http_proxy
+  [ -z "${https_proxy:-}" ] || export https_proxy
+
   work="$(mktemp -d)"
   trap 'rm -rf "$work"' EXIT
-  debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" "$mirror" >&2
+  debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" "${mirrors[0]}" >&2
   # What a run does not need.
   rm -rf "$work"/root/var/{lib/apt/lists,cache,log}/* "$work"/root/usr/share/{doc,man,info,locale,lintian}/* \
     "$work"/root/usr/lib/python3/dist-packages/numpy/{tests,*/tests}
-  tar --sort=name --mtime=@0 --numeric-owner --exclude=./dev/* --exclude=./proc/* --exclude=./sys/* -C "$work/root" -c . |
-    docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - "$name" > /dev/null
+  # A file first: what tar could not finish must not be there under a name that says it is whole.
+  tar --sort=name --mtime=@0 --numeric-owner --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' \
+    -C "$work/root" -cf "$work/root.tar" .
+  docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' "$work/root.tar" "$name" > /dev/null
 fi
 docker tag "$name" "$tag"
 docker image inspect --format '{{.Id}}' "$name"
