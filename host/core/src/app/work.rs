@@ -103,7 +103,9 @@ impl App {
                 if job.state != State::Scoring {
                     return Ok(Worked::Did { id, job: Some(job), trouble: None });
                 }
-                let Some(tracked) = self.store.submission(id)? else { return Ok(dropped) };
+                // Another claim's by now, perhaps: then its result is not ours to give.
+                let ours = |tracked: &Tracked| tracked.job.epoch == claim.epoch() && tracked.job.lease.is_some();
+                let Some(tracked) = self.store.submission(id)?.filter(ours) else { return Ok(dropped) };
                 let _room = self.room(&tracked.job);
                 self.finish(&Claim { tracked, ..claim }, |claim| self.score(claim))
             }

@@ -87,7 +87,7 @@ fn an_engine_that_is_not_there_is_an_error_of_ours() {
     let runs = real.runner.shared.settings.runs.clone();
     let settings = Settings::new(PathBuf::from("/no/such/engine.sock"), runs);
     let failed = real.runtime.block_on(DockerRunner::open(settings, Arc::new(MemoryBlobs::default())));
-    assert!(failed.err().unwrap().to_string().contains("there is no container engine"));
+    assert!(failed.err().unwrap().to_string().contains("is not there; start the engine"));
 }
 
 #[test]
