@@ -227,6 +227,7 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
         ("input = \"in.csv\"", "input = \"nothing\"", "input", "no file or folder"),
         ("input = \"in.csv\"", "input = \"ref.csv\"", "input", "programs"),
         ("input = \"in.csv\"", "input = \"page.md\"", "input", "page at the top"),
+        ("input = \"in.csv\"", "input = \"in.csv\"\npublic = \"in.csv\"", "public", "overlaps with `input`"),
         ("memory = \"1GiB\"", "memory = \"1MiB\"", "runner.scratch", "memory"),
         ("memory = \"1GiB\"", "gpus = 1", "runner.gpus", "no GPU"),
         ("memory = \"1GiB\"", "image = \"a b\"", "runner.image", "names no image"),

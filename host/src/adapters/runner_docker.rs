@@ -35,6 +35,7 @@ mod watch;
 use engine::{Engine, cannot, trouble};
 use folder::Folders;
 use gradus_core::domain::id::RunId;
+use gradus_core::domain::queue::IN_MEMORY;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
@@ -72,7 +73,7 @@ impl Settings {
     pub fn new(socket: PathBuf, runs: PathBuf) -> Self {
         // What systemd leaves free between users with a home and those of containers.
         let users = 60_578..=61_183;
-        Self { socket, runs, users, output_in_memory: Bytes(256 << 20), probe_image: None }
+        Self { socket, runs, users, output_in_memory: IN_MEMORY, probe_image: None }
     }
 }
 

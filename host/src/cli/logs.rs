@@ -6,6 +6,7 @@ use super::{Context, Done, Json, Remote};
 use crate::client::{Client, Seen};
 use clap::Args;
 use gradus_core::domain::event::EventKind;
+use gradus_core::domain::job::State;
 
 /// Show what happened to a submission, what its program printed, and what its scorer said to you.
 ///
@@ -50,6 +51,10 @@ impl Logs {
             } else if let Some(EventKind::Log { stream, to, text }) = &seen.kind {
                 printed.show(context, stream, *to, text)?;
             } else {
+                if matches!(seen.kind, Some(EventKind::State { state: State::Running, .. })) {
+                    // Another attempt begins anew.
+                    printed = Printed::default();
+                }
                 context.out.line(line(&seen))?;
             }
         }

@@ -24,7 +24,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// Events read at once.
 const PAGE: usize = 100;
@@ -109,8 +109,12 @@ impl Log {
         // Kept once it is there: what came last is passed on after the run is over.
         let running = api.app.follow_run(id);
         let more = running.is_some();
-        if more {
-            self.printed = running;
+        if let Some(running) = running {
+            // Another attempt begins anew.
+            if self.printed.as_ref().is_some_and(|known| !Arc::ptr_eq(known, &running)) {
+                (self.stdout, self.stderr) = (0, 0);
+            }
+            self.printed = Some(running);
         }
         let printed = self.printed.as_ref()?;
         for (stream, at) in [(Output::Stdout, &mut self.stdout), (Output::Stderr, &mut self.stderr)] {
@@ -174,12 +178,14 @@ impl Reader {
 
     /// Waits until the log may have grown. Progress is passed on right away.
     async fn wait(&mut self) -> Option<Option<Sent>> {
+        let mut look = Instant::now() + PRINTED;
         loop {
             let heard = match &self.log {
                 // What a program prints rings no bell: there may be much of it.
-                Some(_) => match timeout(PRINTED, self.live.recv()).await {
+                Some(_) => match timeout_at(look, self.live.recv()).await {
                     Ok(heard) => heard,
                     Err(_) => {
+                        look = Instant::now() + PRINTED;
                         if let Some(piece) = self.log.as_mut().and_then(|log| log.piece(&self.api, self.id)) {
                             return Some(Some(unlogged(&piece)));
                         }

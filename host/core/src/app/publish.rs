@@ -394,9 +394,11 @@ impl App {
         };
         let all = bench.try_all(&version.challenge, |tried| {
             problems.extend(tried.differences.iter().map(|what| format!("{}: {what}", tried.path)));
-            let untried = |why| format!("{}: it is a program, and none can be run here: {why}", tried.path);
-            problems.extend(tried.untried.as_ref().map(untried));
         })?;
+        // A server that lost its engine: the next start, with one, goes on.
+        if all.iter().any(|tried| tried.untried.is_some()) {
+            return Ok(OperationState::Running);
+        }
         if self.stopping.load(Ordering::Relaxed) {
             return Ok(OperationState::Running);
         }

@@ -328,7 +328,9 @@ pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Eff
             }
             let waiting = job.state == State::Queued;
             end(&mut next, State::Cancelled, &Outcome::Cancelled, None);
-            let settlement = if waiting { Settlement::Refund } else { Settlement::Charge };
+            // What waits to be scored again has had its run, or its scorer's time.
+            let untouched = waiting && job.run.is_none() && !job.alone;
+            let settlement = if untouched { Settlement::Refund } else { Settlement::Charge };
             let mut effects = vec![Effect::Settle(settlement)];
             if !waiting {
                 effects.push(Effect::StopWork);

@@ -84,6 +84,9 @@ pub fn command(name: &str, text: &[u8], starts: Starts) -> Result<Vec<String>, P
     })?;
     let words = shlex::split(&command)
         .ok_or_else(|| problem(None, "has a `command` with an open quote or a `\\` at its end".to_owned()))?;
+    if words.first().is_none_or(|word| word.trim().is_empty()) {
+        return Err(problem(None, "has a `command` that names no program".to_owned()));
+    }
     if words.len() > MAX_WORDS || words.iter().any(|word| word.contains('\0')) {
         return Err(problem(None, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
     }
@@ -146,6 +149,8 @@ mod tests {
             (b"", "no `command`"),
             (b"description: x\n", "no `command`"),
             (b"command: ''\n", "no `command`"),
+            (b"command: \"''\"\n", "names no program"),
+            (b"command: \"# x\"\n", "names no program"),
             (b"command: [a, b]\n", "write one line"),
             (b"command: \"python3 'main.py\"\n", "open quote"),
             (b"command: cat $hidden/labels.csv\n", "no container"),

@@ -16,6 +16,9 @@ use std::fmt;
 /// Whose turn: the entrant in a phase, as `concurrent` counts there.
 pub type Seat = (ChallengeId, PhaseId, EntrantId);
 
+/// Output places up to this size lie in memory, on top of a run's own.
+pub const IN_MEMORY: Bytes = Bytes(256 << 20);
+
 /// A part of the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Room {
@@ -31,7 +34,9 @@ impl Room {
 
     /// What a run with these limits may use.
     pub fn of(limits: &RunLimits) -> Self {
-        Self { cpus: limits.cpus, memory: limits.memory }
+        // A small output place lies in memory, too.
+        let output = if limits.output <= IN_MEMORY { limits.output.0 } else { 0 };
+        Self { cpus: limits.cpus, memory: Bytes(limits.memory.0.saturating_add(output)) }
     }
 
     /// Whether `other` is no more than this.

@@ -194,7 +194,11 @@ pub fn containers(context: &Context, config: &Runner) -> Vec<Finding> {
             runner::Level::Fail if needed && !config.allow_failed_checks => Level::Fail,
             runner::Level::Warn | runner::Level::Fail => Level::Warn,
         };
-        let refused = if finding.level == runner::Level::Fail { "; until then no code is taken" } else { "" };
+        let refused = if finding.level == runner::Level::Fail && !config.allow_failed_checks {
+            "; until then no code is taken"
+        } else {
+            ""
+        };
         found(NAME, level, format!("{}: {}{refused}", finding.check, finding.text))
     };
     findings.iter().map(one).collect()

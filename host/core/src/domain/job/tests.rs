@@ -143,6 +143,8 @@ fn a_run_is_not_done_twice() {
     assert_eq!((waiting.state, waiting.stage()), (State::Queued, Stage::Score));
     let claimed = JobEvent::Claimed { worker: "w".into(), until: later(9_000) };
     assert_eq!(step(&waiting, &claimed, later(5_000)).unwrap().0.state, State::Scoring);
+    let (_, effects) = step(&waiting, &JobEvent::Cancelled, NOW).unwrap();
+    assert_eq!(effects, [Effect::Settle(Settlement::Charge)], "the run was had");
     let (lost, _) = step(&Job { lane: Lane::Code, ..job(State::Running) }, &JobEvent::HostLost, NOW).unwrap();
     assert_eq!(lost.stage(), Stage::Run, "a run that was lost begins anew");
 }

@@ -298,6 +298,16 @@ impl<'a> Reader<'a> {
                     self.problem(*line, &key, format!("is {FILE} itself, which only organizers read"));
                 }
             }
+            for (name, open) in [("public", &task.public), ("template", &task.template)] {
+                let hidden = |other: &Task| {
+                    let (Some(input), Some(open)) = (&other.input, open) else { return false };
+                    inside(input, open) || inside(open, input)
+                };
+                if tasks.iter().any(|(other, _)| hidden(other)) {
+                    let message = "overlaps with `input`: participants could download what only programs are to read";
+                    self.problem(*line, format!("tasks.{}.{name}", task.id), message);
+                }
+            }
             // Pages at the top of the folder are for everybody.
             for (name, path) in [("reference", Some(&task.reference)), ("input", task.input.as_ref())] {
                 if path.is_some_and(|path| !path.contains('/') && path.ends_with(".md")) {
