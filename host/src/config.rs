@@ -1,6 +1,7 @@
 //! The operator's configuration: a file and the environment, parsed once at the start and passed down. Nobody else reads
 //! the environment. Unknown keys are refused.
 
+use crate::disk::free_space;
 use crate::http::state::DoorLimits;
 use crate::workspace::limits::ArchiveLimits;
 use anyhow::{Context as _, bail};
@@ -100,7 +101,8 @@ impl Default for Limits {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Runner {
-    /// `auto`: the engine at its usual socket, if one answers; `off`; or the path of its socket, which has to answer.
+    /// `auto`: the engine at its usual socket; `off`; or the path of its socket. One that does not answer yet is waited
+    /// for.
     pub engine: Engine,
     /// Programs that run at once; as many as there are processors unless set.
     pub runs: Option<usize>,
@@ -108,6 +110,9 @@ pub struct Runner {
     pub cpus: Option<usize>,
     /// Memory for all runs together; three quarters of the machine's unless set.
     pub memory: Option<Bytes>,
+    /// Disk for the outputs of all runs together, of those that do not lie in memory; half of what is free at the start
+    /// unless set.
+    pub disk: Option<Bytes>,
     /// The image of tasks that name none.
     pub image: Option<ImageName>,
     /// An image with `sh`, `cat`, `ls` and `tail`, to try at the start what a run really gets.
@@ -227,13 +232,16 @@ impl Config {
         self.runner.runs.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from))
     }
 
-    /// What all runs together may use.
-    pub fn room(&self) -> Room {
+    /// What all runs together may use, with the data folder at `data`.
+    pub fn room(&self, data: &Path) -> Room {
+        // More CPUs than there are, the engine gives no run.
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
-        let cpus = MilliCpus(self.runner.cpus.unwrap_or(cpus) as u64 * 1000);
+        let cpus = MilliCpus(self.runner.cpus.unwrap_or(cpus).min(cpus) as u64 * 1000);
+        let half = || Bytes(free_space(data).map_or(0, |free| free.saturating_sub(self.limits.free_disk.0) / 2));
         let info = rustix::system::sysinfo();
         let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));
-        Room { cpus, memory: self.runner.memory.unwrap_or(Bytes(machine / 4 * 3)) }
+        let memory = self.runner.memory.unwrap_or(Bytes(machine / 4 * 3));
+        Room { cpus, memory, disk: self.runner.disk.unwrap_or_else(half) }
     }
 
     /// The limits of the door.

@@ -12,6 +12,7 @@ pub mod adapters;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod disk;
 pub mod http;
 pub mod live;
 pub mod serve;

@@ -3,12 +3,13 @@
 //! Knows no adapter: `wiring` hands it an [`App`].
 
 use crate::config::Config;
+use crate::disk::free_space;
 use crate::http;
 use crate::http::desk::Desk;
-use crate::http::reserving::{Reserving, free_space};
+use crate::http::reserving::Reserving;
 use crate::http::state::{Api, Shared};
 use crate::live::Hub;
-use crate::worker::Workers;
+use crate::worker::{Opener, Workers};
 use anyhow::{Context as _, anyhow, bail};
 use axum::serve::ListenerExt as _;
 use gradus_core::app::App;
@@ -94,7 +95,8 @@ fn first_token(app: &App, data: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Starts the server over `app`. It takes requests when this returns.
+/// Starts the server over `app`. It takes requests when this returns; `opener` opens the container engine, if there is to be
+/// one.
 ///
 /// # Errors
 /// The store's; the address is taken.
@@ -104,6 +106,7 @@ pub async fn start(
     config: &Config,
     data: &Path,
     listen: SocketAddr,
+    opener: Option<Opener>,
 ) -> anyhow::Result<Running> {
     allow_open_files();
     let store = Arc::clone(&app.store);
@@ -121,7 +124,8 @@ pub async fn start(
     let (folder, least) = (data.to_owned(), config.limits.free_disk.0);
     // A disk that cannot be asked is found out by the run itself.
     let space = Box::new(move || free_space(&folder).map_or(true, |free| free >= least));
-    let workers = tokio::task::spawn_blocking(move || Workers::start(starting, bell, graders, runs, space)).await?;
+    let workers =
+        tokio::task::spawn_blocking(move || Workers::start(starting, bell, graders, runs, space, opener)).await?;
     let workers = workers.map_err(|error| anyhow!(error))?;
     let api: Api = Arc::new(Shared {
         hub: Arc::clone(&hub),

@@ -9,19 +9,25 @@ use crate::config::{self, Config, Engine};
 use crate::http::reserving::Reserving;
 use crate::live::Hub;
 use crate::serve::{Running, start};
+use crate::worker::Opener;
 use anyhow::Context as _;
 use gradus_core::app::launch::Containers;
 use gradus_core::app::{App, Stock, chain};
 use gradus_core::domain::queue::Room;
+use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::{Finding, Level, Runner as _, RunnerError};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where the engine's socket is unless told otherwise.
 const USUAL_SOCKET: &str = "/var/run/docker.sock";
+
+/// How long the engine has to be opened and probed.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The stock scorers.
 pub const STOCK: Stock = stock::STOCK;
@@ -47,14 +53,15 @@ pub fn private_dir(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("the folder {} cannot be made", path.display()))
 }
 
-/// The container engine, with places for runs in `runs`, and what its checks found. Call it on the runtime that runs shall
-/// go on.
+/// The container engine, with places for runs in `runs`, and what its checks found; `reserve` of their disk stays free. Call
+/// it on the runtime that runs shall go on.
 ///
 /// # Errors
 /// There is none that can be used, in words.
 pub async fn probe(
     config: &config::Runner,
     runs: &Path,
+    reserve: Bytes,
     blobs: Arc<dyn Blobs>,
 ) -> Result<(DockerRunner, Vec<Finding>), String> {
     let socket = match &config.engine {
@@ -67,7 +74,8 @@ pub async fn probe(
         Some(source) => format!("{what}: {}", chain(&*source)),
         None => what,
     };
-    let mut runner = DockerRunner::open(Settings::new(socket, runs.to_owned()), blobs).await.map_err(said)?;
+    let settings = Settings { reserve, ..Settings::new(socket, runs.to_owned()) };
+    let mut runner = DockerRunner::open(settings, blobs).await.map_err(said)?;
     if let Some(name) = &config.probe_image {
         let image = runner.pin(name).await.map_err(said)?;
         runner = runner.trying_in(image.map_err(|bad| format!("`probe_image`: {}", bad.text))?);
@@ -84,20 +92,30 @@ pub async fn containers(
     config: &config::Runner,
     room: Room,
     runs: &Path,
+    reserve: Bytes,
     blobs: Arc<dyn Blobs>,
 ) -> Result<Containers, String> {
-    let (runner, findings) = probe(config, runs, blobs).await?;
+    let (runner, findings) = probe(config, runs, reserve, blobs).await?;
     let failed: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Fail).collect();
     for finding in &failed {
         tracing::warn!(check = finding.check, "container engine: {}", finding.text);
     }
-    match failed.first() {
-        // What cannot be done at all is not allowed either.
-        Some(Finding { check, text, .. }) if !config.allow_failed_checks || *check == "places" => {
-            Err(format!("the check `{check}` of the container engine fails: {text}"))
-        }
-        Some(_) | None => Ok(Containers { runner: Arc::new(runner), image: config.image.clone(), room }),
+    // What cannot be done at all is not allowed either.
+    match failed.iter().find(|finding| !config.allow_failed_checks || finding.check == "places") {
+        Some(Finding { check, text, .. }) => Err(format!("the check `{check}` of the container engine fails: {text}")),
+        None => Ok(Containers { runner: Arc::new(runner), image: config.image.clone(), room }),
     }
+}
+
+/// Tells the operator, once for each reason.
+fn told(opened: &Result<Containers, String>, said: &mut String, engine: &Engine) {
+    match opened {
+        Ok(_) => tracing::info!("programs run in containers"),
+        Err(why) if why == said => {}
+        Err(why) if *engine == Engine::Auto => tracing::info!(why, "no programs are run until there is an engine"),
+        Err(why) => tracing::warn!(why, "no programs are run until the engine can be used"),
+    }
+    opened.as_ref().err().map_or("", String::as_str).clone_into(said);
 }
 
 /// Opens the data folder and starts the server on `listen`.
@@ -122,12 +140,23 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     let app = tokio::task::spawn_blocking(open).await??;
     // What programs leave keeps off the reserve of the disk, too.
     let blobs = Arc::new(Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk));
-    let containers = containers(&config.runner, config.room(), &data.join("runs"), blobs).await;
-    match &containers {
-        Ok(_) => tracing::info!("programs run in containers"),
-        Err(why) if config.runner.engine == Engine::Auto => tracing::info!(why, "no programs are run"),
-        Err(why) => tracing::warn!(why, "no programs are run"),
+    let app = Arc::new(app);
+    let (runner, room, runs) = (config.runner.clone(), config.room(data), data.join("runs"));
+    let reserve = config.limits.free_disk;
+    let handle = tokio::runtime::Handle::current();
+    let opener: Option<Opener> = (runner.engine != Engine::Off).then(|| -> Opener {
+        let said = Mutex::new(String::new());
+        Box::new(move || {
+            let open = containers(&runner, room, &runs, reserve, Arc::clone(&blobs) as _);
+            let late = || format!("the container engine did not answer within {} s", PATIENCE.as_secs());
+            let opened =
+                handle.block_on(async { tokio::time::timeout(PATIENCE, open).await.unwrap_or_else(|_| Err(late())) });
+            told(&opened, &mut said.lock().unwrap_or_else(PoisonError::into_inner), &runner.engine);
+            opened
+        })
+    });
+    if opener.is_none() {
+        app.open_lane(Err("the configuration says `engine = \"off\"`".to_owned()));
     }
-    let app = Arc::new(app.with_containers(containers));
-    start(app, hub, config, data, listen).await
+    start(app, hub, config, data, listen, opener).await
 }

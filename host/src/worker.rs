@@ -4,6 +4,7 @@
 //! A loop takes no input: it is woken by a signal or by a timer, and looks for itself what there is to do.
 
 use crate::live::Hub;
+use gradus_core::app::launch::Containers;
 use gradus_core::app::work::Worked;
 use gradus_core::app::{App, Refusal, chain};
 use gradus_core::domain::job::{MAX_ATTEMPTS, Stage, State};
@@ -40,8 +41,11 @@ impl Publication {
     }
 }
 
-/// Whether there is enough of the disk left for what a program may leave.
+/// Whether there is enough of the disk left to begin a program.
 pub type Space = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// Opens the container engine, or says why it cannot be used. Blocks.
+pub type Opener = Box<dyn Fn() -> Result<Containers, String> + Send + Sync>;
 
 /// The threads, and what they share.
 pub struct Workers {
@@ -65,12 +69,10 @@ impl Workers {
         graders: usize,
         runners: usize,
         space: Space,
+        opener: Option<Opener>,
     ) -> Result<Arc<Self>, Box<dyn Error + Send + Sync>> {
-        if let Some(swept) = Self::step("what earlier runs left could not be removed", || app.sweep())
-            && swept != Swept::default()
-        {
-            warn!(containers = swept.containers, rest = swept.rest, "what runs of a dead host left was removed");
-        }
+        // Before the first request, so that a server with an engine takes programs at once.
+        let later = opener.filter(|opener| !open(&app, opener));
         let operations = app.recover()?;
         let workers = Arc::new(Self {
             app,
@@ -83,10 +85,11 @@ impl Workers {
         for number in 0..graders {
             workers.spawn(format!("grader-{number}"), |workers, name| workers.work(name, Stage::Score))?;
         }
-        if workers.app.containers.is_ok() {
-            for number in 0..runners {
-                workers.spawn(format!("runner-{number}"), |workers, name| workers.work(name, Stage::Run))?;
-            }
+        for number in 0..runners {
+            workers.spawn(format!("runner-{number}"), |workers, name| workers.work(name, Stage::Run))?;
+        }
+        if let Some(opener) = later {
+            workers.spawn("opener".to_owned(), move |workers, _| workers.open_later(&opener))?;
         }
         workers.spawn("publisher".to_owned(), |workers, _| workers.publish())?;
         workers.spawn("reconciler".to_owned(), |workers, _| workers.reconcile())?;
@@ -97,7 +100,7 @@ impl Workers {
         self.publications.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spawn(self: &Arc<Self>, name: String, run: fn(&Self, &str)) -> std::io::Result<()> {
+    fn spawn(self: &Arc<Self>, name: String, run: impl FnOnce(&Self, &str) + Send + 'static) -> std::io::Result<()> {
         let workers = Arc::clone(self);
         let handle = thread::Builder::new().name(name.clone()).spawn(move || run(&workers, &name))?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
@@ -137,37 +140,45 @@ impl Workers {
         None
     }
 
+    /// Until there is an engine.
+    fn open_later(&self, opener: &Opener) {
+        let mut looked = Instant::now();
+        while !self.stopped() {
+            thread::sleep(Duration::from_millis(100));
+            if looked.elapsed() >= LOOK {
+                if open(&self.app, opener) {
+                    return;
+                }
+                looked = Instant::now();
+            }
+        }
+    }
+
     /// Takes what waits for `stage`.
     fn work(&self, name: &str, stage: Stage) {
         let phase = match stage {
             Stage::Run => "run",
             Stage::Score => "score",
         };
-        let mut away = false;
+        let mut full = false;
         while !self.stopped() {
-            if stage == Stage::Run && !(self.space)() {
-                warn!("the disk is nearly full: no program is begun until there is room");
-                self.hub.wait(self.hub.rung(), LOOK * 12);
-                continue;
-            }
-            // An engine that is away would use the attempts of all that wait up.
-            if away {
-                if !self.app.can_run() {
-                    thread::sleep(Duration::from_millis(500));
+            let seen = self.hub.rung();
+            if stage == Stage::Run {
+                let was = std::mem::replace(&mut full, !(self.space)());
+                if full && !was {
+                    warn!("the disk is nearly full: no program is begun until there is room");
+                }
+                if full {
+                    self.hub.wait(seen, LOOK);
                     continue;
                 }
-                // It is back, and may have kept what we could not remove.
-                Self::step("what broken runs left could not be removed", || self.app.sweep());
-                away = false;
             }
-            let seen = self.hub.rung();
             let began = Instant::now();
             // The job of a turn that panicked is taken back when its claim runs out; the others go on.
             match Self::step("a worker's turn failed", || self.app.work(name, stage)) {
                 Some(Worked::Idle) => self.hub.wait(seen, self.pause()),
                 Some(Worked::Did { id, job, trouble }) => {
                     if let Some(trouble) = trouble {
-                        away = stage == Stage::Run;
                         warn!(submission = %id, trouble, "an attempt failed on our side");
                     }
                     if let Some(job) = job {
@@ -219,8 +230,11 @@ impl Workers {
                 Some(OperationState::Failed { problems }) => {
                     info!(challenge, version, ?problems, "a version was refused")
                 }
-                Some(OperationState::Running | OperationState::Live) => {}
-                None if attempts + 1 < MAX_ATTEMPTS || !self.give_up(&operation) => {
+                // It cannot be tried now: the host stops, or there is no container engine.
+                Some(OperationState::Running | OperationState::Live) => {
+                    self.publications().push(Publication { operation, attempts, due: Instant::now() + LOOK });
+                }
+                None if attempts + 1 < MAX_ATTEMPTS || !self.app.can_run() || !self.give_up(&operation) => {
                     let attempts = attempts + 1;
                     let pause = Duration::from_secs(1 << attempts.min(6));
                     self.publications().push(Publication { operation, attempts, due: Instant::now() + pause });
@@ -263,6 +277,20 @@ impl Workers {
             }
         }
     }
+}
+
+/// Opens the lane for programs. Whether that went well.
+fn open(app: &App, opener: &Opener) -> bool {
+    let opened = opener();
+    let well = opened.is_ok();
+    app.open_lane(opened);
+    if well
+        && let Some(swept) = Workers::step("what earlier runs left could not be removed", || app.sweep())
+        && swept != Swept::default()
+    {
+        warn!(containers = swept.containers, rest = swept.rest, "what runs of a dead host left was removed");
+    }
+    well
 }
 
 #[cfg(test)]

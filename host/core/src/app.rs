@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod check;
 pub mod folder;
 pub mod grade;
+pub mod lane;
 pub mod launch;
 pub mod publish;
 pub mod read;
@@ -17,6 +18,7 @@ pub mod submit;
 pub mod work;
 
 use self::grade::Grader;
+use self::lane::ContainerLane;
 use self::launch::{Containers, Launcher};
 use self::solutions::TrialError;
 use crate::domain::challenge::{PhaseState, Version};
@@ -24,7 +26,7 @@ use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
 use crate::domain::printed::Printed;
-use crate::domain::queue::{Queue, Room};
+use crate::domain::queue::Queue;
 use crate::domain::quota::Standing;
 use crate::domain::report::Problems;
 use crate::ports::blobs::{BlobError, Blobs};
@@ -58,8 +60,7 @@ pub struct App {
     pub signals: Arc<dyn Signals>,
     /// The stock scorers.
     pub stock: Stock,
-    /// What runs participants' programs, or why nothing does.
-    pub containers: Result<Containers, String>,
+    lane: Mutex<ContainerLane>,
     queue: Mutex<Queue>,
     running: Mutex<HashMap<SubmissionId, Held>>,
     graders: Mutex<HashMap<(ChallengeId, u32, TaskId), Arc<Grader>>>,
@@ -98,7 +99,7 @@ impl App {
             clock,
             signals,
             stock,
-            containers: Err("this server was started without a container engine".to_owned()),
+            lane: Mutex::default(),
             queue: Mutex::default(),
             running: Mutex::default(),
             graders: Mutex::default(),
@@ -112,10 +113,8 @@ impl App {
 
     /// The same, with what runs participants' programs, or why nothing does.
     #[must_use]
-    pub fn with_containers(mut self, containers: Result<Containers, String>) -> Self {
-        let room = containers.as_ref().map_or_else(|_| Room::default(), |containers| containers.room);
-        self.queue = Mutex::new(Queue::with_room(room));
-        self.containers = containers;
+    pub fn with_containers(self, containers: Result<Containers, String>) -> Self {
+        self.open_lane(containers);
         self
     }
 
@@ -280,6 +279,7 @@ impl From<TrialError> for Refusal {
         match error {
             TrialError::Scorer(error) => error.into(),
             TrialError::Runner(error) => error.into(),
+            TrialError::Missing(what) => RunnerError { what, source: None }.into(),
         }
     }
 }

@@ -131,12 +131,64 @@ fn an_engine_that_is_away_costs_nobody_anything() {
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
     world.runner.down.store(true, SeqCst);
-    world.work();
-    assert_eq!(world.job(id).state, State::Queued);
+    for _ in 0..20 {
+        world.work();
+        let job = world.job(id);
+        assert_eq!((job.state, job.attempts), (State::Queued, 0));
+        assert!(job.reason.unwrap().contains("cannot be run on this server"));
+        world.clock.pass(SignedDuration::from_secs(61));
+    }
     world.runner.down.store(false, SeqCst);
-    world.clock.pass(SignedDuration::from_secs(2));
     world.work();
-    assert_eq!((world.job(id).state, world.job(id).attempts), (State::Scored, 1));
+    assert_eq!((world.job(id).state, world.job(id).attempts), (State::Scored, 0));
+}
+
+#[test]
+fn what_alone_cannot_be_run_has_an_end() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = submit(&world, &anna, "platform", "score 0.5").unwrap();
+    for round in 0..20 {
+        world.work();
+        if world.job(id).state == State::Failed {
+            let job = world.job(id);
+            assert_eq!((job.attempts, job.outcome.unwrap().word(), world.remaining(&anna)), (5, "platform", 3));
+            assert!(round >= 5, "the first attempt told nothing");
+            return;
+        }
+        world.clock.pass(SignedDuration::from_secs(61));
+        // Somebody else's goes well.
+        let other = submit(&world, &world.entrant(&format!("o{round}")), COPY, "score 0.5").unwrap();
+        world.work();
+        assert_eq!(world.job(other).state, State::Scored);
+        world.clock.pass(SignedDuration::from_secs(61));
+    }
+    panic!("it goes on for ever: {:?}", world.job(id));
+}
+
+#[test]
+fn an_image_that_was_removed_is_waited_for_and_holds_nobody_up() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    let anna = world.entrant("anna");
+    let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
+    world.runner.gone.store(true, SeqCst);
+    world.work();
+    let job = world.job(id);
+    assert_eq!((job.state, job.attempts), (State::Queued, 0));
+    assert!(job.reason.unwrap().contains("image"));
+    world.runner.gone.store(false, SeqCst);
+    let other = submit(&world, &world.entrant("other"), COPY, "score 0.5").unwrap();
+    world.work();
+    assert_eq!(
+        (world.job(other).state, world.job(id).state),
+        (State::Scored, State::Queued),
+        "the lane does not pause"
+    );
+    world.clock.pass(SignedDuration::from_secs(31));
+    world.work();
+    assert_eq!(world.job(id).state, State::Scored);
 }
 
 #[test]

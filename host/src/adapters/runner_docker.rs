@@ -64,6 +64,8 @@ pub struct Settings {
     pub users: RangeInclusive<u32>,
     /// Outputs up to this size lie in memory, bigger ones in a file.
     pub output_in_memory: Bytes,
+    /// So much of the disk with the folder for runs stays free: what would take it is ended.
+    pub reserve: Bytes,
     /// An image with `sh`, `cat` and `tail` to try limits with. Without one, [`Runner::probe`] tries less.
     pub probe_image: Option<ImageRef>,
 }
@@ -73,7 +75,7 @@ impl Settings {
     pub fn new(socket: PathBuf, runs: PathBuf) -> Self {
         // What systemd leaves free between users with a home and those of containers.
         let users = 60_578..=61_183;
-        Self { socket, runs, users, output_in_memory: IN_MEMORY, probe_image: None }
+        Self { socket, runs, users, output_in_memory: IN_MEMORY, reserve: Bytes(0), probe_image: None }
     }
 }
 

@@ -99,7 +99,7 @@ pub fn engine(context: &Context) -> anyhow::Result<Arc<dyn Scorer>> {
 /// Looks the folder over.
 pub fn look(context: &Context, local: &Local) -> anyhow::Result<Result<Inspected, Vec<Located>>> {
     // Without an engine here, a server may have one.
-    let programs = local.containers.as_ref().map_or(Programs::Leave, Programs::Run);
+    let programs = Programs::Try(local.containers.as_ref().map_err(String::as_str));
     Ok(inspect(&local.folder, &*local.scorer, context.host.stock(), programs)?)
 }
 

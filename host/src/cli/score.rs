@@ -112,7 +112,9 @@ impl Score {
     ) -> anyhow::Result<Option<(Folder, Option<RunRecord>)>> {
         let containers =
             local.containers.as_ref().map_err(|why| anyhow::anyhow!("no program can be run here: {why}"))?;
-        let launcher = inspected.launchers.get(&grader.task.id).context("the task has no image")?;
+        let launcher = inspected.launchers.get(&grader.task.id).context("the task takes no programs")?;
+        let launcher =
+            launcher.as_ref().map_err(|why| anyhow::anyhow!("no program of this task can be run here: {why}"))?;
         context.out.note("running the program")?;
         let launched =
             launcher.launch(&*containers.runner, local::run_id(), program, &launcher.printed(), &local.stop)?;

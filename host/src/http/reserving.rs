@@ -1,11 +1,12 @@
 //! Blobs for what comes in, which leave the disk its reserve: what is graded meanwhile has to go somewhere. Knows nothing
 //! of bodies and archives; what is written through it is counted, whoever writes.
 
+use crate::disk::free_space;
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt};
 use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -87,12 +88,6 @@ impl Blobs for Reserving {
     fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>, BlobError> {
         self.blobs.open(digest)
     }
-}
-
-/// Free bytes on the file system of `path`.
-pub fn free_space(path: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 #[cfg(test)]

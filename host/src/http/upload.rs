@@ -1,8 +1,8 @@
 //! Bodies on their way in: streamed to disk under a cap, an idle limit and a total one, whatever the client says of them.
 
 use super::problem::{Problem, no_space};
-use super::reserving::free_space;
 use super::state::{Api, blocking};
+use crate::disk::free_space;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::multipart::{Field, Multipart, MultipartError};

@@ -52,7 +52,7 @@ fn a_publication_that_panics_is_tried_again_and_holds_no_other_up() {
         let id: ChallengeId = id.parse().unwrap();
         app.publish(&operator, &id, Pending::new(parts.into()).unwrap()).unwrap()
     };
-    let workers = Workers::start(Arc::clone(&app), hub, 1, 1, Box::new(|| true)).unwrap();
+    let workers = Workers::start(Arc::clone(&app), hub, 1, 1, Box::new(|| true), None).unwrap();
     let (bad, good) = (stage("bad", "panic"), stage("good", "score 1"));
     workers.enqueue(bad.clone());
     workers.enqueue(good.clone());

@@ -70,6 +70,22 @@ impl Engine {
         self.docker(&["rmi", "--force", image]).expect("the image is there");
     }
 
+    /// Writes an image to a file, as participants do.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn save(&self, image: &str, to: &Path) {
+        self.docker(&["save", "--output", &to.to_string_lossy(), image]).expect("the image is there");
+    }
+
+    /// Has the images in a file.
+    ///
+    /// # Panics
+    /// It cannot be read.
+    pub fn load(&self, from: &Path) {
+        self.docker(&["load", "--input", &from.to_string_lossy()]).expect("it is an image");
+    }
+
     /// Containers of runs of the server on `data`, whatever their state.
     ///
     /// # Panics

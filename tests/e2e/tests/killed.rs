@@ -3,8 +3,8 @@
 //! A few rounds, to be done each time; `cargo xtask torture` does as many as `GRADUS_ROUNDS` says.
 
 use gradus_e2e::programs::{Engine, alone};
-use gradus_e2e::{Api, Options, OwnEngine, Server, rows, skip};
-use std::time::Duration;
+use gradus_e2e::{Api, Options, OwnEngine, Server, rows, run, skip};
+use std::time::{Duration, Instant};
 
 fn rounds(few: u64) -> u64 {
     std::env::var("GRADUS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(few)
@@ -83,4 +83,45 @@ fn an_engine_that_is_killed_at_any_moment_loses_nothing() {
         all_are_scored_once(&anna, &ids, used);
         engine.assert_nothing_is_left(server.data(), &format!("round {round}"));
     }
+}
+
+#[test]
+fn an_engine_that_comes_late_and_goes_is_waited_for() {
+    let _alone = alone();
+    let mut own = match OwnEngine::start() {
+        Ok(own) => own,
+        Err(why) => return skip(&why),
+    };
+    let engine = own.engine();
+    let image = match engine.image("") {
+        Ok(image) => image,
+        Err(why) => return skip(&why),
+    };
+    own.kill();
+    let config = format!("[runner]\nengine = \"{}\"\n", own.socket().display());
+    let folder = rows::challenge(&image, "");
+    let server = Server::start_with(Options { config, under: Vec::new() });
+    let operator = server.data().join("operator.token");
+    let environment =
+        [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", operator.to_str().expect("UTF-8"))];
+    let publish = || run(&["challenge", "publish", "--no-check", folder.path().to_str().expect("UTF-8")], &environment);
+    let refused = publish();
+    assert!(refused.code != 0 && refused.err.contains("no program can be run here"), "{}{}", refused.out, refused.err);
+    // It comes, and the server takes it up by itself.
+    own.again();
+    let end = Instant::now() + Duration::from_secs(30);
+    while publish().code != 0 {
+        assert!(Instant::now() < end, "the server does not see its engine");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let anna = server.participant("anna");
+    own.kill();
+    let id = rows::hand_in(&anna, PROGRAM);
+    std::thread::sleep(Duration::from_secs(3));
+    let waits = anna.get(&format!("/api/v1/submissions/{id}")).json();
+    assert_eq!(waits["state"], "queued", "{waits}");
+    assert!(waits["reason"].as_str().is_some_and(|reason| reason.contains("cannot be run on this server")), "{waits}");
+    own.again();
+    all_are_scored_once(&anna, &[id], 1);
+    engine.assert_nothing_is_left(server.data(), "at the end");
 }

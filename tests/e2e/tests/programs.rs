@@ -364,9 +364,9 @@ fn the_example_with_programs_holds() {
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
 }
 
-/// An operator removed the image: that is nobody's fault who hands in.
+/// An operator removed the image: that is nobody's fault who hands in, and it is put right by loading it again.
 #[test]
-fn an_image_that_is_gone_costs_nothing() {
+fn an_image_that_is_gone_is_waited_for() {
     let _alone = alone();
     let engine = Engine::default();
     let image = match engine.image("LABEL test=gone") {
@@ -374,16 +374,24 @@ fn an_image_that_is_gone_costs_nothing() {
         Err(why) => return skip(&why),
     };
     let folder = rows::challenge(&image, "");
+    let room = tempfile::tempdir().expect("there is room for a folder");
+    let saved = room.path().join("saved.tar");
+    engine.save(&image, &saved);
     let server = Server::start();
     server.publish(folder.path());
     let anna = server.participant("anna");
     engine.forget(&image);
-    let id = hand_in(&anna, HONEST);
-    let ended = anna.ended(&id);
+    let (kept, called_off) = (hand_in(&anna, HONEST), hand_in(&anna, HONEST));
+    for id in [&kept, &called_off] {
+        until("it is said why", || info(&anna, id)["reason"].as_str().is_some_and(|why| why.contains("the image")));
+    }
+    assert_eq!(anna.post(&format!("/api/v1/submissions/{called_off}/cancel"), b"").status, 200);
+    engine.load(&saved);
+    assert_eq!(anna.ended(&kept)["outcome"], "scored");
     let quota = anna.get("/api/v1/challenges/rows/quota").json();
-    assert_eq!((&ended["outcome"], &ended["fault"]), (&"platform".into(), &"platform".into()), "{ended}");
-    assert_eq!((&ended["charged"], &quota["phases"][0]["rules"][0]["used"]), (&false.into(), &0.into()), "{quota}");
+    assert_eq!(quota["phases"][0]["rules"][0]["used"], 1, "{quota}");
     engine.assert_nothing_is_left(server.data(), "image gone");
+    engine.forget(&image);
 }
 
 /// Expects scores of the solution that fails.

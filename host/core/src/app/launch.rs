@@ -9,7 +9,6 @@ use super::folder::Folder;
 use super::{App, Refusal};
 use crate::domain::challenge::{Task, TaskRun, Version};
 use crate::domain::id::{RunId, TaskId};
-use crate::domain::job::{Stage, State};
 use crate::domain::printed::Printed;
 use crate::domain::program::{self, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, Starts};
 use crate::domain::queue::Room;
@@ -21,7 +20,6 @@ use crate::ports::blobs::{Part, read_all};
 use crate::ports::runner::{
     Ended, Input, Output, Ran, RefusalCode, Run, RunFile, Runner, RunnerError, Scratch, Used, Work,
 };
-use crate::ports::store::Tracked;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -67,6 +65,17 @@ pub struct Launched {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
+}
+
+/// Why a run was not carried out: not its program's doing.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Something of the task's is not there now. In words for participants.
+    #[error("{0}")]
+    Missing(String),
+    /// We could not do our part.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
 }
 
 /// Waits for a runner's work, on a thread that may block.
@@ -143,7 +152,19 @@ impl Launcher {
         program: &Folder,
         printed: &Arc<Printed>,
         stop: &Arc<AtomicBool>,
-    ) -> Result<Option<Launched>, RunnerError> {
+    ) -> Result<Option<Launched>, LaunchError> {
+        let run = self.request(id, program, printed, stop)?;
+        self.launched(wait(runner.run(run))?)
+    }
+
+    /// What the runner is asked for.
+    fn request(
+        &self,
+        id: RunId,
+        program: &Folder,
+        printed: &Arc<Printed>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Run, RunnerError> {
         let wrong = |what: String| RunnerError { what, source: None };
         // Looked at when it was taken in.
         let command = match &self.ingestion {
@@ -165,7 +186,7 @@ impl Launcher {
             None => inputs.push(input(PROGRAM, program)?),
         }
         let scratch = self.run.scratch;
-        let run = Run {
+        Ok(Run {
             id,
             image: self.image.clone(),
             command: Some(command),
@@ -184,11 +205,10 @@ impl Launcher {
             limits: self.run.limits,
             printed: Arc::clone(printed),
             stop: Arc::clone(stop),
-        };
-        self.launched(wait(runner.run(run))?)
+        })
     }
 
-    fn launched(&self, ran: Ran) -> Result<Option<Launched>, RunnerError> {
+    fn launched(&self, ran: Ran) -> Result<Option<Launched>, LaunchError> {
         let Ran { ended, used, image, stdout, stderr, output } = ran;
         let mut record = self.record(used, image);
         let fails = |code: &str, text: String| RunFailure {
@@ -211,7 +231,7 @@ impl Launcher {
                     },
                     Output::Bad(bad) => Some(fails("bad-output", bad.to_string())),
                     Output::NotTaken => {
-                        return Err(RunnerError { what: "the output was not taken".to_owned(), source: None });
+                        return Err(RunnerError { what: "the output was not taken".to_owned(), source: None }.into());
                     }
                 }
             }
@@ -229,8 +249,10 @@ impl Launcher {
                 text: format!("the run reached its limit of {}", limit.shown(allowed)),
             }),
             // The task's image was there when the challenge was published: what became of it is not the participant's.
-            Ended::Refused { code: RefusalCode::ImageMissing, text } => {
-                return Err(RunnerError { what: text, source: None });
+            Ended::Refused { code: RefusalCode::ImageMissing, .. } => {
+                let text = "the image that programs of this task run in is not on the server any more; its operator has to \
+                            load it again, or the organizers have to publish the challenge again";
+                return Err(LaunchError::Missing(text.to_owned()));
             }
             Ended::Refused { code: code @ RefusalCode::NoEntryPoint, text } => Some(fails(code.word(), text)),
             Ended::Refused { code: code @ (RefusalCode::ImageRefused | RefusalCode::WrongArchitecture), text } => {
@@ -269,17 +291,16 @@ fn taken(parts: Vec<Part>) -> Result<Result<Pending, String>, RunnerError> {
 }
 
 impl App {
-    /// What runs programs, or why nothing does.
-    pub(super) fn containers(&self) -> Result<&Containers, &str> {
-        self.containers.as_ref().map_err(String::as_str)
-    }
-
     /// Waits until there is room for a run that is no submission's, or the host stops: then the run is stopped as well.
     pub(super) fn borrow_room(&self, room: Room) -> Lent<'_> {
         loop {
             let lent = self.queue().lend(room);
-            if lent || self.stopping.load(Ordering::Relaxed) {
-                return Lent { app: self, room: lent.then_some(room) };
+            if lent {
+                return Lent { app: self, room: Some(room) };
+            }
+            if self.stopping.load(Ordering::Relaxed) {
+                self.queue().unwant();
+                return Lent { app: self, room: None };
             }
             thread::sleep(LOOK);
         }
@@ -310,14 +331,6 @@ impl App {
         }
         launchers.insert(key, Arc::clone(&launcher));
         Ok(launcher)
-    }
-
-    /// Why a submission waits that only a container can bring further, if there is none to be had. What is wrong with the
-    /// engine is for operators: it is in the log.
-    pub fn waits_in_vain(&self, tracked: &Tracked) -> Option<&'static str> {
-        let waits = tracked.job.state == State::Queued && tracked.job.stage() == Stage::Run;
-        (waits && self.containers.is_err())
-            .then_some("it waits for a container engine, which the server does not have now")
     }
 }
 

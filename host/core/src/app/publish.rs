@@ -17,7 +17,7 @@ use crate::domain::operation::{Operation, OperationState};
 use crate::domain::report::{Problem, Report};
 use crate::domain::token::Token;
 use crate::ports::blobs::{ReadAt, read_all};
-use crate::ports::runner::RunnerError;
+use crate::ports::runner::{BadImage, RefusalCode, RunnerError};
 use crate::ports::scorer::{NotAdmitted, Scorer, ScorerError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub enum Programs<'a> {
     Run(&'a Containers),
     /// They are refused, for this reason.
     Refuse(&'a str),
-    /// Nobody looks whether they could be run: that is for a server.
-    Leave,
+    /// They run here if they can be, and are left untried if not: what they need may be on a server.
+    Try(Result<&'a Containers, &'a str>),
 }
 
 /// A challenge folder that was looked over.
@@ -40,8 +40,8 @@ pub struct Inspected {
     pub challenge: Challenge,
     /// What grades each task.
     pub graders: BTreeMap<TaskId, Grader>,
-    /// What runs programs of each task that takes some.
-    pub launchers: BTreeMap<TaskId, Launcher>,
+    /// What runs programs of each task that takes some, or why they cannot be tried here.
+    pub launchers: BTreeMap<TaskId, Result<Launcher, String>>,
 }
 
 /// Where the component of a crate lies in the folder that is sent: the command line builds it and puts it there.
@@ -155,7 +155,7 @@ fn launcher(
     folder: &Folder,
     programs: Programs<'_>,
     problems: &mut Vec<Located>,
-) -> Result<Option<Launcher>, RunnerError> {
+) -> Result<Option<Result<Launcher, String>>, RunnerError> {
     let Some(run) = &task.run else { return Ok(None) };
     let key = |part: &str| format!("tasks.{}.{part}", task.id);
     let mut input = Folder::default();
@@ -171,30 +171,34 @@ fn launcher(
         let line = line.map_or_else(String::new, |line| format!(":{line}"));
         problems.push(manifest.problem(&key("ingestion"), format!("{folder}/{file}{line} {message}")));
     }
-    let Containers { runner, image, room } = match programs {
-        Programs::Run(containers) => containers,
-        Programs::Leave => return Ok(None),
+    // What a server lacks is a problem; what is not here may be there.
+    let (containers, strict) = match programs {
+        Programs::Run(containers) => (containers, true),
+        Programs::Try(Ok(containers)) => (containers, false),
+        Programs::Try(Err(why)) => return Ok(Some(Err(why.to_owned()))),
         Programs::Refuse(why) => {
             let message = format!("takes code, and no program can be run here: {why}");
             problems.push(manifest.problem(&key("accepts"), message));
             return Ok(None);
         }
     };
-    if let Some(message) = too_big(run, *room) {
-        problems.push(manifest.problem(&key("runner"), message));
-    }
-    let Some(name) = run.image.as_ref().or(image.as_ref()) else {
-        let message = "names no `image`, and there is no usual one here; add runner = { image = \"name:tag\" }";
-        problems.push(manifest.problem(&key("runner"), message));
-        return Ok(None);
-    };
-    Ok(match wait(runner.pin(name))? {
-        Ok(image) => Some(Launcher { image, input, ingestion, run: run.clone() }),
-        Err(bad) => {
-            problems.push(manifest.problem(&key("runner.image"), bad.text));
-            None
+    let Containers { runner, image, room } = containers;
+    let (part, message, lacks) = match (too_big(run, *room), run.image.as_ref().or(image.as_ref())) {
+        (Some(message), _) => ("runner", message, true),
+        (None, None) => {
+            let message = "names no `image`, and there is no usual one here; add runner = { image = \"name:tag\" }";
+            ("runner", message.to_owned(), true)
         }
-    })
+        (None, Some(name)) => match wait(runner.pin(name))? {
+            Ok(image) => return Ok(Some(Ok(Launcher { image, input, ingestion, run: run.clone() }))),
+            Err(BadImage { code, text }) => ("runner.image", text, code == RefusalCode::ImageMissing),
+        },
+    };
+    if lacks && !strict {
+        return Ok(Some(Err(format!("task `{}`: {message}", task.id))));
+    }
+    problems.push(manifest.problem(&key(part), message));
+    Ok(None)
 }
 
 /// The bytes of a task's component.
@@ -275,7 +279,8 @@ impl App {
     /// [`Refusal::Challenge`] with all that is wrong; [`Refusal::Forbidden`].
     pub fn publish(&self, token: &Token, id: &ChallengeId, files: Pending) -> Result<Operation, Refusal> {
         let owner = self.may_publish(token, id)?;
-        let programs = self.containers().map_or_else(Programs::Refuse, Programs::Run);
+        let containers = self.containers();
+        let programs = containers.as_ref().map_or_else(|why| Programs::Refuse(why), Programs::Run);
         let inspected = inspect(files.folder(), &*self.scorer, self.stock, programs)?;
         let Inspected { challenge, graders, launchers } = inspected.map_err(Refusal::Challenge)?;
         if challenge.id != *id {
@@ -298,7 +303,7 @@ impl App {
             files: self.keep_body(kept.to_text())?,
             digest: kept.files.digest(),
             scorers,
-            images: launchers.into_iter().map(|(task, launcher)| (task, launcher.image)).collect(),
+            images: launchers.into_iter().filter_map(|(task, launcher)| Some((task, launcher.ok()?.image))).collect(),
             published_at: now,
             by: token.subject.clone(),
         };
@@ -377,13 +382,14 @@ impl App {
             let grader = self.grader(version, &task.id)?;
             graders.insert(task.id.clone(), Grader::clone(&grader));
             if task.run.is_some() {
-                launchers.insert(task.id.clone(), Launcher::clone(&*self.launcher(version, &task.id)?));
+                launchers.insert(task.id.clone(), Ok(Launcher::clone(&*self.launcher(version, &task.id)?)));
             }
         }
         let mut problems = Vec::new();
+        let containers = self.containers();
         let bench = Bench {
             scorer: &*self.scorer,
-            containers: self.containers(),
+            containers: containers.as_ref().map_err(String::as_str),
             graders: &graders,
             launchers: &launchers,
             folder: &folder,
@@ -395,7 +401,7 @@ impl App {
         let all = bench.try_all(&version.challenge, |tried| {
             problems.extend(tried.differences.iter().map(|what| format!("{}: {what}", tried.path)));
         })?;
-        // A server that lost its engine: the next start, with one, goes on.
+        // A server without its engine: it goes on when there is one.
         if all.iter().any(|tried| tried.untried.is_some()) {
             return Ok(OperationState::Running);
         }

@@ -1,12 +1,10 @@
 //! What runs at the start and from time to time: nothing is stuck, whatever happened. Each is idempotent and takes no
 //! input, so that the way after a crash and the way in between are one.
 
-use super::launch::wait;
 use super::work::LEASE;
 use super::{App, Refusal};
 use crate::domain::job::JobEvent;
 use crate::domain::operation::Operation;
-use crate::ports::runner::Swept;
 use jiff::Timestamp;
 use std::sync::atomic::Ordering;
 
@@ -74,22 +72,6 @@ impl App {
         Ok(count)
     }
 
-    /// Removes what runs of hosts that died left behind; those of this host are known to the runner.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub fn sweep(&self) -> Result<Swept, Refusal> {
-        match &self.containers {
-            Ok(containers) => Ok(wait(containers.runner.sweep(Vec::new()))?),
-            Err(_) => Ok(Swept::default()),
-        }
-    }
-
-    /// Whether programs can be run now: the engine answers.
-    pub fn can_run(&self) -> bool {
-        self.containers.as_ref().is_ok_and(|containers| wait(containers.runner.answers()).is_ok())
-    }
-
     /// Forgets idempotency keys whose day is over.
     ///
     /// # Errors
@@ -106,9 +88,10 @@ impl App {
         }
     }
 
-    /// When the next delayed submission is due.
+    /// When there may be something to do that nobody signals: a delayed submission is due, or the lane opens again.
     pub fn due(&self) -> Option<Timestamp> {
-        self.queue().due()
+        let due = self.queue().due();
+        [due, self.lane_opens()].into_iter().flatten().min()
     }
 
     /// How many submissions wait and run.

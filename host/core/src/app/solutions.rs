@@ -2,7 +2,7 @@
 
 use super::folder::Folder;
 use super::grade::{Graded, Grader, cut};
-use super::launch::{Containers, Launched, Launcher, Lent, lane};
+use super::launch::{Containers, LaunchError, Launched, Launcher, Lent, lane};
 use crate::domain::challenge::{Challenge, Expected, Solution};
 use crate::domain::id::{RunId, TaskId};
 use crate::domain::manifest::{FILE, Located, nearest};
@@ -43,7 +43,7 @@ pub struct Bench<'a> {
     /// What grades each task.
     pub graders: &'a BTreeMap<TaskId, Grader>,
     /// What runs programs of each task that takes some.
-    pub launchers: &'a BTreeMap<TaskId, Launcher>,
+    pub launchers: &'a BTreeMap<TaskId, Result<Launcher, String>>,
     /// The challenge's files.
     pub folder: &'a Folder,
     /// Held shared by runs of a scorer, and alone by one that has to have the machine for itself.
@@ -65,6 +65,18 @@ pub enum TrialError {
     /// The container engine.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// Something of a task's that is not there.
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl From<LaunchError> for TrialError {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Missing(text) => Self::Missing(text),
+            LaunchError::Runner(error) => Self::Runner(error),
+        }
+    }
 }
 
 /// What came of one, before it is held against what it must get.
@@ -179,8 +191,9 @@ impl Bench<'_> {
             Ok(Lane::Results) => return Ok(Ready::Results(files)),
         }
         let (containers, launcher) = match (self.containers, self.launchers.get(&solution.task)) {
-            (Ok(containers), Some(launcher)) => (containers, launcher),
+            (Ok(containers), Some(Ok(launcher))) => (containers, launcher),
             (Err(why), _) => return Ok(Ready::Not(why.to_owned())),
+            (Ok(_), Some(Err(why))) => return Ok(Ready::Not(why.clone())),
             (Ok(_), None) => return Ok(Ready::Not(format!("task `{}` has no image", solution.task))),
         };
         let lent = (self.room)(launcher.run.room());

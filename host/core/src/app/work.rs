@@ -1,7 +1,7 @@
 //! A worker's turn: claim a job, run and grade it, store how it ended. Called from threads of their own.
 
 use super::grade::Graded;
-use super::launch::Launched;
+use super::launch::{LaunchError, Launched};
 use super::submit::waiting;
 use super::{App, Held, Refusal, chain};
 use crate::domain::board::placements;
@@ -65,6 +65,9 @@ impl App {
     /// The store's: then the job is claimed again, here or after a restart.
     pub fn work(&self, worker: &str, stage: Stage) -> Result<Worked, Refusal> {
         let now = self.clock.now();
+        if stage == Stage::Run && !self.lane_is_open(now) {
+            return Ok(Worked::Idle);
+        }
         let Some(id) = self.queue().take(stage, now) else { return Ok(Worked::Idle) };
         let turn = Turn { app: self, id };
         let worked = self.work_on(id, worker);
@@ -92,26 +95,43 @@ impl App {
             Stage::Run => self.claim(id, worker)?,
         };
         let Some(claim) = claimed else { return Ok(dropped) };
-        match self.launch(&claim) {
-            Ok(Some(launched)) => {
-                let (event, ended) = match self.kept_run(&claim, launched) {
-                    Ok(kept) => kept,
-                    Err(error) => return self.failed_on_our_side(&claim, &error),
-                };
-                // Stored before it is scored: whatever comes, it is not run again.
-                let Some(job) = self.change(id, &event, Some(&ended))? else { return Ok(dropped) };
-                if job.state != State::Scoring {
-                    return Ok(Worked::Did { id, job: Some(job), trouble: None });
-                }
-                // Another claim's by now, perhaps: then its result is not ours to give.
-                let ours = |tracked: &Tracked| tracked.job.epoch == claim.epoch() && tracked.job.lease.is_some();
-                let Some(tracked) = self.store.submission(id)?.filter(ours) else { return Ok(dropped) };
-                let _room = self.room(&tracked.job);
-                self.finish(&Claim { tracked, ..claim }, |claim| self.score(claim))
-            }
-            Ok(None) => self.finish(&claim, |_| Ok(None)),
-            Err(error) => self.failed_on_our_side(&claim, &error),
+        let launched = match self.launch(&claim) {
+            Ok(Some(launched)) => launched,
+            Ok(None) => return self.finish(&claim, |_| Ok(None)),
+            Err(error) => return self.not_run(&claim, &error),
+        };
+        let (event, ended) = match self.kept_run(&claim, launched) {
+            Ok(kept) => kept,
+            Err(error) => return self.not_run(&claim, &NotRun::Refused(error)),
+        };
+        self.lane_went_well(id);
+        // Stored before it is scored: whatever comes, it is not run again.
+        let Some(job) = self.change(id, &event, Some(&ended))? else { return Ok(dropped) };
+        if job.state != State::Scoring {
+            return Ok(Worked::Did { id, job: Some(job), trouble: None });
         }
+        // Another claim's by now, perhaps: then its result is not ours to give.
+        let ours = |tracked: &Tracked| tracked.job.epoch == claim.epoch() && tracked.job.lease.is_some();
+        let Some(tracked) = self.store.submission(id)?.filter(ours) else { return Ok(dropped) };
+        let _room = self.room(&tracked.job);
+        self.finish(&Claim { tracked, ..claim }, |claim| self.score(claim))
+    }
+
+    /// It could not be run, and nothing of its own is why.
+    fn not_run(&self, claim: &Claim, error: &NotRun) -> Result<Worked, Refusal> {
+        let id = claim.tracked.submission.id;
+        let event = match error {
+            _ if self.stopping.load(Ordering::Relaxed) => Some(JobEvent::Released { epoch: claim.epoch() }),
+            NotRun::Missing(text) => Some(self.put_off(&claim.tracked, text.clone())),
+            NotRun::Refused(_) => self.lane_trouble(&claim.tracked),
+        };
+        let trouble = match error {
+            NotRun::Missing(text) => text.clone(),
+            NotRun::Refused(error) => chain(error),
+        };
+        let event = event.unwrap_or_else(|| platform(claim));
+        let job = self.change(id, &event, None)?;
+        Ok(Worked::Did { id, job, trouble: Some(trouble) })
     }
 
     /// Held while a scorer runs. One that has to be alone waits for the others, and no other begins beside it. Taken before
@@ -146,16 +166,15 @@ impl App {
 
     /// An attempt is lost.
     fn failed_on_our_side(&self, claim: &Claim, error: &Refusal) -> Result<Worked, Refusal> {
-        let (id, outcome) = (claim.tracked.submission.id, Outcome::Platform);
-        let event = JobEvent::Finished { epoch: claim.epoch(), fault: outcome.fault(), outcome };
-        let job = self.change(id, &event, None)?;
+        let id = claim.tracked.submission.id;
+        let job = self.change(id, &platform(claim), None)?;
         Ok(Worked::Did { id, job, trouble: Some(chain(error)) })
     }
 
     /// Runs the program. `None`: it was stopped.
-    fn launch(&self, claim: &Claim) -> Result<Option<Launched>, Refusal> {
+    fn launch(&self, claim: &Claim) -> Result<Option<Launched>, NotRun> {
         let Submission { task, files, .. } = &claim.tracked.submission;
-        let containers = self.containers.as_ref().map_err(|why| Refusal::NoContainers(why.clone()))?;
+        let containers = self.containers().map_err(Refusal::NoContainers)?;
         let launcher = self.launcher(&claim.version, task)?;
         let program = self.folder(files)?;
         // A run of its own for each claim: what is left of an earlier one never meets it.
@@ -343,6 +362,35 @@ impl App {
             }
         }
         Ok(())
+    }
+}
+
+/// An attempt that is lost by our doing.
+fn platform(claim: &Claim) -> JobEvent {
+    let outcome = Outcome::Platform;
+    JobEvent::Finished { epoch: claim.epoch(), fault: outcome.fault(), outcome }
+}
+
+/// Why a program was not run.
+enum NotRun {
+    /// Something of the task's is not there now.
+    Missing(String),
+    /// We could not do our part.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for NotRun {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<LaunchError> for NotRun {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Missing(text) => Self::Missing(text),
+            LaunchError::Runner(error) => Self::Refused(error.into()),
+        }
     }
 }
 

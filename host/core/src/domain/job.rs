@@ -208,6 +208,15 @@ pub enum JobEvent {
         /// The claim.
         epoch: u64,
     },
+    /// It cannot be worked on now, by nothing of its own: it waits, and no attempt is counted.
+    PutOff {
+        /// The claim.
+        epoch: u64,
+        /// Until then.
+        until: Timestamp,
+        /// Why, for those who wait.
+        reason: String,
+    },
     /// The reaper looked at the lease.
     LeaseExpired,
     /// The host that held it is gone, whatever its lease says. It counts as an attempt, so that a submission that brings
@@ -305,6 +314,11 @@ pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Eff
         JobEvent::Released { epoch } => {
             held(job, *epoch)?;
             wait(&mut next, None, "the server was stopped; it starts again by itself");
+            vec![Effect::Enqueue]
+        }
+        JobEvent::PutOff { epoch, until, reason } => {
+            held(job, *epoch)?;
+            wait(&mut next, Some(*until), reason);
             vec![Effect::Enqueue]
         }
         JobEvent::LeaseExpired => {

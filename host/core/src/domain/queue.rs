@@ -26,38 +26,50 @@ pub struct Room {
     pub cpus: MilliCpus,
     /// Memory.
     pub memory: Bytes,
+    /// Disk, for outputs that do not lie in memory.
+    pub disk: Bytes,
 }
 
 impl Room {
     /// The whole of it, however much that is.
-    pub const ALL: Self = Self { cpus: MilliCpus(u64::MAX), memory: Bytes(u64::MAX) };
+    pub const ALL: Self = Self { cpus: MilliCpus(u64::MAX), memory: Bytes(u64::MAX), disk: Bytes(u64::MAX) };
 
     /// What a run with these limits may use.
     pub fn of(limits: &RunLimits) -> Self {
         // A small output place lies in memory, too.
-        let output = if limits.output <= IN_MEMORY { limits.output.0 } else { 0 };
-        Self { cpus: limits.cpus, memory: Bytes(limits.memory.0.saturating_add(output)) }
+        let (output, disk) = if limits.output <= IN_MEMORY { (limits.output.0, 0) } else { (0, limits.output.0) };
+        Self { cpus: limits.cpus, memory: Bytes(limits.memory.0.saturating_add(output)), disk: Bytes(disk) }
     }
 
     /// Whether `other` is no more than this.
     pub fn holds(self, other: Self) -> bool {
-        other.cpus <= self.cpus && other.memory <= self.memory
+        other.cpus <= self.cpus && other.memory <= self.memory && other.disk <= self.disk
     }
 
     fn with(self, other: Self) -> Self {
-        let (cpus, memory) = (self.cpus.0.saturating_add(other.cpus.0), self.memory.0.saturating_add(other.memory.0));
-        Self { cpus: MilliCpus(cpus), memory: Bytes(memory) }
+        self.each(other, u64::saturating_add)
     }
 
     fn without(self, other: Self) -> Self {
-        let (cpus, memory) = (self.cpus.0.saturating_sub(other.cpus.0), self.memory.0.saturating_sub(other.memory.0));
-        Self { cpus: MilliCpus(cpus), memory: Bytes(memory) }
+        self.each(other, u64::saturating_sub)
+    }
+
+    fn least(self, other: Self) -> Self {
+        self.each(other, u64::min)
+    }
+
+    fn each(self, other: Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            cpus: MilliCpus(of(self.cpus.0, other.cpus.0)),
+            memory: Bytes(of(self.memory.0, other.memory.0)),
+            disk: Bytes(of(self.disk.0, other.disk.0)),
+        }
     }
 }
 
 impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} CPUs and {}", self.cpus, self.memory)
+        write!(f, "{} CPUs, {} of memory and {} of disk", self.cpus, self.memory, self.disk)
     }
 }
 
@@ -103,12 +115,21 @@ pub struct Queue {
     waiting: usize,
     total: Room,
     free: Room,
+    /// Somebody waits to be lent room: they are next.
+    wanted: bool,
 }
 
 impl Queue {
     /// An empty one, with so much for all runs together.
     pub fn with_room(room: Room) -> Self {
         Self { total: room, free: room, ..Self::default() }
+    }
+
+    /// From now on there is so much for all runs together, those under way among them.
+    pub fn set_room(&mut self, room: Room) {
+        let used = self.total.without(self.free);
+        self.total = room;
+        self.free = room.without(used);
     }
 
     fn lines(&mut self, stage: Stage) -> &mut Lines {
@@ -159,6 +180,9 @@ impl Queue {
             let item = entry.remove();
             self.line_up(item);
         }
+        if stage == Stage::Run && self.wanted {
+            return None;
+        }
         for _ in 0..self.lines(stage).challenges.len() {
             let challenge = self.lines(stage).challenges.front()?.clone();
             let taken = match self.next_of(stage, &challenge) {
@@ -185,8 +209,7 @@ impl Queue {
 
     /// What asks for more than there ever is runs with nothing beside it.
     fn clamped(&self, room: Room) -> Room {
-        let Room { cpus, memory } = self.total;
-        Room { cpus: room.cpus.min(cpus), memory: room.memory.min(memory) }
+        room.least(self.total)
     }
 
     fn fits(&mut self, stage: Stage, seat: &Seat) -> bool {
@@ -234,14 +257,21 @@ impl Queue {
         taken
     }
 
-    /// Takes room for a run that is no submission's. `false`: there is none now.
+    /// Takes room for a run that is no submission's. `false`: there is none now, and no submission's run begins before
+    /// there is; ask again, or [`unwant`](Self::unwant) it.
     pub fn lend(&mut self, room: Room) -> bool {
         let room = self.clamped(room);
         let fits = self.free.holds(room);
+        self.wanted = !fits;
         if fits {
             self.free = self.free.without(room);
         }
         fits
+    }
+
+    /// Nobody waits to be lent room any more.
+    pub fn unwant(&mut self) {
+        self.wanted = false;
     }
 
     /// Gives back what was lent.
@@ -338,13 +368,13 @@ mod tests {
     }
 
     fn run(n: u64, entrant: &str, cpus: u64) -> Waiting {
-        let room = Room { cpus: MilliCpus(cpus), memory: Bytes(1) };
+        let room = Room { cpus: MilliCpus(cpus), memory: Bytes(1), disk: Bytes(0) };
         Waiting { stage: Stage::Run, room, ..item(n, "c", entrant) }
     }
 
     #[test]
     fn runs_and_scorers_have_lines_of_their_own_and_count_together() {
-        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10) });
+        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0) });
         queue.push(run(0, "a", 1_000));
         queue.push(item(1, "c", "a"));
         queue.push(item(2, "c", "a"));
@@ -355,7 +385,7 @@ mod tests {
 
     #[test]
     fn runs_share_the_machine_and_a_big_one_gets_its_turn() {
-        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10) });
+        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0) });
         for (n, entrant, cpus) in [(0, "a", 1_000), (1, "b", 2_000), (2, "d", 1_000), (3, "e", 9_000)] {
             queue.push(run(n, entrant, cpus));
         }
@@ -371,11 +401,35 @@ mod tests {
         assert_eq!(queue.take(Stage::Run, NOW), Some(id(3)), "what never fits runs alone");
         queue.done(id(3));
         assert!(
-            queue.lend(Room { cpus: MilliCpus(9_000), memory: Bytes(1) })
-                && !queue.lend(Room { cpus: MilliCpus(1), memory: Bytes(1) })
+            queue.lend(Room { cpus: MilliCpus(9_000), memory: Bytes(1), disk: Bytes(0) })
+                && !queue.lend(Room { cpus: MilliCpus(1), memory: Bytes(1), disk: Bytes(0) })
         );
-        queue.give_back(Room { cpus: MilliCpus(9_000), memory: Bytes(1) });
+        queue.give_back(Room { cpus: MilliCpus(9_000), memory: Bytes(1), disk: Bytes(0) });
         assert_eq!(queue.free, queue.total);
+    }
+
+    #[test]
+    fn who_waits_to_be_lent_room_is_next() {
+        let all = Room { cpus: MilliCpus(2_000), ..Room::default() };
+        let mut queue = Queue::with_room(Room { memory: Bytes(10), ..all });
+        for n in 0..3 {
+            queue.push(run(n, "a", 1_000));
+        }
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(0)));
+        assert!(!queue.lend(all), "half of it is in use");
+        assert_eq!(queue.take(Stage::Run, NOW), None, "nobody overtakes it");
+        queue.done(id(0));
+        assert!(queue.lend(all));
+        assert_eq!(queue.take(Stage::Run, NOW), None, "there is no room");
+        queue.give_back(all);
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(1)));
+        // It may also give up.
+        assert!(!queue.lend(all));
+        queue.unwant();
+        queue.set_room(Room { cpus: MilliCpus(1_000), memory: Bytes(10), disk: Bytes(0) });
+        assert_eq!(queue.take(Stage::Run, NOW), None, "there is less now, and one is under way");
+        queue.done(id(1));
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(2)));
     }
 
     #[test]
@@ -449,7 +503,7 @@ mod tests {
         /// there is, and in the end everything is taken.
         #[test]
         fn nothing_is_lost_and_no_more_is_taken_than_there_is(deeds in vec(deed(), 1..80)) {
-            let total = Room { cpus: MilliCpus(2_000), memory: Bytes(10) };
+            let total = Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0) };
             let mut queue = Queue::with_room(total);
             let (mut waiting, mut running): (Vec<Waiting>, Vec<Waiting>) = (Vec::new(), Vec::new());
             let late = NOW + jiff::SignedDuration::from_secs(10);
@@ -469,7 +523,7 @@ mod tests {
                         let item = Waiting {
                             not_before: (delay > 0).then(|| NOW + jiff::SignedDuration::from_secs(delay)),
                             stage: if run { Stage::Run } else { Stage::Score },
-                            room: if run { Room { cpus: MilliCpus(cpus), memory: Bytes(1) } } else { Room::default() },
+                            room: if run { Room { cpus: MilliCpus(cpus), memory: Bytes(1), disk: Bytes(0) } } else { Room::default() },
                             ..item(n as u64, &format!("c{challenge}"), &format!("e{entrant}"))
                         };
                         prop_assert!(queue.push(item.clone()) && !queue.push(item.clone()));

@@ -30,19 +30,21 @@ pub struct FakeRunner {
     pub left: Mutex<BTreeSet<RunId>>,
     /// Whether it carries nothing out.
     pub down: AtomicBool,
+    /// Whether somebody removed all images.
+    pub gone: AtomicBool,
 }
 
 impl FakeRunner {
     /// One that keeps outputs in `blobs`.
     pub fn new(blobs: Arc<dyn Blobs>) -> Self {
-        Self { blobs, left: Mutex::default(), down: AtomicBool::default() }
+        Self { blobs, left: Mutex::default(), down: AtomicBool::default(), gone: AtomicBool::default() }
     }
 
     fn ran(&self, run: &Run) -> Result<Ran, RunnerError> {
         if self.down.load(SeqCst) {
             return Err(failed("the engine is down"));
         }
-        if run.image.as_str() == MISSING {
+        if self.gone.load(SeqCst) || run.image.as_str() == MISSING {
             let text = "the image is not here".to_owned();
             return Ok(ended(Ended::Refused { code: RefusalCode::ImageMissing, text }));
         }

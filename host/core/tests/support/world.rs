@@ -34,7 +34,7 @@ pub struct World {
 }
 
 fn containers(runner: &Arc<FakeRunner>) -> Containers {
-    let room = Room { cpus: MilliCpus(2_000), memory: Bytes(4 << 30) };
+    let room = Room { cpus: MilliCpus(2_000), memory: Bytes(4 << 30), disk: Bytes(1 << 40) };
     Containers { runner: Arc::clone(runner) as _, image: Some("usual".parse().unwrap()), room }
 }
 

@@ -5,6 +5,7 @@
 //! engine must see these mounts: it runs on this machine, in this mount namespace or one that follows it. Where it does
 //! not, a run cannot write at all, since the folder beneath the mount is closed to it.
 
+use crate::disk::free_space;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use gradus_core::domain::id::RunId;
@@ -53,6 +54,11 @@ impl Folders {
         let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
         let owner = owner(&dir)?;
         Ok(Self { path, dir, owner })
+    }
+
+    /// Free bytes of the disk that they are on.
+    pub(super) fn free(&self) -> io::Result<u64> {
+        free_space(&self.path)
     }
 
     /// The runs of which there is a folder.
@@ -147,6 +153,11 @@ impl Folder {
     pub(super) fn used(&self) -> io::Result<(u64, u64)> {
         let (bytes, inodes) = self.usage()?;
         Ok((bytes.saturating_sub(self.before.0), inodes.saturating_sub(self.before.1)))
+    }
+
+    /// Free bytes of the disk that it is on.
+    pub(super) fn free(&self) -> io::Result<u64> {
+        free_space(&self.path)
     }
 
     fn usage(&self) -> io::Result<(u64, u64)> {

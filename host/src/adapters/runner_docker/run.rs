@@ -102,6 +102,12 @@ pub(super) async fn prepare(shared: &Arc<Shared>, run: &Run, user: u32) -> Resul
     let (here, run) = (Arc::clone(shared), run.clone());
     let work = move || {
         let most = here.settings.output_in_memory.0;
+        let inputs: u64 = run.inputs.iter().flat_map(|input| &input.files).map(|file| file.bytes.len()).sum();
+        let free = here.folders.free().map_err(trouble("the disk could not be looked at"))?;
+        if free < inputs.saturating_add(here.settings.reserve.0) {
+            let what = "the disk is nearly full: there is no room for what the run reads".to_owned();
+            return Err(RunnerError { what, source: None });
+        }
         let folder = here.folders.create(run.id, &run.inputs, &run.limits, user, most);
         let folder = folder.map_err(trouble("the folder of the run could not be made"))?;
         let group = here.groups.create(&here.name(run.id), run.limits.memory.0 + folder.in_memory);
@@ -167,7 +173,7 @@ async fn start(
     }
     let since = Instant::now();
     let mut exit = Box::pin(exit(shared, &name));
-    let watch = watch(Watch { run, gone, folder, group, since });
+    let watch = watch(Watch { run, gone, folder, group, since, reserve: shared.settings.reserve.0 });
     let (verdict, code) = tokio::select! {
         code = &mut exit => (None, code?),
         verdict = watch => {

@@ -38,6 +38,8 @@ pub(super) struct Watch<'w> {
     pub(super) folder: &'w Folder,
     pub(super) group: &'w Arc<Group>,
     pub(super) since: Instant,
+    /// Bytes of the disk that stay free.
+    pub(super) reserve: u64,
 }
 
 /// Returns when the run has to end.
@@ -57,6 +59,12 @@ pub(super) async fn watch(on: Watch<'_>) -> Result<Verdict, RunnerError> {
         let (bytes, files) = on.folder.used().map_err(trouble("the output place could not be looked at"))?;
         if bytes > limits.output.0 || files > u64::from(limits.files) {
             return Ok(Verdict::Full { bytes, files });
+        }
+        if on.folder.in_memory == 0
+            && on.folder.free().map_err(trouble("the disk could not be looked at"))? < on.reserve
+        {
+            let what = "the disk is nearly full, and what the run writes would fill it".to_owned();
+            return Err(RunnerError { what, source: None });
         }
         let left = limits.wall.duration().saturating_sub(on.since.elapsed());
         tokio::time::sleep(left.min(PERIOD)).await;

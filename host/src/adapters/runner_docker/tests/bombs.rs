@@ -4,7 +4,9 @@ use super::support::{DONE, Real, limit, mib, said, seconds};
 use gradus_core::domain::printed::Printed;
 use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::units::Bytes;
+use gradus_core::ports::runner::Runner as _;
 use gradus_core::ports::runner::{Ended, Scratch};
+use gradus_core::testing::runner_contract::{Bench as _, Deed, run};
 use std::sync::Arc;
 
 #[test]
@@ -139,4 +141,28 @@ fn a_flood_of_log_is_cut_in_the_middle_and_fails_nothing() {
     // Bytes that are no text come as they are.
     let ran = real.sh(r"printf '\033[31m\377\000x'", |_| {});
     assert_eq!(ran.stdout, b"\x1b[31m\xff\0x");
+}
+
+#[test]
+fn what_would_fill_the_disk_is_ended_and_is_nobodys_fault() {
+    let free = crate::disk::free_space(&std::env::temp_dir()).unwrap();
+    // More than is free: nothing is begun.
+    let Some(real) = Real::with(|settings| settings.reserve = Bytes(free.saturating_mul(2))) else { return };
+    let asked = run(&real, Deed::Exit(0));
+    let error = real.wait(real.runner.run(asked)).unwrap_err();
+    assert!(error.what.contains("the disk is nearly full"), "{error}");
+    real.nothing_is_left();
+    // It fills while the run goes.
+    let real = Real::with(|settings| {
+        settings.reserve = Bytes(free - mib(200).0);
+        settings.output_in_memory = Bytes(0);
+    })
+    .unwrap();
+    let mut asked = run(&real, Deed::Exit(0));
+    asked.command = Some(["sh", "-c", "hostile fill /out/flood; sleep 100"].map(ToOwned::to_owned).into());
+    asked.limits.output = mib(600);
+    asked.limits.memory = mib(256);
+    let error = real.wait(real.runner.run(asked)).unwrap_err();
+    assert!(error.what.contains("the disk is nearly full"), "{error}");
+    real.nothing_is_left();
 }

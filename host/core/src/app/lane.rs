@@ -1,0 +1,201 @@
+//! The way into containers: whether there is one, and how it goes there.
+//!
+//! An attempt that fails on our side says little of its submission and much of the engine. So the lane pauses, ever longer,
+//! until a run goes well again, and the submission waits; an attempt is counted only when others' runs went well in between:
+//! then it is this one that cannot be run.
+
+use super::launch::{Containers, wait};
+use super::{App, Refusal};
+use crate::domain::id::SubmissionId;
+use crate::domain::job::{JobEvent, Stage, State};
+use crate::ports::runner::Swept;
+use crate::ports::store::Tracked;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
+
+/// The pause after the first trouble; doubled for each further one.
+const PAUSE: SignedDuration = SignedDuration::from_secs(1);
+/// The longest one.
+const LONGEST: SignedDuration = SignedDuration::from_secs(60);
+/// What waits for something of its own, such as an image that is gone, is looked at again after that.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+/// A submission that could not be run for so long has an end.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// Submissions whose troubles are remembered, at most.
+const REMEMBERED: usize = 4_096;
+
+/// How it stands.
+pub(super) struct ContainerLane {
+    containers: Result<Containers, String>,
+    /// Troubles since a run last went well.
+    troubles: u32,
+    /// Nothing is begun before then.
+    until: Option<Timestamp>,
+    /// Runs that were carried out, whatever they came to.
+    done: u64,
+    /// Submissions whose last attempt was in trouble, each with the runs that were carried out until then.
+    troubled: HashMap<SubmissionId, u64>,
+}
+
+impl Default for ContainerLane {
+    fn default() -> Self {
+        Self {
+            containers: Err("this server was started without a container engine".to_owned()),
+            troubles: 0,
+            until: None,
+            done: 0,
+            troubled: HashMap::new(),
+        }
+    }
+}
+
+impl ContainerLane {
+    fn went_well(&mut self, id: SubmissionId) {
+        self.troubles = 0;
+        self.until = None;
+        self.done += 1;
+        self.troubled.remove(&id);
+    }
+
+    /// Whether the trouble is the submission's own.
+    fn trouble(&mut self, id: SubmissionId, now: Timestamp) -> bool {
+        // Those that were under way together are one trouble.
+        if self.until.is_none_or(|until| until <= now) {
+            let pause = PAUSE.saturating_mul(1 << self.troubles.min(10)).min(LONGEST);
+            self.troubles = self.troubles.saturating_add(1);
+            self.until = Some(now.saturating_add(pause).unwrap_or(Timestamp::MAX));
+        }
+        // What is forgotten gets an attempt more.
+        if self.troubled.len() >= REMEMBERED {
+            self.troubled.clear();
+        }
+        self.troubled.insert(id, self.done).is_some_and(|before| before < self.done)
+    }
+}
+
+impl App {
+    fn lane(&self) -> MutexGuard<'_, ContainerLane> {
+        // Each change of it is one step.
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What runs participants' programs from now on, or why nothing does. An engine that was opened stays.
+    pub fn open_lane(&self, containers: Result<Containers, String>) {
+        if let Ok(containers) = &containers {
+            self.queue().set_room(containers.room);
+        }
+        self.lane().containers = containers;
+        self.signals.queued();
+    }
+
+    /// What runs programs.
+    ///
+    /// # Errors
+    /// Why nothing does.
+    pub fn containers(&self) -> Result<Containers, String> {
+        self.lane().containers.clone()
+    }
+
+    /// Whether a run may be begun now. After a trouble, when the engine answers.
+    pub(super) fn lane_is_open(&self, now: Timestamp) -> bool {
+        let containers = {
+            let lane = self.lane();
+            match &lane.containers {
+                Err(_) => return false,
+                Ok(_) if lane.until.is_some_and(|until| now < until) => return false,
+                Ok(_) if lane.troubles == 0 => return true,
+                Ok(containers) => containers.clone(),
+            }
+        };
+        if wait(containers.runner.answers()).is_err() {
+            self.lane().until = now.saturating_add(PAUSE).ok();
+            return false;
+        }
+        // It is back, and may have kept what could not be removed. What stays is swept later.
+        drop(wait(containers.runner.sweep(Vec::new())));
+        true
+    }
+
+    /// When the lane opens again, if it pauses.
+    pub(super) fn lane_opens(&self) -> Option<Timestamp> {
+        let lane = self.lane();
+        lane.until.filter(|_| lane.containers.is_ok())
+    }
+
+    /// A run was carried out.
+    pub(super) fn lane_went_well(&self, id: SubmissionId) {
+        self.lane().went_well(id);
+    }
+
+    /// What a trouble with the engine means for a submission. `None`: the attempt counts.
+    pub(super) fn lane_trouble(&self, tracked: &Tracked) -> Option<JobEvent> {
+        let (now, submission) = (self.clock.now(), &tracked.submission);
+        let mut lane = self.lane();
+        let own = lane.trouble(submission.id, now);
+        let old = now.duration_since(submission.submitted_at) > PATIENCE;
+        let reason = "programs cannot be run on this server at the moment; it starts by itself as soon as they can";
+        (!own && !old).then(|| JobEvent::PutOff {
+            epoch: tracked.job.epoch,
+            until: lane.until.unwrap_or(now),
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// It waits for something of its own.
+    pub(super) fn put_off(&self, tracked: &Tracked, reason: String) -> JobEvent {
+        let until = self.clock.now().saturating_add(LOOK_AGAIN).unwrap_or(Timestamp::MAX);
+        JobEvent::PutOff { epoch: tracked.job.epoch, until, reason }
+    }
+
+    /// Why a submission waits that only a container can bring further, if there is none to be had. What is wrong with the
+    /// engine is for operators: it is in the log.
+    pub fn waits_in_vain(&self, tracked: &Tracked) -> Option<&'static str> {
+        let waits = tracked.job.state == State::Queued && tracked.job.stage() == Stage::Run;
+        (waits && self.lane().containers.is_err())
+            .then_some("it waits for a container engine, which the server does not have now")
+    }
+
+    /// Removes what runs of hosts that died left behind; those of this host are known to the runner.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn sweep(&self) -> Result<Swept, Refusal> {
+        match self.containers() {
+            Ok(containers) => Ok(wait(containers.runner.sweep(Vec::new()))?),
+            Err(_) => Ok(Swept::default()),
+        }
+    }
+
+    /// Whether programs can be run now: the engine answers.
+    pub fn can_run(&self) -> bool {
+        self.containers().is_ok_and(|containers| wait(containers.runner.answers()).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u64) -> SubmissionId {
+        SubmissionId(ulid::Ulid::from_parts(n, 0))
+    }
+
+    #[test]
+    fn a_trouble_is_its_own_only_when_others_went_well_meanwhile() {
+        let (mut lane, now) = (ContainerLane::default(), Timestamp::UNIX_EPOCH);
+        let later = |seconds: i64| now + SignedDuration::from_secs(seconds);
+        assert!(!lane.trouble(id(1), now) && !lane.trouble(id(2), now));
+        assert_eq!((lane.troubles, lane.until), (1, Some(later(1))), "two at once are one");
+        assert!(!lane.trouble(id(1), later(1)));
+        assert_eq!((lane.troubles, lane.until), (2, Some(later(3))));
+        lane.went_well(id(2));
+        assert_eq!((lane.troubles, lane.until), (0, None));
+        assert!(lane.trouble(id(1), later(3)), "it alone cannot be run");
+        assert!(!lane.trouble(id(2), later(4)), "this one could");
+        for n in 0..20 {
+            lane.trouble(id(1), later(100 * n + 100));
+        }
+        assert_eq!(lane.until, Some(later(2_000) + LONGEST));
+    }
+}
