@@ -72,6 +72,8 @@ pub struct Limits {
     pub submission_unpacked: Bytes,
     /// Files of a submission.
     pub submission_files: usize,
+    /// An image that is handed in: its body, and its layers, unpacked.
+    pub image: Bytes,
     /// A challenge's body.
     pub challenge: Bytes,
     /// A body may pause for so long.
@@ -89,6 +91,7 @@ impl Default for Limits {
             submission: Bytes(128 << 20),
             submission_unpacked: archive.bytes,
             submission_files: archive.entries,
+            image: Bytes(2 << 30),
             challenge: Bytes(1 << 30),
             body_idle: Millis(20_000),
             body_total: Millis(3_600_000),
@@ -249,6 +252,7 @@ impl Config {
         let limits = &self.limits;
         DoorLimits {
             submission: limits.submission,
+            image: limits.image,
             challenge: limits.challenge,
             idle: limits.body_idle.duration(),
             total: limits.body_total.duration(),
@@ -257,6 +261,12 @@ impl Config {
                 file: limits.submission_unpacked,
                 entries: limits.submission_files,
                 ..ArchiveLimits::submission()
+            },
+            image_archive: ArchiveLimits {
+                bytes: limits.image,
+                file: limits.image,
+                entries: limits.submission_files,
+                ..ArchiveLimits::challenge()
             },
             challenge_archive: ArchiveLimits::challenge(),
             free: limits.free_disk,

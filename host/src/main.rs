@@ -4,11 +4,10 @@
 use gradus::adapters::blobs_fs::FsBlobs;
 use gradus::adapters::scorer_wasm::compile_child;
 use gradus::cli::{self, Host, Running, ServeOptions};
-use gradus::config::{Config, LogFormat, Runner};
+use gradus::config::{Config, Limits, LogFormat, Runner};
 use gradus::wiring;
 use gradus_core::app::Stock;
 use gradus_core::app::launch::Containers;
-use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::Finding;
 use gradus_core::ports::scorer::Scorer;
@@ -84,7 +83,7 @@ impl Host for Wired {
         let blobs = self.blobs(&room.join("blobs")).map_err(|error| format!("{error:#}"))?;
         let runtime = programs().map_err(|error| error.to_string())?;
         let (config, runs) = (Config::default(), room.join("runs"));
-        let opened = wiring::containers(&config.runner, config.room(room), &runs, config.limits.free_disk, blobs);
+        let opened = wiring::containers(&config.runner, config.room(room), &runs, &config.limits, blobs);
         let containers = runtime.block_on(opened)?;
         let (told, heard) = std::sync::mpsc::channel();
         runtime.block_on(async { pass_signals_on(told) }).map_err(|error| error.to_string())?;
@@ -99,7 +98,9 @@ impl Host for Wired {
     fn probe(&self, config: &Runner, room: &Path) -> Result<Vec<Finding>, String> {
         let blobs = self.blobs(&room.join("blobs")).map_err(|error| format!("{error:#}"))?;
         let runtime = programs().map_err(|error| error.to_string())?;
-        runtime.block_on(wiring::probe(config, &room.join("runs"), Bytes(0), blobs)).map(|(_, findings)| findings)
+        runtime
+            .block_on(wiring::probe(config, &room.join("runs"), &Limits::default(), blobs))
+            .map(|(_, findings)| findings)
     }
 
     fn compile(&self) -> ExitCode {

@@ -14,7 +14,6 @@ use anyhow::Context as _;
 use gradus_core::app::launch::Containers;
 use gradus_core::app::{App, Stock, chain};
 use gradus_core::domain::queue::Room;
-use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::{Finding, Level, Runner as _, RunnerError};
 use std::net::SocketAddr;
@@ -53,15 +52,15 @@ pub fn private_dir(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("the folder {} cannot be made", path.display()))
 }
 
-/// The container engine, with places for runs in `runs`, and what its checks found; `reserve` of their disk stays free. Call
-/// it on the runtime that runs shall go on.
+/// The container engine, with places for runs in `runs`, and what its checks found; `limits` say what of the disk stays free,
+/// and what images may hold. Call it on the runtime that runs shall go on.
 ///
 /// # Errors
 /// There is none that can be used, in words.
 pub async fn probe(
     config: &config::Runner,
     runs: &Path,
-    reserve: Bytes,
+    limits: &config::Limits,
     blobs: Arc<dyn Blobs>,
 ) -> Result<(DockerRunner, Vec<Finding>), String> {
     let socket = match &config.engine {
@@ -74,7 +73,8 @@ pub async fn probe(
         Some(source) => format!("{what}: {}", chain(&*source)),
         None => what,
     };
-    let settings = Settings { reserve, ..Settings::new(socket, runs.to_owned()) };
+    let (reserve, image) = (limits.free_disk, limits.image);
+    let settings = Settings { reserve, image, ..Settings::new(socket, runs.to_owned()) };
     let mut runner = DockerRunner::open(settings, blobs).await.map_err(said)?;
     if let Some(name) = &config.probe_image {
         let image = runner.pin(name).await.map_err(said)?;
@@ -92,10 +92,10 @@ pub async fn containers(
     config: &config::Runner,
     room: Room,
     runs: &Path,
-    reserve: Bytes,
+    limits: &config::Limits,
     blobs: Arc<dyn Blobs>,
 ) -> Result<Containers, String> {
-    let (runner, findings) = probe(config, runs, reserve, blobs).await?;
+    let (runner, findings) = probe(config, runs, limits, blobs).await?;
     let failed: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Fail).collect();
     for finding in &failed {
         tracing::warn!(check = finding.check, "container engine: {}", finding.text);
@@ -142,12 +142,12 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     let blobs = Arc::new(Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk));
     let app = Arc::new(app);
     let (runner, room, runs) = (config.runner.clone(), config.room(data), data.join("runs"));
-    let reserve = config.limits.free_disk;
+    let limits = config.limits.clone();
     let handle = tokio::runtime::Handle::current();
     let opener: Option<Opener> = (runner.engine != Engine::Off).then(|| -> Opener {
         let said = Mutex::new(String::new());
         Box::new(move || {
-            let open = containers(&runner, room, &runs, reserve, Arc::clone(&blobs) as _);
+            let open = containers(&runner, room, &runs, &limits, Arc::clone(&blobs) as _);
             let late = || format!("the container engine did not answer within {} s", PATIENCE.as_secs());
             let opened =
                 handle.block_on(async { tokio::time::timeout(PATIENCE, open).await.unwrap_or_else(|_| Err(late())) });

@@ -17,6 +17,7 @@
 
 mod collect;
 mod detect;
+pub mod layers;
 pub mod limits;
 mod local;
 pub mod outputs;

@@ -13,6 +13,7 @@ pub mod launch;
 pub mod publish;
 pub mod read;
 pub mod reconcile;
+mod saved_image;
 pub mod solutions;
 pub mod submit;
 pub mod work;

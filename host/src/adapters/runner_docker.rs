@@ -22,6 +22,7 @@ mod engine;
 mod folder;
 mod group;
 mod image;
+mod load;
 mod log;
 mod outcome;
 mod probe;
@@ -39,7 +40,7 @@ use gradus_core::domain::queue::IN_MEMORY;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
-use gradus_core::ports::runner::{BadImage, Finding, Ran, Run, Runner, RunnerError, Swept, Work};
+use gradus_core::ports::runner::{BadImage, Finding, Ran, Run, RunImage, Runner, RunnerError, Swept, Work};
 use group::Hierarchies;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub output_in_memory: Bytes,
     /// So much of the disk with the folder for runs stays free: what would take it is ended.
     pub reserve: Bytes,
+    /// Images that come with their run, unpacked, at most.
+    pub image: Bytes,
     /// An image with `sh`, `cat` and `tail` to try limits with. Without one, [`Runner::probe`] tries less.
     pub probe_image: Option<ImageRef>,
 }
@@ -75,7 +78,8 @@ impl Settings {
     pub fn new(socket: PathBuf, runs: PathBuf) -> Self {
         // What systemd leaves free between users with a home and those of containers.
         let users = 60_578..=61_183;
-        Self { socket, runs, users, output_in_memory: IN_MEMORY, reserve: Bytes(0), probe_image: None }
+        let image = Bytes(2 << 30);
+        Self { socket, runs, users, output_in_memory: IN_MEMORY, reserve: Bytes(0), image, probe_image: None }
     }
 }
 
@@ -136,11 +140,15 @@ impl Shared {
             return Err(RunnerError { what: why.to_owned(), source: None });
         }
         let id = run.id;
+        let own_image = matches!(run.image, RunImage::Saved(_));
         let user = self.begin(id)?;
         // A task of its own, so that a panic in there is cleared up after too.
         let here = Arc::clone(&self);
         let ran = tokio::spawn(async move { run::carry_out(&here, &run, user, &gone).await }).await;
-        let cleared = self.clear(id).await;
+        let mut cleared = self.clear(id).await.map(drop);
+        if own_image {
+            cleared = cleared.and(self.remove_image(id).await.map(drop));
+        }
         self.active().remove(&id);
         if let Err(error) = cleared {
             // The result stands; what is left is swept.

@@ -9,12 +9,12 @@ use clap::Args;
 use gradus_core::app::check::Pending;
 use gradus_core::app::folder::Folder;
 use gradus_core::app::grade::Grader;
-use gradus_core::app::launch::{Launched, lane};
+use gradus_core::app::launch::{Launched, is_program, lane};
 use gradus_core::app::publish::Inspected;
-use gradus_core::domain::program;
 use gradus_core::domain::report::Outcome;
 use gradus_core::domain::run_record::RunRecord;
 use gradus_core::domain::submission::Lane;
+use gradus_core::domain::units::Bytes;
 use gradus_core::ports::scorer::Listener;
 use serde_json::json;
 use std::io::Write as _;
@@ -52,7 +52,7 @@ impl Score {
         // Archives are taken apart as a server does it; what that needs is gone afterwards.
         let room = tempfile::tempdir().context("could not make a temporary folder")?;
         let handed_in = handed_in(context, &self.file, room.path())?;
-        let local = local::load(context, &self.dir, program::file(handed_in.tree()).is_some())?;
+        let local = local::load(context, &self.dir, is_program(&handed_in))?;
         let inspected = match local::look(context, &local)? {
             Ok(inspected) => inspected,
             Err(problems) => {
@@ -62,8 +62,8 @@ impl Score {
         };
         let grader = self.grader(&inspected)?;
         let scored = match lane(&grader.task, &handed_in) {
-            Ok(Lane::Code | Lane::Git | Lane::Image) => {
-                match self.ran(context, &local, &inspected, grader, &handed_in)? {
+            Ok(lane @ (Lane::Code | Lane::Git | Lane::Image)) => {
+                match self.ran(context, &local, &inspected, grader, (lane, &handed_in))? {
                     Some(left) => left,
                     None => return Ok(Done::Failed),
                 }
@@ -108,7 +108,7 @@ impl Score {
         local: &local::Local,
         inspected: &Inspected,
         grader: &Grader,
-        program: &Folder,
+        program: (Lane, &Folder),
     ) -> anyhow::Result<Option<(Folder, Option<RunRecord>)>> {
         let containers =
             local.containers.as_ref().map_err(|why| anyhow::anyhow!("no program can be run here: {why}"))?;
@@ -159,7 +159,9 @@ impl Listener for Heard {
 
 /// The files of a submission, as a server takes them out of what it is sent.
 fn handed_in(context: &Context, path: &Path, room: &Path) -> anyhow::Result<Folder> {
-    let limits = ArchiveLimits::submission();
+    // A server may be told to take more, and takes more of an image.
+    let submission = ArchiveLimits::submission();
+    let limits = ArchiveLimits { bytes: Bytes(2 << 30), file: Bytes(2 << 30), ..submission };
     if path.is_dir() {
         return local::digested(workspace::folder(&local::open(path)?, &limits)?);
     }

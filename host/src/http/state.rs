@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 pub struct DoorLimits {
     /// A submission's body, at most.
     pub submission: Bytes,
+    /// The body of a submission that may be an image, at most.
+    pub image: Bytes,
     /// A challenge's body, at most.
     pub challenge: Bytes,
     /// A body may pause for so long.
@@ -28,6 +30,8 @@ pub struct DoorLimits {
     pub total: Duration,
     /// What a submission's archive may hold.
     pub submission_archive: ArchiveLimits,
+    /// What the archive of a submission that may be an image may hold.
+    pub image_archive: ArchiveLimits,
     /// What a challenge's archive may hold.
     pub challenge_archive: ArchiveLimits,
     /// Free space below which nothing is taken in.

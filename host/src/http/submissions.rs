@@ -20,7 +20,7 @@ use gradus_core::app::{App, Refusal};
 use gradus_core::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use gradus_core::domain::report::Outcome;
 use gradus_core::domain::run_record::Stream;
-use gradus_core::domain::submission::{About, Upload};
+use gradus_core::domain::submission::{About, Lane, Upload};
 use gradus_core::domain::token::Token;
 use gradus_core::ports::store::Tracked;
 use std::sync::Arc;
@@ -87,17 +87,24 @@ async fn take_in(
     let phase: PhaseId = id(phase, "phase")?;
     let (shared, bearer, named) = (Arc::clone(api), token.clone(), key.clone());
     let door = move || Ok(shared.app.door(&bearer, &challenge, &phase, named.as_deref())?);
-    blocking(door.clone()).await?;
-    let arrived = upload::submission(api, token, request, query).await?;
+    // Who may hand in an image may send more.
+    let cap = if takes_images(&blocking(door.clone()).await?) { api.limits.image } else { api.limits.submission };
+    let arrived = upload::submission(api, token, request, query, cap).await?;
     // The submission's time: its last byte is here. What holds is what holds now.
     let at = api.app.clock.now();
     Ok(AtTheDoor { door: blocking(door).await?, arrived, at, key })
 }
 
+fn takes_images(door: &Door) -> bool {
+    let task = door.version.challenge.task(&door.phase.task);
+    task.is_some_and(|task| task.accepts.contains(&Lane::Image))
+}
+
 /// The files of what arrived: one, or those of an archive.
-fn files(api: &Api, arrived: Arrived) -> Result<(Pending, Upload, About, Place), Problem> {
+fn files(api: &Api, door: &Door, arrived: Arrived) -> Result<(Pending, Upload, About, Place), Problem> {
     let Arrived { upload, blob, about, place } = arrived;
-    let unpacked = unpack(&upload.name, blob, &api.intake, &api.limits.submission_archive)?;
+    let limits = if takes_images(door) { &api.limits.image_archive } else { &api.limits.submission_archive };
+    let unpacked = unpack(&upload.name, blob, &api.intake, limits)?;
     let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
     Ok((files, upload, about, place))
 }
@@ -120,7 +127,7 @@ pub async fn submit(
     let AtTheDoor { door, arrived, at, key } = take_in(&api, &token, &challenge, &phase, query, key, request).await?;
     let shared = Arc::clone(&api);
     let take_in = move || {
-        let (files, upload, about, _place) = files(&shared, arrived)?;
+        let (files, upload, about, _place) = files(&shared, &door, arrived)?;
         let offer = Offer { upload, files, about, key, arrived: at };
         let submitted = shared.app.submit(&token, &door, offer)?;
         let found = shared.app.store.submission(submitted.id).map_err(Refusal::from)?;
@@ -159,7 +166,7 @@ pub async fn check(
     let AtTheDoor { door, arrived, .. } = take_in(&api, &token, &challenge, &phase, query, None, request).await?;
     let shared = Arc::clone(&api);
     let look = move || {
-        let (files, _, _, _place) = files(&shared, arrived)?;
+        let (files, _, _, _place) = files(&shared, &door, arrived)?;
         shared.app.check_only(&door, &files)?;
         Ok(files.folder().tree().files().iter().map(file_info).collect())
     };

@@ -66,13 +66,18 @@ pub struct RawQuery {
     publication_url: Option<String>,
 }
 
-/// Takes a submission's body in: multipart with a field `file`, or raw with a file name.
+/// Takes a submission's body of up to `cap` bytes in: multipart with a field `file`, or raw with a file name.
 ///
 /// # Errors
 /// Too big, too slow, cut off, without a file or a name.
-pub async fn submission(api: &Api, token: &Token, request: Request, query: RawQuery) -> Result<Arrived, Problem> {
+pub async fn submission(
+    api: &Api,
+    token: &Token,
+    request: Request,
+    query: RawQuery,
+    cap: units::Bytes,
+) -> Result<Arrived, Problem> {
     let place = Place::new(api, token)?;
-    let cap = api.limits.submission;
     let multipart = content_type(&request).is_some_and(|kind| kind.starts_with("multipart/form-data"));
     refuse_early(api, &request, cap)?;
     if !multipart {

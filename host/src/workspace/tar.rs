@@ -70,7 +70,32 @@ pub(super) fn read<'a>(
     collector: &mut Collector<'_>,
 ) -> Result<(), Refused> {
     let metered = Metered { inner: open(upload, packing, meter)?, meter };
-    let mut blocks = Blocks { inner: BufReader::with_capacity(BUFFER, metered), format: packing.format() };
+    let mut blocks = Blocks::new(metered, packing.format());
+    entries(&mut blocks, meter.limits.entries, |blocks, found| {
+        collector.entry()?;
+        entry(blocks, &found, meter, collector)
+    })
+}
+
+/// An entry, with all that was said of it.
+pub(super) struct Found {
+    kind: Type,
+    /// Its name, as it came.
+    pub(super) name: Vec<u8>,
+    /// Bytes that its header announces.
+    pub(super) len: u64,
+    /// Whether these are a file's.
+    pub(super) has_body: bool,
+    /// Whether it claims holes.
+    pub(super) sparse: bool,
+}
+
+/// Reads all entries; `take` reads the body of each, with its padding.
+pub(super) fn entries<R: Read>(
+    blocks: &mut Blocks<R>,
+    most: usize,
+    mut take: impl FnMut(&mut Blocks<R>, Found) -> Result<(), Refused>,
+) -> Result<(), Refused> {
     let mut extended = Extended::default();
     let mut extensions = 0;
     loop {
@@ -90,16 +115,21 @@ pub(super) fn read<'a>(
             kind @ (Type::Pax | Type::PaxGlobal | Type::LongName | Type::LongLink) => {
                 // A long name and a long target at most, and the archive's own.
                 extensions += 1;
-                if extensions > meter.limits.entries.saturating_mul(2).saturating_add(2) {
-                    return Err(Refused::TooManyEntries { most: meter.limits.entries });
+                if extensions > most.saturating_mul(2).saturating_add(2) {
+                    return Err(Refused::TooManyEntries { most });
                 }
                 let body = blocks.extension(len)?;
                 extended.take(kind, body).map_err(|why| blocks.corrupt(why))?;
             }
             kind @ (Type::File | Type::Folder | Type::Link | Type::Sparse | Type::Special) => {
-                collector.entry()?;
                 let extended = std::mem::take(&mut extended);
-                entry(&mut blocks, &block, kind, len, extended, meter, collector)?;
+                let name = extended.name.unwrap_or_else(|| block.name());
+                if extended.size.is_some_and(|size| size != len) {
+                    return Err(Refused::Mismatch { entry: Entry::new(&name), what: "its size" });
+                }
+                let has_body = kind == Type::File;
+                let sparse = kind == Type::Sparse || (has_body && extended.sparse);
+                take(blocks, Found { kind, name, len, has_body, sparse })?;
             }
         }
     }
@@ -107,26 +137,21 @@ pub(super) fn read<'a>(
 
 fn entry(
     blocks: &mut Blocks<impl Read>,
-    block: &Block<'_>,
-    kind: Type,
-    len: u64,
-    extended: Extended,
+    found: &Found,
     meter: &Meter<'_>,
     collector: &mut Collector<'_>,
 ) -> Result<(), Refused> {
-    let name = extended.name.unwrap_or_else(|| block.name());
-    let entry = || Entry::new(&name);
+    let Found { kind, name, len, sparse, .. } = found;
+    let (kind, len) = (*kind, *len);
+    let entry = || Entry::new(name);
     match kind {
         Type::Link => return Err(Refused::Link { entry: entry() }),
         Type::Special => return Err(Refused::Special { entry: entry() }),
         Type::Sparse => return Err(Refused::Sparse { entry: entry() }),
-        Type::File if extended.sparse => return Err(Refused::Sparse { entry: entry() }),
+        Type::File if *sparse => return Err(Refused::Sparse { entry: entry() }),
         Type::File | Type::Folder | Type::Pax | Type::PaxGlobal | Type::LongName | Type::LongLink => {}
     }
-    if extended.size.is_some_and(|size| size != len) {
-        return Err(Refused::Mismatch { entry: entry(), what: "its size" });
-    }
-    let (path, slash) = path(&name)?;
+    let (path, slash) = path(name)?;
     if kind == Type::Folder || slash {
         if len != 0 {
             return Err(Refused::Mismatch { entry: entry(), what: "a folder with data" });
@@ -136,7 +161,7 @@ fn entry(
         }
         return Ok(());
     }
-    let path = path.ok_or_else(|| Refused::path(&name, BadPath::Empty))?;
+    let path = path.ok_or_else(|| Refused::path(name, BadPath::Empty))?;
     meter.announce(path.as_str(), len)?;
     let format = blocks.format;
     let taken = collector.file(path, &mut (&mut blocks.inner).take(len), format)?;
@@ -169,12 +194,29 @@ fn path(name: &[u8]) -> Result<(Option<TreePath>, bool), Refused> {
 }
 
 /// The stream in blocks.
-struct Blocks<R> {
-    inner: R,
+pub(super) struct Blocks<R> {
+    inner: BufReader<R>,
     format: &'static str,
 }
 
 impl<R: Read> Blocks<R> {
+    pub(super) fn new(inner: R, format: &'static str) -> Self {
+        Self { inner: BufReader::with_capacity(BUFFER, inner), format }
+    }
+
+    pub(super) fn into_inner(self) -> R {
+        self.inner.into_inner()
+    }
+
+    /// Reads over a body and its padding.
+    pub(super) fn skip(&mut self, len: u64) -> Result<(), Refused> {
+        let skipped = io::copy(&mut (&mut self.inner).take(len), &mut io::sink());
+        if skipped.map_err(|error| Refused::from_read(error, self.format))? != len {
+            return Err(self.corrupt("it ends inside a file"));
+        }
+        self.padding(len)
+    }
+
     fn corrupt(&self, why: &'static str) -> Refused {
         Refused::Corrupt { format: self.format, why }
     }

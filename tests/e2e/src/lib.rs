@@ -5,6 +5,7 @@
 mod gradus;
 mod guest;
 mod http;
+pub mod images;
 mod kept;
 mod own_engine;
 pub mod programs;

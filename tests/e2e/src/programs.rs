@@ -86,6 +86,29 @@ impl Engine {
         self.docker(&["load", "--input", &from.to_string_lossy()]).expect("it is an image");
     }
 
+    /// All names of images.
+    ///
+    /// # Panics
+    /// The engine does not say.
+    pub fn names(&self) -> Vec<String> {
+        let all = self.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).expect("the engine answers");
+        all.lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// Images that came with runs of the server on `data`, once what is removed has had its time to go.
+    pub fn images(&self, data: &Path) -> Vec<String> {
+        let prefix = format!("gradus-{}:", owner(data));
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let mut names = self.names();
+            names.retain(|name| name.starts_with(&prefix));
+            if names.is_empty() || Instant::now() > end {
+                return names;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Containers of runs of the server on `data`, whatever their state.
     ///
     /// # Panics

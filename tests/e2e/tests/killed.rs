@@ -106,7 +106,7 @@ fn an_engine_that_comes_late_and_goes_is_waited_for() {
         [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", operator.to_str().expect("UTF-8"))];
     let publish = || run(&["challenge", "publish", "--no-check", folder.path().to_str().expect("UTF-8")], &environment);
     let refused = publish();
-    assert!(refused.code != 0 && refused.err.contains("no program can be run here"), "{}{}", refused.out, refused.err);
+    assert!(refused.code != 0 && refused.err.contains("none can be run here"), "{}{}", refused.out, refused.err);
     // It comes, and the server takes it up by itself.
     own.again();
     let end = Instant::now() + Duration::from_secs(30);

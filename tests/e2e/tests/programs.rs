@@ -260,7 +260,7 @@ fn a_server_without_an_engine_takes_no_code_and_says_so() {
     let path = folder.path().to_str().expect("UTF-8");
     let ran = run(&["challenge", "publish", "--no-check", path], &environment);
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
-    assert!((ran.out + &ran.err).contains("tasks.main.accepts: takes code, and no program can be run here"));
+    assert!((ran.out + &ran.err).contains("tasks.main.accepts: takes programs, and none can be run here"));
 }
 
 /// What was taken before its server lost the engine waits, says why, and is done when there is one again.

@@ -6,19 +6,19 @@
 
 use super::check::Pending;
 use super::folder::Folder;
-use super::{App, Refusal};
+use super::{App, Refusal, saved_image};
 use crate::domain::challenge::{Task, TaskRun, Version};
 use crate::domain::id::{RunId, TaskId};
 use crate::domain::printed::Printed;
-use crate::domain::program::{self, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, Starts};
+use crate::domain::program::{self, IMAGE_INPUT, IMAGE_OUTPUT, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, Starts};
 use crate::domain::queue::Room;
 use crate::domain::report::{Fault, Outcome, Problem, Problems};
-use crate::domain::run::{ImageName, ImageRef, Place};
+use crate::domain::run::{BadPlace, ImageName, ImageRef, Place};
 use crate::domain::run_record::{RunFailure, RunRecord};
 use crate::domain::submission::Lane;
 use crate::ports::blobs::{Part, read_all};
 use crate::ports::runner::{
-    Ended, Input, Output, Ran, RefusalCode, Run, RunFile, Runner, RunnerError, Scratch, Used, Work,
+    Ended, Input, Output, Ran, RefusalCode, Run, RunFile, RunImage, Runner, RunnerError, Scratch, Used, Work,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,8 +45,8 @@ pub struct Containers {
 /// All that running needs of a task.
 #[derive(Clone)]
 pub struct Launcher {
-    /// The image.
-    pub image: ImageRef,
+    /// The image of programs that come without one, if there may be such.
+    pub image: Option<ImageRef>,
     /// What programs read.
     pub input: Folder,
     /// The organizer's program that calls them, if there is one.
@@ -91,8 +91,8 @@ pub fn wait<T>(work: Work<'_, T>) -> Result<T, RunnerError> {
 /// # Errors
 /// What is wrong with them, for the participant.
 pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
-    let lanes = &task.accepts;
-    let (code, results) = (lanes.contains(&Lane::Code), lanes.contains(&Lane::Results));
+    let takes = |lane| task.accepts.contains(&lane);
+    let (code, results, image) = (takes(Lane::Code), takes(Lane::Results), takes(Lane::Image));
     let found = program::file(files.tree());
     if !code && files.get(RunRecord::METADATA).is_some() {
         // Scorers trust it: where there was no run, there is none.
@@ -100,6 +100,16 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
                        it out";
         let problem = Problem { file: Some(RunRecord::METADATA.to_owned()), line: None, message: message.to_owned() };
         return Err(Problems { first: vec![problem], total: 1 });
+    }
+    if image && found.is_none_or(|_| !code) && (saved_image::is_one(files) || !(code || results)) {
+        if !saved_image::is_one(files) {
+            let how = saved_image::how_to_save();
+            return Err(Problems::one(format!("this task takes images, and these files are none: {how}")));
+        }
+        return match saved_image::read(files) {
+            Ok(_) => Ok(Lane::Image),
+            Err(problem) => Err(Problems { first: vec![problem], total: 1 }),
+        };
     }
     if !code || (found.is_none() && results) {
         return Ok(Lane::Results);
@@ -114,6 +124,11 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
     }
     let started = command(files, name, Starts::Submission);
     started.map(|_| Lane::Code).map_err(|problem| Problems { first: vec![problem], total: 1 })
+}
+
+/// Whether these files are to be run, if a task takes what they are.
+pub fn is_program(files: &Folder) -> bool {
+    program::file(files.tree()).is_some() || saved_image::is_one(files)
 }
 
 /// The command of an ingestion program.
@@ -141,7 +156,8 @@ impl Launcher {
         Arc::new(Printed::new(self.run.limits.log))
     }
 
-    /// Runs `program` to its end; what it prints goes to `printed` as it comes. `None`: it was stopped.
+    /// Runs what was handed in, which took `lane`, to its end; what it prints goes to `printed` as it comes. `None`: it was
+    /// stopped.
     ///
     /// # Errors
     /// We could not do our part.
@@ -149,54 +165,24 @@ impl Launcher {
         &self,
         runner: &dyn Runner,
         id: RunId,
-        program: &Folder,
+        (lane, files): (Lane, &Folder),
         printed: &Arc<Printed>,
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Launched>, LaunchError> {
-        let run = self.request(id, program, printed, stop)?;
-        self.launched(wait(runner.run(run))?)
-    }
-
-    /// What the runner is asked for.
-    fn request(
-        &self,
-        id: RunId,
-        program: &Folder,
-        printed: &Arc<Printed>,
-        stop: &Arc<AtomicBool>,
-    ) -> Result<Run, RunnerError> {
-        let wrong = |what: String| RunnerError { what, source: None };
-        // Looked at when it was taken in.
-        let command = match &self.ingestion {
-            Some(ingestion) => ingestion_command(ingestion),
-            None => {
-                let name = program::file(program.tree()).unwrap_or(program::FILES[0]);
-                command(program, name, Starts::Submission)
-            }
-        };
-        let command = command.map_err(|problem| wrong(problem.message))?;
-        let place = |place: &str| place.parse::<Place>().map_err(|error| wrong(error.to_string()));
-        let file =
-            |file: &super::folder::File| RunFile { path: file.about.path.clone(), bytes: Arc::clone(&file.bytes) };
-        let input =
-            |at: &str, folder: &Folder| Ok(Input { at: place(at)?, files: folder.files().iter().map(file).collect() });
-        let mut inputs = vec![input(INPUT, &self.input)?];
-        match &self.ingestion {
-            Some(ingestion) => inputs.extend([input(PROGRAM, ingestion)?, input(INGESTED, program)?]),
-            None => inputs.push(input(PROGRAM, program)?),
-        }
+        let own = lane == Lane::Image;
+        let started = if own { self.its_image(files)? } else { self.in_the_tasks(files)? };
         let scratch = self.run.scratch;
-        Ok(Run {
+        let run = Run {
             id,
-            image: self.image.clone(),
-            command: Some(command),
-            workdir: Some(place(PROGRAM)?),
+            image: started.image,
+            command: started.command,
+            workdir: started.workdir,
             // What is printed is there when a limit ends the program; and its home is where it may write.
             environment: [("HOME", SCRATCH), ("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
-            inputs,
-            output: place(OUTPUT)?,
+            inputs: started.inputs,
+            output: started.output,
             scratch: vec![Scratch {
                 at: place(SCRATCH)?,
                 bytes: scratch,
@@ -205,10 +191,46 @@ impl Launcher {
             limits: self.run.limits,
             printed: Arc::clone(printed),
             stop: Arc::clone(stop),
+        };
+        self.launched(wait(runner.run(run))?, own)
+    }
+
+    /// An image of the participant's, by its own entry point.
+    fn its_image(&self, files: &Folder) -> Result<Started, RunnerError> {
+        // Looked at when it was taken in.
+        let image = saved_image::read(files).map_err(|problem| wrong(problem.message))?;
+        Ok(Started {
+            image: RunImage::Saved(image),
+            command: None,
+            workdir: None,
+            inputs: vec![input(IMAGE_INPUT, &self.input)?],
+            output: place(IMAGE_OUTPUT)?,
         })
     }
 
-    fn launched(&self, ran: Ran) -> Result<Option<Launched>, LaunchError> {
+    /// A program, in the task's image.
+    fn in_the_tasks(&self, program: &Folder) -> Result<Started, RunnerError> {
+        let image = self.image.clone().ok_or_else(|| wrong("the task has no image".to_owned()))?;
+        let command = match &self.ingestion {
+            Some(ingestion) => ingestion_command(ingestion),
+            None => {
+                let name = program::file(program.tree()).unwrap_or(program::FILES[0]);
+                command(program, name, Starts::Submission)
+            }
+        };
+        // Looked at when it was taken in.
+        let command = command.map_err(|problem| wrong(problem.message))?;
+        let mut inputs = vec![input(INPUT, &self.input)?];
+        match &self.ingestion {
+            Some(ingestion) => inputs.extend([input(PROGRAM, ingestion)?, input(INGESTED, program)?]),
+            None => inputs.push(input(PROGRAM, program)?),
+        }
+        let workdir = Some(place(PROGRAM)?);
+        Ok(Started { image: image.into(), command: Some(command), workdir, inputs, output: place(OUTPUT)? })
+    }
+
+    /// `own`: the image is the participant's.
+    fn launched(&self, ran: Ran, own: bool) -> Result<Option<Launched>, LaunchError> {
         let Ran { ended, used, image, stdout, stderr, output } = ran;
         let mut record = self.record(used, image);
         let fails = |code: &str, text: String| RunFailure {
@@ -249,6 +271,9 @@ impl Launcher {
                 text: format!("the run reached its limit of {}", limit.shown(allowed)),
             }),
             // The task's image was there when the challenge was published: what became of it is not the participant's.
+            Ended::Refused { code: RefusalCode::ImageMissing, text } if own => {
+                return Err(wrong(text).into());
+            }
             Ended::Refused { code: RefusalCode::ImageMissing, .. } => {
                 let text = "the image that programs of this task run in is not on the server any more; its operator has to \
                             load it again, or the organizers have to publish the challenge again";
@@ -256,7 +281,8 @@ impl Launcher {
             }
             Ended::Refused { code: code @ RefusalCode::NoEntryPoint, text } => Some(fails(code.word(), text)),
             Ended::Refused { code: code @ (RefusalCode::ImageRefused | RefusalCode::WrongArchitecture), text } => {
-                Some(RunFailure { fault: Fault::Challenge, ..fails(code.word(), text) })
+                let fault = if own { Fault::Participant } else { Fault::Challenge };
+                Some(RunFailure { fault, ..fails(code.word(), text) })
             }
         };
         Ok(Some(Launched { record, left, stdout, stderr }))
@@ -273,10 +299,32 @@ impl Launcher {
             peak_memory,
             peak_pids,
             oom_kills,
-            image: image.or_else(|| Some(self.image.to_string())),
+            image: image.or_else(|| self.image.as_ref().map(ToString::to_string)),
             limits: self.run.limits,
         }
     }
+}
+
+/// How a program is started, by the way that it came.
+struct Started {
+    image: RunImage,
+    command: Option<Vec<String>>,
+    workdir: Option<Place>,
+    inputs: Vec<Input>,
+    output: Place,
+}
+
+fn wrong(what: String) -> RunnerError {
+    RunnerError { what, source: None }
+}
+
+fn place(place: &str) -> Result<Place, RunnerError> {
+    place.parse().map_err(|error: BadPlace| wrong(error.to_string()))
+}
+
+fn input(at: &str, folder: &Folder) -> Result<Input, RunnerError> {
+    let file = |file: &super::folder::File| RunFile { path: file.about.path.clone(), bytes: Arc::clone(&file.bytes) };
+    Ok(Input { at: place(at)?, files: folder.files().iter().map(file).collect() })
 }
 
 /// The files that a run left, or why they are not taken.
@@ -317,13 +365,12 @@ impl App {
             return Ok(Arc::clone(launcher));
         }
         let found = version.challenge.task(task).and_then(|task| Some((task, task.run.clone()?)));
-        let (Some((found, run)), Some(image)) = (found, version.images.get(task)) else {
-            return Err(Refusal::Unknown("task that takes programs"));
-        };
+        let Some((found, run)) = found else { return Err(Refusal::Unknown("task that takes programs")) };
         let files = self.folder(&version.files)?;
         let input = found.input.as_ref().map_or_else(Folder::default, |path| files.at(path));
         let ingestion = found.ingestion.as_ref().map(|path| files.at(path));
-        let launcher = Arc::new(Launcher { image: image.clone(), input, ingestion, run });
+        let image = version.images.get(task).cloned();
+        let launcher = Arc::new(Launcher { image, input, ingestion, run });
         let mut launchers = launchers();
         // As with graders: whatever is here is right.
         if launchers.len() >= 64 {

@@ -15,6 +15,7 @@ use crate::domain::manifest::{self, FILE, Located, MAX_LEN, Manifest, nearest};
 use crate::domain::metric::Description;
 use crate::domain::operation::{Operation, OperationState};
 use crate::domain::report::{Problem, Report};
+use crate::domain::submission::Lane;
 use crate::domain::token::Token;
 use crate::ports::blobs::{ReadAt, read_all};
 use crate::ports::runner::{BadImage, RefusalCode, RunnerError};
@@ -177,20 +178,26 @@ fn launcher(
         Programs::Try(Ok(containers)) => (containers, false),
         Programs::Try(Err(why)) => return Ok(Some(Err(why.to_owned()))),
         Programs::Refuse(why) => {
-            let message = format!("takes code, and no program can be run here: {why}");
+            let message = format!("takes programs, and none can be run here: {why}");
             problems.push(manifest.problem(&key("accepts"), message));
             return Ok(None);
         }
     };
     let Containers { runner, image, room } = containers;
-    let (part, message, lacks) = match (too_big(run, *room), run.image.as_ref().or(image.as_ref())) {
+    let mut launcher = Launcher { image: None, input, ingestion, run: run.clone() };
+    let named = run.image.as_ref().or(image.as_ref()).filter(|_| task.accepts.contains(&Lane::Code));
+    let (part, message, lacks) = match (too_big(run, *room), named) {
         (Some(message), _) => ("runner", message, true),
+        (None, None) if !task.accepts.contains(&Lane::Code) => return Ok(Some(Ok(launcher))),
         (None, None) => {
             let message = "names no `image`, and there is no usual one here; add runner = { image = \"name:tag\" }";
             ("runner", message.to_owned(), true)
         }
         (None, Some(name)) => match wait(runner.pin(name))? {
-            Ok(image) => return Ok(Some(Ok(Launcher { image, input, ingestion, run: run.clone() }))),
+            Ok(image) => {
+                launcher.image = Some(image);
+                return Ok(Some(Ok(launcher)));
+            }
             Err(BadImage { code, text }) => ("runner.image", text, code == RefusalCode::ImageMissing),
         },
     };
@@ -303,7 +310,7 @@ impl App {
             files: self.keep_body(kept.to_text())?,
             digest: kept.files.digest(),
             scorers,
-            images: launchers.into_iter().filter_map(|(task, launcher)| Some((task, launcher.ok()?.image))).collect(),
+            images: launchers.into_iter().filter_map(|(task, launcher)| Some((task, launcher.ok()?.image?))).collect(),
             published_at: now,
             by: token.subject.clone(),
         };

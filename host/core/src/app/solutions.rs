@@ -185,11 +185,11 @@ impl Bench<'_> {
             return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));
         }
         let files = self.folder.at(&solution.path);
-        match lane(&grader.task, &files) {
+        let lane = match lane(&grader.task, &files) {
             Err(problems) => return Ok(Ready::Over(Came::invalid(problems).into())),
-            Ok(Lane::Code | Lane::Git | Lane::Image) => {}
             Ok(Lane::Results) => return Ok(Ready::Results(files)),
-        }
+            Ok(lane @ (Lane::Code | Lane::Git | Lane::Image)) => lane,
+        };
         let (containers, launcher) = match (self.containers, self.launchers.get(&solution.task)) {
             (Ok(containers), Some(Ok(launcher))) => (containers, launcher),
             (Err(why), _) => return Ok(Ready::Not(why.to_owned())),
@@ -197,7 +197,8 @@ impl Bench<'_> {
             (Ok(_), None) => return Ok(Ready::Not(format!("task `{}` has no image", solution.task))),
         };
         let lent = (self.room)(launcher.run.room());
-        let launched = launcher.launch(&*containers.runner, (self.ids)(), &files, &launcher.printed(), self.stop)?;
+        let launched =
+            launcher.launch(&*containers.runner, (self.ids)(), (lane, &files), &launcher.printed(), self.stop)?;
         drop(lent);
         let Some(Launched { record, left, stderr, .. }) = launched else {
             return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));

@@ -173,7 +173,7 @@ impl App {
 
     /// Runs the program. `None`: it was stopped.
     fn launch(&self, claim: &Claim) -> Result<Option<Launched>, NotRun> {
-        let Submission { task, files, .. } = &claim.tracked.submission;
+        let Submission { task, files, lane, .. } = &claim.tracked.submission;
         let containers = self.containers().map_err(Refusal::NoContainers)?;
         let launcher = self.launcher(&claim.version, task)?;
         let program = self.folder(files)?;
@@ -183,7 +183,7 @@ impl App {
         if let Some(held) = self.running().get_mut(&claim.tracked.submission.id) {
             held.printed = Some(Arc::clone(&printed));
         }
-        Ok(launcher.launch(&*containers.runner, id, &program, &printed, &claim.stop)?)
+        Ok(launcher.launch(&*containers.runner, id, (*lane, &program), &printed, &claim.stop)?)
     }
 
     /// What a run left, kept: durable, or to go in with the row.

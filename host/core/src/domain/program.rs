@@ -23,6 +23,11 @@ pub const OUTPUT: &str = "/app/output";
 /// For what nobody keeps.
 pub const SCRATCH: &str = "/tmp";
 
+/// The task's input data, for images.
+pub const IMAGE_INPUT: &str = "/mnt/in";
+/// Where the predictions of images go.
+pub const IMAGE_OUTPUT: &str = "/mnt/out";
+
 /// Words of a command, at most.
 const MAX_WORDS: usize = 256;
 /// What a container starts.

@@ -121,6 +121,17 @@ impl Place {
     }
 }
 
+/// The machine that this was built for, as images name it.
+pub const fn architecture() -> &'static str {
+    if cfg!(target_arch = "x86_64") {
+        "amd64"
+    } else if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "unknown"
+    }
+}
+
 macro_rules! text {
     ($name:ident, $error:ident) => {
         impl $name {

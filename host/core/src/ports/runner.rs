@@ -49,13 +49,37 @@ pub struct Scratch {
     pub files: u32,
 }
 
+/// An image that comes with its run, and goes with it.
+#[derive(Clone)]
+pub struct SavedImage {
+    /// How to start it: JSON, as images have it.
+    pub config: Vec<u8>,
+    /// The layers, from the first to the last: tar archives, plain or compressed. Nobody has looked into them.
+    pub layers: Vec<Arc<dyn ReadAt>>,
+}
+
+/// The image of a run.
+#[derive(Clone)]
+pub enum RunImage {
+    /// One that the engine has.
+    Known(ImageRef),
+    /// One of the run's own.
+    Saved(SavedImage),
+}
+
+impl From<ImageRef> for RunImage {
+    fn from(image: ImageRef) -> Self {
+        Self::Known(image)
+    }
+}
+
 /// One run. What is not named here is not there for the program.
 #[derive(Clone)]
 pub struct Run {
     /// Names it; never used twice.
     pub id: RunId,
-    /// The image, which the engine has.
-    pub image: ImageRef,
+    /// The image.
+    pub image: RunImage,
     /// Program and arguments in place of the image's own.
     pub command: Option<Vec<String>>,
     /// The folder to start in, in place of the image's own.
@@ -141,6 +165,36 @@ pub struct BadImage {
     pub code: RefusalCode,
     /// For the organizer: what is wrong, and what to do.
     pub text: String,
+}
+
+/// What decides whether a program can be run in an image.
+#[derive(Debug, Clone, Default)]
+pub struct ImageFacts<'i> {
+    /// The machines that it is for, as images name them; empty where it does not say.
+    pub architecture: &'i str,
+    /// The places that it wants kept.
+    pub volumes: Vec<String>,
+    /// Whether there is something to start.
+    pub starts: bool,
+}
+
+impl ImageFacts<'_> {
+    /// Why no program is run in it on a machine such as `here`.
+    pub fn refusal(&self, here: &str) -> Option<BadImage> {
+        let Self { architecture, volumes, starts } = self;
+        let refused = |code, text: String| Some(BadImage { code, text });
+        if !architecture.is_empty() && *architecture != here {
+            let text = format!("the image is for {architecture} machines, and this one is {here}; build it for {here}");
+            return refused(RefusalCode::WrongArchitecture, text);
+        }
+        if !volumes.is_empty() {
+            // The engine would make each a writable place on the machine's disk, without a limit.
+            let text = format!("the image declares VOLUME {}; build it without", volumes.join(" "));
+            return refused(RefusalCode::ImageRefused, text);
+        }
+        let text = "the image has neither ENTRYPOINT nor CMD, and no command was given";
+        if *starts { None } else { refused(RefusalCode::NoEntryPoint, text.to_owned()) }
+    }
 }
 
 /// What a run used, by the kernel's own count.

@@ -11,8 +11,8 @@ use crate::domain::run_record::Stream;
 use crate::domain::units::{Bytes, Millis};
 use crate::ports::blobs::{Blobs, Part, ReadAt, read_all};
 use crate::ports::runner::{
-    BadImage, BadOutput, Ended, Finding, Flaw, Level, Output, Ran, RefusalCode, Run, Runner, RunnerError, Swept, Used,
-    Work,
+    BadImage, BadOutput, Ended, Finding, Flaw, Level, Output, Ran, RefusalCode, Run, RunImage, Runner, RunnerError,
+    Swept, Used, Work,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -44,11 +44,19 @@ impl FakeRunner {
         if self.down.load(SeqCst) {
             return Err(failed("the engine is down"));
         }
-        if self.gone.load(SeqCst) || run.image.as_str() == MISSING {
+        let of_image;
+        let (here, command) = match &run.image {
+            RunImage::Known(image) => (image.as_str() != MISSING && !self.gone.load(SeqCst), run.command.as_deref()),
+            RunImage::Saved(saved) => {
+                of_image = cmd(&saved.config);
+                (true, Some(of_image.as_slice()))
+            }
+        };
+        if !here {
             let text = "the image is not here".to_owned();
             return Ok(ended(Ended::Refused { code: RefusalCode::ImageMissing, text }));
         }
-        let words: Vec<&str> = run.command.iter().flatten().map(String::as_str).collect();
+        let words: Vec<&str> = command.unwrap_or_default().iter().map(String::as_str).collect();
         let number = |text: &str| text.parse().unwrap_or(0);
         Ok(match *words.as_slice() {
             ["exit", code] => left(Ended::Exited { code: number(code) }, Vec::new()),
@@ -96,6 +104,13 @@ impl FakeRunner {
         blob.write_all(&bytes).map_err(|_| failed("there is no room"))?;
         Ok(Part::Own(name.parse().map_err(|_| failed("that is no name"))?, blob))
     }
+}
+
+/// What an image starts.
+fn cmd(config: &[u8]) -> Vec<String> {
+    let config: serde_json::Value = serde_json::from_slice(config).unwrap_or_default();
+    let words = config["config"]["Cmd"].as_array().cloned().unwrap_or_default();
+    words.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
 }
 
 fn failed(what: &str) -> RunnerError {

@@ -93,7 +93,7 @@ pub fn run<B: Bench>(bench: &B, deed: Deed<'_>) -> Run {
     };
     Run {
         id: id(),
-        image: bench.image(),
+        image: bench.image().into(),
         command: Some(bench.command(deed)),
         workdir: None,
         environment: Vec::new(),
@@ -137,7 +137,7 @@ pub fn a_name_stands_for_what_can_be_run<B: Bench>(bench: &B) {
     };
     let pinned = pin(&bench.image()).unwrap();
     assert_eq!(pin(&pinned), Ok(pinned.clone()));
-    let ran = done(bench, Run { image: pinned, ..run(bench, Deed::Exit(3)) });
+    let ran = done(bench, Run { image: pinned.into(), ..run(bench, Deed::Exit(3)) });
     assert_eq!(ran.ended, Ended::Exited { code: 3 });
     let missing = pin(&bench.missing()).unwrap_err();
     assert_eq!(missing.code, RefusalCode::ImageMissing);
@@ -202,7 +202,7 @@ pub fn it_is_stopped<B: Bench>(bench: &B) {
 
 /// No image, no program.
 pub fn what_cannot_be_started_is_refused<B: Bench>(bench: &B) {
-    let missing = Run { image: bench.missing(), ..run(bench, Deed::Exit(0)) };
+    let missing = Run { image: bench.missing().into(), ..run(bench, Deed::Exit(0)) };
     for (run, expected) in
         [(missing, RefusalCode::ImageMissing), (run(bench, Deed::NoProgram), RefusalCode::NoEntryPoint)]
     {

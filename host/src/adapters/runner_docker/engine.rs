@@ -5,7 +5,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use gradus_core::ports::runner::RunnerError;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Seconds that the engine has to begin an answer.
 const PATIENCE_S: u64 = 120;
@@ -18,6 +18,8 @@ pub(super) struct Engine {
     pub(super) architecture: String,
     /// Whether it uses cgroup v2.
     pub(super) version_two: bool,
+    /// Where it keeps its images.
+    pub(super) root: PathBuf,
     /// Whether it is Podman, which speaks Docker's API with an accent.
     pub(super) podman: bool,
 }
@@ -65,9 +67,10 @@ impl Engine {
         let docker = docker.negotiate_version().await.map_err(trouble("the container engine does not answer"))?;
         let version = docker.version().await.map_err(trouble("the container engine does not say what it is"))?;
         let podman = version.components.iter().flatten().any(|part| part.name.starts_with("Podman"));
-        let mut engine = Self { docker, architecture: String::new(), version_two: false, podman };
+        let mut engine = Self { docker, architecture: String::new(), version_two: false, root: PathBuf::new(), podman };
         let info = engine.info().await?;
         engine.version_two = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2);
+        engine.root = info.docker_root_dir.unwrap_or_default().into();
         engine.architecture = match info.architecture.as_deref() {
             Some("x86_64") => "amd64".to_owned(),
             Some("aarch64") => "arm64".to_owned(),

@@ -5,11 +5,13 @@
 use super::engine::{Engine, trouble};
 use bollard::models::ImageConfig;
 use gradus_core::domain::run::{ImageName, ImageRef};
-use gradus_core::ports::runner::{BadImage, Ended, RefusalCode, RunnerError};
+use gradus_core::ports::runner::{BadImage, Ended, ImageFacts, RefusalCode, RunnerError};
 
 /// An image that may be run.
 #[derive(Debug)]
 pub(super) struct Image {
+    /// As it was asked for.
+    pub(super) name: ImageRef,
     /// Its id.
     pub(super) id: Option<String>,
     /// Its variables.
@@ -30,8 +32,8 @@ pub(super) async fn pin(engine: &Engine, name: &ImageName) -> Result<Result<Imag
         other => other.map_err(trouble("the image could not be looked at"))?,
     };
     let (config, machine) = (found.config.unwrap_or_default(), found.architecture.unwrap_or_default());
-    if let Some(Ended::Refused { code, text }) = refusal(&config, &machine, &engine.architecture, true) {
-        return Ok(Err(BadImage { code, text }));
+    if let Some(bad) = refusal(&config, &machine, &engine.architecture, true) {
+        return Ok(Err(bad));
     }
     let id = found.id.unwrap_or_default();
     id.parse().map(Ok).map_err(trouble("the engine gave an image an id that is none"))
@@ -49,33 +51,20 @@ pub(super) async fn look(
     };
     let config = found.config.unwrap_or_default();
     let machine = found.architecture.unwrap_or_default();
-    if let Some(why) = refusal(&config, &machine, &engine.architecture, has_command) {
-        return Ok(Err(why));
+    if let Some(BadImage { code, text }) = refusal(&config, &machine, &engine.architecture, has_command) {
+        return Ok(Err(refused(code, text)));
     }
-    Ok(Ok(Image { id: found.id, environment: config.env.unwrap_or_default() }))
+    Ok(Ok(Image { name: image.clone(), id: found.id, environment: config.env.unwrap_or_default() }))
 }
 
 pub(super) fn missing(image: &ImageRef) -> Ended {
     refused(RefusalCode::ImageMissing, format!("the image {image} is not here"))
 }
 
-fn refusal(config: &ImageConfig, machine: &str, here: &str, has_command: bool) -> Option<Ended> {
-    if !machine.is_empty() && machine != here {
-        let text = format!("the image is for {machine} machines, and this one is {here}; build it for {here}");
-        return Some(refused(RefusalCode::WrongArchitecture, text));
-    }
-    let volumes = config.volumes.as_deref().unwrap_or_default();
-    if !volumes.is_empty() {
-        // The engine would make each a writable place on the machine's disk, without a limit.
-        let text = format!("the image declares VOLUME {}; build it without", volumes.join(" "));
-        return Some(refused(RefusalCode::ImageRefused, text));
-    }
+fn refusal(config: &ImageConfig, machine: &str, here: &str, has_command: bool) -> Option<BadImage> {
     let empty = |words: &Option<Vec<String>>| words.as_deref().unwrap_or_default().is_empty();
-    if !has_command && empty(&config.entrypoint) && empty(&config.cmd) {
-        let text = "the image has neither ENTRYPOINT nor CMD, and no command was given";
-        return Some(refused(RefusalCode::NoEntryPoint, text));
-    }
-    None
+    let starts = has_command || !(empty(&config.entrypoint) && empty(&config.cmd));
+    ImageFacts { architecture: machine, volumes: config.volumes.clone().unwrap_or_default(), starts }.refusal(here)
 }
 
 #[cfg(test)]
@@ -86,10 +75,7 @@ mod tests {
     fn what_no_run_gets_is_refused() {
         let plain = ImageConfig { cmd: Some(vec!["/run".to_owned()]), ..ImageConfig::default() };
         assert_eq!(refusal(&plain, "amd64", "amd64", false), None);
-        let code = |config: &ImageConfig, machine, command| match refusal(config, machine, "amd64", command) {
-            Some(Ended::Refused { code, .. }) => code,
-            other => panic!("{other:?}"),
-        };
+        let code = |config: &ImageConfig, machine, command| refusal(config, machine, "amd64", command).unwrap().code;
         assert_eq!(code(&plain, "arm64", false), RefusalCode::WrongArchitecture);
         let volume = ImageConfig { volumes: Some(vec!["/data".to_owned()]), ..plain };
         assert_eq!(code(&volume, "amd64", true), RefusalCode::ImageRefused);

@@ -165,7 +165,7 @@ fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
     };
     Ok(Run {
         id: RunId(Ulid(u128::from_ne_bytes(bytes))),
-        image: image.clone(),
+        image: image.clone().into(),
         command: Some(["sh", "-c", script].map(ToOwned::to_owned).into()),
         workdir: None,
         environment: Vec::new(),

@@ -7,6 +7,7 @@ use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
     MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
 };
+use gradus_core::domain::run::ImageRef;
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::runner::{Run, Scratch};
 use std::collections::{BTreeSet, HashMap};
@@ -37,6 +38,8 @@ pub(super) struct Around<'a> {
     pub(super) inputs: &'a [&'a Path],
     /// Where the output place is.
     pub(super) out: &'a Path,
+    /// The image.
+    pub(super) image: &'a ImageRef,
     /// The image's own variables.
     pub(super) image_environment: &'a [String],
 }
@@ -79,7 +82,7 @@ pub(super) fn request(run: &Run, around: &Around<'_>) -> ContainerCreateBody {
         // All of it: an entry point alone makes the engine forget the image's arguments.
         entrypoint: run.command.clone(),
         working_dir: run.workdir.as_ref().map(ToString::to_string),
-        image: Some(run.image.to_string()),
+        image: Some(around.image.to_string()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         labels: Some(around.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
         host_config: Some(host),
@@ -152,10 +155,14 @@ mod tests {
     use gradus_core::testing::runner_contract::id;
     use std::sync::Arc;
 
+    fn image() -> ImageRef {
+        format!("sha256:{}", "0".repeat(64)).parse().unwrap()
+    }
+
     fn run() -> Run {
         Run {
             id: id(),
-            image: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+            image: image().into(),
             command: None,
             workdir: None,
             environment: vec![("A".to_owned(), "1".to_owned())],
@@ -179,6 +186,7 @@ mod tests {
                 uid: 60_900,
                 inputs: &[],
                 out: Path::new("/runs/x/out"),
+                image: &image(),
                 image_environment: &image_environment,
             },
         )

@@ -8,6 +8,7 @@ use super::engine::{status, trouble};
 use super::folder::Folder;
 use super::group::Group;
 use super::image::{self, Image};
+use super::load;
 use super::log::Logs;
 use super::outcome::{Came, ended, no_program, not_started, used};
 use super::request::{Around, request};
@@ -19,7 +20,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt as _;
 use gradus_core::domain::report::LimitKind;
-use gradus_core::ports::runner::{Ended, Output, Ran, Run, RunnerError, Used};
+use gradus_core::ports::runner::{Ended, Output, Ran, Run, RunImage, RunnerError, Used};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -50,7 +51,15 @@ pub(super) async fn carry_out(
     if stopped() {
         return Ok(nothing(Ended::Stopped, None));
     }
-    let image = match image::look(&shared.engine, &run.image, run.command.is_some()).await? {
+    let image = match &run.image {
+        RunImage::Known(image) => image.clone(),
+        RunImage::Saved(saved) => match load::load(shared, run, saved, gone).await? {
+            Some(Ok(image)) => image,
+            Some(Err(refused)) => return Ok(nothing(refused, None)),
+            None => return Ok(nothing(Ended::Stopped, None)),
+        },
+    };
+    let image = match image::look(&shared.engine, &image, run.command.is_some()).await? {
         Err(refused) => return Ok(nothing(refused, None)),
         Ok(image) => image,
     };
@@ -136,13 +145,14 @@ pub(super) async fn create(
             uid: user,
             inputs: &inputs,
             out: &folder.out(),
+            image: &image.name,
             image_environment: &image.environment,
         },
     );
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
     match shared.engine.docker.create_container(Some(options), asked).await {
         Ok(_) => Ok(Ok(())),
-        Err(error) if status(&error) == Some(404) => Ok(Err(image::missing(&run.image))),
+        Err(error) if status(&error) == Some(404) => Ok(Err(image::missing(&image.name))),
         Err(error) => not_started(error).map(Err),
     }
 }

@@ -76,6 +76,14 @@ impl Shared {
         let prefix = self.prefix();
         let groups = self.groups.named(&prefix).map_err(trouble("the control groups could not be listed"))?;
         found.extend(groups.iter().filter_map(|name| name.strip_prefix(&prefix)?.parse::<RunId>().ok()));
+        let with_images = self.with_images().await?;
+        for id in with_images.iter().filter(|id| !alive.contains(id) && !self.is_active(**id)) {
+            // Its container goes first.
+            found.remove(id);
+            let (container, _) = self.clear(*id).await?;
+            swept.containers += u64::from(container);
+            swept.rest += u64::from(self.remove_image(*id).await?);
+        }
         for id in found {
             if alive.contains(&id) || self.is_active(id) {
                 continue;

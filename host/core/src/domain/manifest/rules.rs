@@ -329,9 +329,9 @@ impl<'a> Reader<'a> {
             let message = "is for command scorers; this one describes its metrics itself; remove it";
             self.problem(line, key("metrics"), message);
         }
-        let code = accepts.contains(&Lane::Code);
-        let run = self.run(raw.id.get_ref(), code, &raw);
-        let (input, ingestion) = (raw.input.as_ref().filter(|_| code), raw.ingestion.as_ref().filter(|_| code));
+        let runs = accepts.iter().any(|lane| matches!(lane, Lane::Code | Lane::Image));
+        let run = self.run(raw.id.get_ref(), &accepts, &raw);
+        let (input, ingestion) = (raw.input.as_ref().filter(|_| runs), raw.ingestion.as_ref().filter(|_| runs));
         let task = Task {
             id,
             accepts,

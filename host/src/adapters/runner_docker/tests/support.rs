@@ -199,7 +199,7 @@ impl Bench for Real {
         let left = Run { id, command: Some(self.command(Deed::Sleep)), ..run(self, Deed::Sleep) };
         self.runtime.block_on(async {
             let (folder, _) = running::prepare(shared, &left, self.uid).await.unwrap();
-            let image = super::super::image::look(&shared.engine, &left.image, true).await.unwrap().unwrap();
+            let image = super::super::image::look(&shared.engine, &self.image, true).await.unwrap().unwrap();
             running::create(shared, &left, self.uid, &folder, &image).await.unwrap().unwrap();
             shared.engine.docker.start_container(&shared.name(id), None).await.unwrap();
         });

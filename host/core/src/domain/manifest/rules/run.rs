@@ -19,16 +19,16 @@ impl Reader<'_> {
         let line = self.at(key, raw);
         let lanes = raw.get_ref();
         if lanes.is_empty() {
-            self.problem(line, key, "say what is taken: accepts = [\"results\"] or [\"code\"] or both");
+            self.problem(line, key, "say what is taken: accepts = [\"results\"], [\"code\"], [\"image\"], or several");
         }
         for (at, lane) in lanes.iter().enumerate() {
             match lane {
-                Lane::Results | Lane::Code if lanes[..at].contains(lane) => {
+                Lane::Results | Lane::Code | Lane::Image if lanes[..at].contains(lane) => {
                     self.problem(line, key, format!("names `{}` twice", lane.word()));
                 }
-                Lane::Results | Lane::Code => {}
-                Lane::Git | Lane::Image => {
-                    let message = "this version of Gradus grades results and code; it cannot take";
+                Lane::Results | Lane::Code | Lane::Image => {}
+                Lane::Git => {
+                    let message = "this version of Gradus grades results, code and images; it cannot take";
                     self.problem(line, key, format!("{message} `{}` yet", lane.word()));
                 }
             }
@@ -36,11 +36,12 @@ impl Reader<'_> {
         lanes.clone()
     }
 
-    /// How programs run, if `code` is taken.
-    pub(super) fn run(&mut self, task: &str, code: bool, raw: &raw::Task) -> Option<TaskRun> {
+    /// How programs run, if any are taken.
+    pub(super) fn run(&mut self, task: &str, lanes: &[Lane], raw: &raw::Task) -> Option<TaskRun> {
+        let (code, image) = (lanes.contains(&Lane::Code), lanes.contains(&Lane::Image));
         let key = format!("tasks.{task}.runner");
-        if !code {
-            let only = "is for tasks that take code; add \"code\" to `accepts`, or remove this";
+        if !code && !image {
+            let only = "is for tasks that take programs; add \"code\" or \"image\" to `accepts`, or remove this";
             for (name, path) in [("input", &raw.input), ("ingestion", &raw.ingestion)] {
                 if let Some(path) = path {
                     let line = self.at(&format!("tasks.{task}.{name}"), path);
@@ -52,6 +53,13 @@ impl Reader<'_> {
                 self.problem(line, &key, only);
             }
             return None;
+        }
+        if let Some(path) = raw.ingestion.as_ref().filter(|_| image) {
+            let key = format!("tasks.{task}.ingestion");
+            let line = self.at(&key, path);
+            let message =
+                "calls programs, and an image is started by itself; take \"image\" out of `accepts`, or remove this";
+            self.problem(line, key, message);
         }
         let default = TaskRun::default();
         let Some(raw) = &raw.runner else { return Some(default) };
