@@ -266,6 +266,7 @@ impl Config {
                 bytes: limits.image,
                 file: limits.image,
                 entries: limits.submission_files,
+                links: true,
                 ..ArchiveLimits::challenge()
             },
             challenge_archive: ArchiveLimits::challenge(),

@@ -251,7 +251,9 @@ impl Workers {
     }
 
     fn reconcile(&self) {
-        let (mut tidied, mut swept) = (Instant::now(), Instant::now());
+        let mut tidied = Instant::now();
+        // Soon after the start, too: an engine may only then have done what a dead host asked for.
+        let mut sweep = Instant::now() + RENEWAL;
         while !self.stopped() {
             let woken = Instant::now();
             while !self.stopped() && woken.elapsed() < RENEWAL {
@@ -261,8 +263,8 @@ impl Workers {
             if let Some(count @ 1..) = Self::step("claims could not be taken back", || self.app.reap()) {
                 warn!(count, "claims had run out and were taken back");
             }
-            if swept.elapsed() >= SWEEP {
-                swept = Instant::now();
+            if Instant::now() >= sweep {
+                sweep = Instant::now() + SWEEP;
                 Self::step("what dead runs left could not be removed", || self.app.sweep());
             }
             if tidied.elapsed() >= TIDY {

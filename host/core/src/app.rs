@@ -10,6 +10,7 @@ pub mod folder;
 pub mod grade;
 pub mod lane;
 pub mod launch;
+mod launched;
 pub mod publish;
 pub mod read;
 pub mod reconcile;

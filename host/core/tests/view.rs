@@ -89,6 +89,7 @@ fn version() -> Version {
         digest: Digest::of(b"d"),
         scorers: BTreeMap::from([("t".parse().unwrap(), scorer)]),
         images: BTreeMap::new(),
+        ingestion_images: BTreeMap::new(),
         published_at: Timestamp::UNIX_EPOCH,
         by: "org".parse().unwrap(),
     }

@@ -13,8 +13,8 @@
 //! * Nothing of a run outlives its future, but by the time that it takes to remove it.
 //! * What a program writes is read through handles beneath its output place, and never joined to a path.
 //!
-//! Deliberately absent: pulling and building images, registries and their credentials, networks, GPUs, several
-//! containers in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on
+//! Deliberately absent: pulling and building images, registries and their credentials, networks, GPUs, more
+//! than two containers in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on
 //! other machines, rootless ones, Podman, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run
 //! has an unprivileged user that no other run under way has; user namespaces are the engine's matter.
 
@@ -40,7 +40,7 @@ use gradus_core::domain::queue::IN_MEMORY;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
-use gradus_core::ports::runner::{BadImage, Finding, Ran, Run, RunImage, Runner, RunnerError, Swept, Work};
+use gradus_core::ports::runner::{BadImage, Finding, Program, Ran, Run, RunImage, Runner, RunnerError, Swept, Work};
 use group::Hierarchies;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -53,6 +53,13 @@ use tokio::runtime::Handle;
 const OWNER: &str = "gradus.owner";
 /// Label with the id of the run.
 const RUN: &str = "gradus.run";
+/// What the name of the program beside a run's first ends with.
+const BESIDE: &str = "-beside";
+
+/// The run that a name without its beginning is of.
+fn run_of(name: &str) -> Option<RunId> {
+    name.strip_suffix(BESIDE).unwrap_or(name).parse().ok()
+}
 
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]
@@ -92,6 +99,8 @@ struct Shared {
     blobs: Arc<dyn Blobs>,
     /// Why nothing can be run.
     cannot: Option<&'static str>,
+    /// Held by who has the engine take an image.
+    loading: tokio::sync::Mutex<()>,
     /// Runs under way, each with its user.
     active: Mutex<BTreeMap<RunId, u32>>,
 }
@@ -105,6 +114,11 @@ impl Shared {
     /// The name of a run's container and of its group.
     fn name(&self, id: RunId) -> String {
         format!("{}{id}", self.prefix())
+    }
+
+    /// The name of the container and the group of the program beside a run's first.
+    fn name_beside(&self, id: RunId) -> String {
+        self.name(id) + BESIDE
     }
 
     fn active(&self) -> std::sync::MutexGuard<'_, BTreeMap<RunId, u32>> {
@@ -140,12 +154,14 @@ impl Shared {
             return Err(RunnerError { what: why.to_owned(), source: None });
         }
         let id = run.id;
-        let own_image = matches!(run.image, RunImage::Saved(_));
+        let saved = |program: &Program| matches!(program.image, RunImage::Saved(_));
+        let both = run.beside.is_some();
+        let own_image = saved(&run.program) || run.beside.as_ref().is_some_and(|beside| saved(&beside.program));
         let user = self.begin(id)?;
         // A task of its own, so that a panic in there is cleared up after too.
         let here = Arc::clone(&self);
         let ran = tokio::spawn(async move { run::carry_out(&here, &run, user, &gone).await }).await;
-        let mut cleared = self.clear(id).await.map(drop);
+        let mut cleared = self.clear(id, both).await.map(drop);
         if own_image {
             cleared = cleared.and(self.remove_image(id).await.map(drop));
         }
@@ -179,7 +195,16 @@ impl DockerRunner {
             .map_err(trouble("the folder for runs could not be opened"))?;
         let groups = Hierarchies::find(engine.version_two).map_err(trouble("there are no control groups"))?;
         let cannot = cannot(&info, rustix::process::geteuid().is_root(), engine.podman);
-        let shared = Shared { engine, settings, folders, groups, blobs, cannot, active: Mutex::default() };
+        let shared = Shared {
+            engine,
+            settings,
+            folders,
+            groups,
+            blobs,
+            cannot,
+            loading: tokio::sync::Mutex::default(),
+            active: Mutex::default(),
+        };
         Ok(Self { shared: Arc::new(shared), handle: Handle::current() })
     }
 }

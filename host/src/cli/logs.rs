@@ -64,6 +64,7 @@ impl Logs {
             }
         }
         if !self.json.json {
+            show_log(context, &client, &self.id, "ingestion", "the ingestion program's output:")?;
             show_notes(context, &client, &self.id)?;
             show_log(context, &client, &self.id, "scorer", "the scorer's output:")?;
         }

@@ -118,8 +118,12 @@ impl Score {
         context.out.note("running the program")?;
         let launched =
             launcher.launch(&*containers.runner, local::run_id(), program, &launcher.printed(), &local.stop)?;
-        let Launched { record, left, stdout, stderr } = launched.context("it was stopped")?;
-        for (what, log) in [("the program's output:", &stdout), ("the program's error output:", &stderr)] {
+        let Launched { record, left, stdout, stderr, ingestion, began: _ } = launched.context("it was stopped")?;
+        for (what, log) in [
+            ("the program's output:", &stdout),
+            ("the program's error output:", &stderr),
+            ("the ingestion program's output:", &ingestion),
+        ] {
             if !log.is_empty() {
                 context.out.note(what)?;
                 context.out.note(super::output::clean_lines(String::from_utf8_lossy(log).trim_end()))?;
@@ -161,7 +165,7 @@ impl Listener for Heard {
 fn handed_in(context: &Context, path: &Path, room: &Path) -> anyhow::Result<Folder> {
     // A server may be told to take more, and takes more of an image.
     let submission = ArchiveLimits::submission();
-    let limits = ArchiveLimits { bytes: Bytes(2 << 30), file: Bytes(2 << 30), ..submission };
+    let limits = ArchiveLimits { bytes: Bytes(2 << 30), file: Bytes(2 << 30), links: true, ..submission };
     if path.is_dir() {
         return local::digested(workspace::folder(&local::open(path)?, &limits)?);
     }

@@ -163,6 +163,27 @@ pub struct RunInfo {
     pub image: Option<String>,
     /// What it was allowed.
     pub allowed: RunAllowance,
+    /// The task's ingestion program, if it ran beside it in a container of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingestion: Option<IngestionInfo>,
+}
+
+/// An ingestion program that ran in a container of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IngestionInfo {
+    /// Its exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<u8>,
+    /// CPU time of all processes together, milliseconds.
+    pub cpu_ms: u64,
+    /// The most memory at once, bytes.
+    pub peak_memory: u64,
+    /// Its image, `sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 impl From<&RunRecord> for RunInfo {
@@ -190,6 +211,13 @@ impl From<&RunRecord> for RunInfo {
             oom_kills: record.oom_kills,
             image: record.image.clone(),
             allowed: (&record.limits).into(),
+            ingestion: record.ingestion.as_deref().map(|ingestion| IngestionInfo {
+                exit_code: ingestion.exit_code,
+                signal: ingestion.signal,
+                cpu_ms: ingestion.cpu.0,
+                peak_memory: ingestion.peak_memory.0,
+                image: ingestion.image.clone(),
+            }),
         }
     }
 }

@@ -8,12 +8,13 @@ use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking};
 use super::upload::{self, Arrived, Place, RawQuery};
-use crate::workspace::unpack;
+use crate::workspace::{Refused, unpack};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gradus_core::app::check::Pending;
+use gradus_core::app::launch::is_image;
 use gradus_core::app::read::ReadReport;
 use gradus_core::app::submit::{Door, Offer, Submitted};
 use gradus_core::app::{App, Refusal};
@@ -106,6 +107,16 @@ fn files(api: &Api, door: &Door, arrived: Arrived) -> Result<(Pending, Upload, A
     let limits = if takes_images(door) { &api.limits.image_archive } else { &api.limits.submission_archive };
     let unpacked = unpack(&upload.name, blob, &api.intake, limits)?;
     let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
+    if !is_image(files.folder()) {
+        // It was let in as if it were one.
+        let (body, most) = (api.limits.submission, api.limits.submission_archive.bytes);
+        if upload.len > body.0 {
+            return Err(upload::too_large(body));
+        }
+        if files.folder().files().iter().map(|file| file.about.len).sum::<u64>() > most.0 {
+            return Err(Refused::TooBig { most }.into());
+        }
+    }
     Ok((files, upload, about, place))
 }
 
@@ -256,7 +267,8 @@ pub async fn report(
     .await
 }
 
-/// A log of a submission. `scorer` is what the scorer wrote, for organizers; `stdout` and `stderr` are what its program
+/// A log of a submission. `scorer` is what the scorer wrote, and `ingestion` what an ingestion program in a container of its
+/// own did, for organizers; `stdout` and `stderr` are what its program
 /// printed, as the bytes came but for what its limit cut out of the middle: for organizers, and for its participant if the
 /// task says so.
 #[utoipa::path(get, path = "/api/v1/submissions/{submission}/logs/{stream}",
@@ -274,6 +286,7 @@ pub async fn log(
         let bytes = match Stream::ALL.into_iter().find(|known| known.word() == stream) {
             Some(stream) => api.app.printed(&seen, stream)?,
             None if stream == "scorer" => api.app.log(&seen)?,
+            None if stream == "ingestion" => api.app.ingestion_log(&seen)?,
             None => return Err(Refusal::Unknown("log").into()),
         };
         let headers =

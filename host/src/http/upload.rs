@@ -161,7 +161,8 @@ fn room(api: &Api, more: u64) -> Result<(), Problem> {
     }
 }
 
-fn too_large(cap: units::Bytes) -> Problem {
+/// What is said of a body that is too large.
+pub(super) fn too_large(cap: units::Bytes) -> Problem {
     let detail = format!("the body is larger than the {cap} that this server takes; nothing was stored");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
 }

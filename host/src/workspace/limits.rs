@@ -20,6 +20,8 @@ pub struct ArchiveLimits {
     pub ratio: u32,
     /// From the first byte to the last.
     pub time: Duration,
+    /// Symbolic links in a tar are taken, as files that hold where they lead, and not refused.
+    pub links: bool,
 }
 
 impl ArchiveLimits {
@@ -31,6 +33,7 @@ impl ArchiveLimits {
             entries: 10_000,
             ratio: 200,
             time: Duration::from_secs(60),
+            links: false,
         }
     }
 
@@ -42,6 +45,7 @@ impl ArchiveLimits {
             entries: 50_000,
             ratio: 200,
             time: Duration::from_secs(600),
+            links: false,
         }
     }
 }

@@ -54,7 +54,7 @@ impl From<io::Error> for NotTaken {
 /// [`NotTaken`]; then everything that was written is dropped.
 pub fn collect(dir: &Dir, bytes: Bytes, files: u32, blobs: &dyn Blobs) -> Result<Vec<Part>, NotTaken> {
     let entries = usize::try_from(files).unwrap_or(usize::MAX);
-    let limits = ArchiveLimits { bytes, file: bytes, entries, ratio: u32::MAX, time: TIME };
+    let limits = ArchiveLimits { bytes, file: bytes, entries, ratio: u32::MAX, time: TIME, links: false };
     // Nothing is unpacked: a ratio of nothing.
     let meter = Meter::new(&limits, u64::MAX);
     let mut walk = Walk { collector: Collector::new(blobs, &meter), meter: &meter, device: dir.dir_metadata()?.dev() };

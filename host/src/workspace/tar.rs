@@ -88,6 +88,12 @@ pub(super) struct Found {
     pub(super) has_body: bool,
     /// Whether it claims holes.
     pub(super) sparse: bool,
+    /// Whether its header does not say what it is.
+    pub(super) of_old: bool,
+    /// Whether it is a pipe, a device, or nothing that is known; and which device of characters.
+    pub(super) special: Option<Option<(u32, u32)>>,
+    /// Where it leads, if it is a symbolic link.
+    symlink: Option<Vec<u8>>,
 }
 
 /// Reads all entries; `take` reads the body of each, with its padding.
@@ -129,7 +135,9 @@ pub(super) fn entries<R: Read>(
                 }
                 let has_body = kind == Type::File;
                 let sparse = kind == Type::Sparse || (has_body && extended.sparse);
-                take(blocks, Found { kind, name, len, has_body, sparse })?;
+                let special = (kind == Type::Special).then(|| block.character_device());
+                let (of_old, symlink) = (block.of_old(), block.symlink());
+                take(blocks, Found { kind, name, len, has_body, sparse, of_old, special, symlink })?;
             }
         }
     }
@@ -141,9 +149,16 @@ fn entry(
     meter: &Meter<'_>,
     collector: &mut Collector<'_>,
 ) -> Result<(), Refused> {
-    let Found { kind, name, len, sparse, .. } = found;
+    let Found { kind, name, len, sparse, symlink, .. } = found;
     let (kind, len) = (*kind, *len);
     let entry = || Entry::new(name);
+    if let Some(target) = symlink.as_ref().filter(|_| meter.limits.links && len == 0)
+        && let (Some(path), false) = path(name)?
+    {
+        // A file that holds where it leads; whoever knows what it is for, follows it.
+        collector.file(path, &mut &target[..], blocks.format)?;
+        return Ok(());
+    }
     match kind {
         Type::Link => return Err(Refused::Link { entry: entry() }),
         Type::Special => return Err(Refused::Special { entry: entry() }),

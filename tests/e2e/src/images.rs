@@ -68,6 +68,28 @@ impl Saved {
         packed(&files)
     }
 
+    /// As `docker save` lays it out; of the first layer, which it says it has twice, the second is a link.
+    ///
+    /// # Panics
+    /// Never: memory takes it.
+    pub fn with_link(&self) -> Vec<u8> {
+        let manifest = json!([{ "Config": "config.json", "Layers": ["0/layer.tar", "1/layer.tar"] }]);
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, path, bytes).expect("memory takes it");
+        };
+        add("manifest.json", &bytes(&manifest));
+        add("config.json", &bytes(&self.config));
+        add("0/layer.tar", &self.layers[0]);
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, "1/layer.tar", "../0/layer.tar").expect("memory takes it");
+        builder.into_inner().expect("memory takes it")
+    }
+
     /// As an OCI layout, its layers compressed.
     pub fn oci(&self) -> Vec<u8> {
         let blob = |bytes: &[u8]| (format!("blobs/sha256/{}", sha256(bytes)), bytes.to_vec());
@@ -105,6 +127,7 @@ pub fn layer(files: impl IntoIterator<Item = (String, Vec<u8>, u32)>) -> Vec<u8>
     let mut builder = tar::Builder::new(Vec::new());
     for (path, bytes, mode) in files {
         let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Regular);
         header.set_size(bytes.len() as u64);
         header.set_mode(mode);
         builder.append_data(&mut header, path, &bytes[..]).expect("it is a name");

@@ -98,7 +98,7 @@ impl Engine {
     /// Images that came with runs of the server on `data`, once what is removed has had its time to go.
     pub fn images(&self, data: &Path) -> Vec<String> {
         let prefix = format!("gradus-{}:", owner(data));
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + Duration::from_secs(30);
         loop {
             let mut names = self.names();
             names.retain(|name| name.starts_with(&prefix));

@@ -59,6 +59,41 @@ outcome = "run-failed"
     folder
 }
 
+/// The same with an environment, a program of the organizer's that answers to what is handed in: they run apart. It asks
+/// for the label of each row, one after the other, and writes down what it is told.
+///
+/// # Panics
+/// There is no room.
+pub fn apart(image: &str, lanes: &str) -> TempDir {
+    let folder = challenge(image, ", separate = true, shared = \"1MiB\"");
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("it lies in a folder")).expect("there is room");
+        std::fs::write(path, text).expect("there is room");
+    };
+    let path = folder.path().join("challenge.toml");
+    let text = std::fs::read_to_string(&path).expect("it was written");
+    let lanes = format!("accepts = [{lanes}]\ningestion = \"ingestion\"");
+    write("challenge.toml", &text.replace(r#"accepts = ["code", "results"]"#, &lanes));
+    write("ingestion/metadata", "command: sh $ingestion_program/ask.sh $input $output $shared\n");
+    let ask = r#"echo the environment asks
+cd $3; mkfifo ask tell; echo id,label > $2/predictions.csv
+tail -n +2 $1/rows.csv | while IFS=, read id label; do
+  echo "$id" > ask; read answer < tell; echo "$id,$answer" >> $2/predictions.csv
+done
+echo over > ask
+"#;
+    write("ingestion/ask.sh", ask);
+    write("solutions/copies/metadata", "command: sh $program/agent.sh\n");
+    write("solutions/copies/agent.sh", AGENT);
+    folder
+}
+
+/// What always answers `a`.
+pub const AGENT: &str = r#"cd /app/shared; while [ ! -p tell ]; do sleep 0.05; done
+while read row < ask; do [ "$row" = over ] && exit 0; echo a > tell; done
+"#;
+
 /// An archive with a program of some lines of shell.
 pub fn program(script: &str) -> Vec<u8> {
     zip(&[("metadata", b"command: sh $program/run.sh\n"), ("run.sh", script.as_bytes())])

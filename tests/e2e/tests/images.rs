@@ -87,9 +87,15 @@ fn an_image_is_started_by_itself_and_what_it_leaves_is_scored() {
         let report = setting.anna.get(&format!("/api/v1/submissions/{id}/report")).json();
         assert_eq!(report["scores"][0]["value"], 0.5, "{report}");
         let printed = setting.printed(&id);
-        assert!(printed.starts_with("/ /tmp\n60") && printed.contains("PATH=/bin"), "{printed}");
+        assert!(printed.starts_with("/ /tmp\n6") && printed.contains("PATH=/bin"), "{printed}");
         assert!(ended["run"]["image"].as_str().is_some_and(|image| image.starts_with("sha256:")), "{ended}");
     }
+    // Of a layer that is there twice, some write a link.
+    let mut twice = setting.saved(HONEST);
+    let digest = twice.config["rootfs"]["diff_ids"][0].clone();
+    twice.config["rootfs"]["diff_ids"].as_array_mut().expect("a list").push(digest);
+    let (_, ended) = setting.ended(&twice.with_link());
+    assert_eq!(ended["outcome"], "scored", "{ended}");
     // A program beside it takes its own way still.
     let id = rows::hand_in(&setting.anna, "cp /app/input_data/rows.csv /app/output/predictions.csv");
     assert_eq!(setting.anna.ended(&id)["lane"], "code");
@@ -178,9 +184,28 @@ fn layers_that_would_flood_the_disk_are_refused_by_what_they_unpack_to() {
         assert!(reason.contains(words), "{words}: {ended}");
     }
     // What is big and fits is taken.
-    let many = layer((0..20_000).map(|n| (format!("d{}/f{n}", n % 100), Vec::new(), 0o644)));
+    let many = layer((0..5_000).map(|n| (format!("d{}/f{n}", n % 100), Vec::new(), 0o644)));
     let (_, ended) = setting.ended(&image.with_layer(many).archive());
     assert_eq!(ended["outcome"], "scored", "{ended}");
+}
+
+/// An image that the engine does not start: tried a few times, and nobody else waits for it.
+#[test]
+fn an_image_that_does_not_start_holds_nobody_up() {
+    let Some(setting) = setting("") else { return };
+    let broken = setting
+        .saved(HONEST)
+        .with_layer(layer([("mnt/.wh.in".to_owned(), Vec::new(), 0o644), ("mnt/out/x".to_owned(), Vec::new(), 0o644)]));
+    let mut broken = broken;
+    // A file where a place has to be.
+    broken = broken.with_layer(layer([("tmp".to_owned(), b"no folder".to_vec(), 0o644)]));
+    let id = setting.hand_in(&broken.archive());
+    let bob = setting.server.participant("bob");
+    let honest = rows::hand_in(&bob, "cp /app/input_data/rows.csv /app/output/predictions.csv");
+    assert_eq!(bob.ended(&honest)["outcome"], "scored");
+    let ended = setting.anna.ended(&id);
+    assert_ne!(ended["outcome"], "scored", "{ended}");
+    setting.nothing_is_left();
 }
 
 /// What an image can find out is as little as what a program can.
@@ -203,9 +228,11 @@ fn each_end_of_an_image_is_told_and_leaves_nothing_behind() {
         let (_, ended) = setting.ended(&setting.saved(script).archive());
         assert_eq!((&ended["outcome"], &ended["fault"]), (&outcome.into(), &"participant".into()), "{script}: {ended}");
     }
-    // Called off while it is loaded or runs.
-    let id = setting.hand_in(&setting.saved("sleep 100").archive());
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // Called off while it runs.
+    let id = setting.hand_in(&setting.saved("echo here; sleep 100").archive());
+    while setting.printed(&id).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     assert_eq!(setting.anna.post(&format!("/api/v1/submissions/{id}/cancel"), b"").status, 200);
     setting.nothing_is_left();
 }

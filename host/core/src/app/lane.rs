@@ -20,7 +20,7 @@ const PAUSE: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_secs(60);
 /// What waits for something of its own, such as an image that is gone, is looked at again after that.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-/// A submission that could not be run for so long has an end.
+/// From then on the attempts count of a submission that could not be run for so long: it has an end.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// Submissions whose troubles are remembered, at most.
 const REMEMBERED: usize = 4_096;
@@ -34,8 +34,16 @@ pub(super) struct ContainerLane {
     until: Option<Timestamp>,
     /// Runs that were carried out, whatever they came to.
     done: u64,
-    /// Submissions whose last attempt was in trouble, each with the runs that were carried out until then.
-    troubled: HashMap<SubmissionId, u64>,
+    /// Submissions whose last attempt was in trouble.
+    troubled: HashMap<SubmissionId, Troubled>,
+}
+
+/// One that was in trouble.
+struct Troubled {
+    /// When it was first.
+    since: Timestamp,
+    /// The runs that were carried out until the last time.
+    done: u64,
 }
 
 impl Default for ContainerLane {
@@ -58,7 +66,7 @@ impl ContainerLane {
         self.troubled.remove(&id);
     }
 
-    /// Whether the trouble is the submission's own.
+    /// Whether the trouble is the submission's own, or has lasted too long.
     fn trouble(&mut self, id: SubmissionId, now: Timestamp) -> bool {
         // Those that were under way together are one trouble.
         if self.until.is_none_or(|until| until <= now) {
@@ -70,7 +78,11 @@ impl ContainerLane {
         if self.troubled.len() >= REMEMBERED {
             self.troubled.clear();
         }
-        self.troubled.insert(id, self.done).is_some_and(|before| before < self.done)
+        let (done, first) = (self.done, Troubled { since: now, done: self.done });
+        let before = self.troubled.entry(id).or_insert(first);
+        let own = before.done < done || now.duration_since(before.since) > PATIENCE;
+        before.done = done;
+        own
     }
 }
 
@@ -119,8 +131,8 @@ impl App {
 
     /// When the lane opens again, if it pauses.
     pub(super) fn lane_opens(&self) -> Option<Timestamp> {
-        let lane = self.lane();
-        lane.until.filter(|_| lane.containers.is_ok())
+        let (lane, now) = (self.lane(), self.clock.now());
+        lane.until.filter(|until| lane.containers.is_ok() && now < *until)
     }
 
     /// A run was carried out.
@@ -130,12 +142,11 @@ impl App {
 
     /// What a trouble with the engine means for a submission. `None`: the attempt counts.
     pub(super) fn lane_trouble(&self, tracked: &Tracked) -> Option<JobEvent> {
-        let (now, submission) = (self.clock.now(), &tracked.submission);
+        let now = self.clock.now();
         let mut lane = self.lane();
-        let own = lane.trouble(submission.id, now);
-        let old = now.duration_since(submission.submitted_at) > PATIENCE;
+        let own = lane.trouble(tracked.submission.id, now);
         let reason = "programs cannot be run on this server at the moment; it starts by itself as soon as they can";
-        (!own && !old).then(|| JobEvent::PutOff {
+        (!own).then(|| JobEvent::PutOff {
             epoch: tracked.job.epoch,
             until: lane.until.unwrap_or(now),
             reason: reason.to_owned(),
@@ -194,8 +205,9 @@ mod tests {
         assert!(lane.trouble(id(1), later(3)), "it alone cannot be run");
         assert!(!lane.trouble(id(2), later(4)), "this one could");
         for n in 0..20 {
-            lane.trouble(id(1), later(100 * n + 100));
+            assert!(!lane.trouble(id(3), later(100 * n + 100)));
         }
         assert_eq!(lane.until, Some(later(2_000) + LONGEST));
+        assert!(lane.trouble(id(3), later(24 * 3_600 + 101)), "it does not go on for ever");
     }
 }

@@ -10,16 +10,17 @@ use super::{App, Refusal, saved_image};
 use crate::domain::challenge::{Task, TaskRun, Version};
 use crate::domain::id::{RunId, TaskId};
 use crate::domain::printed::Printed;
-use crate::domain::program::{self, IMAGE_INPUT, IMAGE_OUTPUT, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, Starts};
-use crate::domain::queue::Room;
-use crate::domain::report::{Fault, Outcome, Problem, Problems};
-use crate::domain::run::{BadPlace, ImageName, ImageRef, Place};
-use crate::domain::run_record::{RunFailure, RunRecord};
-use crate::domain::submission::Lane;
-use crate::ports::blobs::{Part, read_all};
-use crate::ports::runner::{
-    Ended, Input, Output, Ran, RefusalCode, Run, RunFile, RunImage, Runner, RunnerError, Scratch, Used, Work,
+use crate::domain::program::{
+    self, IMAGE_INPUT, IMAGE_OUTPUT, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, SHARED, Starts,
 };
+use crate::domain::queue::Room;
+use crate::domain::report::{Problem, Problems};
+use crate::domain::run::{BadPlace, ImageName, ImageRef, Place};
+use crate::domain::run_record::RunRecord;
+use crate::domain::submission::Lane;
+use crate::domain::units::Bytes;
+use crate::ports::blobs::read_all;
+use crate::ports::runner::{Beside, Input, Program, Run, RunFile, RunImage, Runner, RunnerError, Scratch, Work};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -51,6 +52,8 @@ pub struct Launcher {
     pub input: Folder,
     /// The organizer's program that calls them, if there is one.
     pub ingestion: Option<Folder>,
+    /// The image of that, if it runs apart.
+    pub ingestion_image: Option<ImageRef>,
     /// Limits.
     pub run: TaskRun,
 }
@@ -65,6 +68,10 @@ pub struct Launched {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
+    /// What an ingestion program printed that ran apart: both streams, one after the other.
+    pub ingestion: Vec<u8>,
+    /// Whether the engine started it.
+    pub began: bool,
 }
 
 /// Why a run was not carried out: not its program's doing.
@@ -73,6 +80,9 @@ pub enum LaunchError {
     /// Something of the task's is not there now. In words for participants.
     #[error("{0}")]
     Missing(String),
+    /// What was handed in was not started, perhaps by its own doing.
+    #[error("{0}")]
+    NotStarted(String),
     /// We could not do our part.
     #[error(transparent)]
     Runner(#[from] RunnerError),
@@ -118,12 +128,18 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
         let how = program::how_to_start(files.tree());
         return Err(Problems::one(format!("this task takes programs, and these files are none: {how}")));
     };
-    if task.ingestion.is_some() {
+    let apart = task.run.as_ref().is_some_and(|run| run.apart.is_some());
+    if task.ingestion.is_some() && !apart {
         // How it is called is the ingestion program's matter.
         return Ok(Lane::Code);
     }
-    let started = command(files, name, Starts::Submission);
+    let started = command(files, name, if apart { Starts::SubmissionApart } else { Starts::Submission });
     started.map(|_| Lane::Code).map_err(|problem| Problems { first: vec![problem], total: 1 })
+}
+
+/// Whether these files are an image, or mean to be.
+pub fn is_image(files: &Folder) -> bool {
+    saved_image::is_one(files)
 }
 
 /// Whether these files are to be run, if a task takes what they are.
@@ -131,13 +147,17 @@ pub fn is_program(files: &Folder) -> bool {
     program::file(files.tree()).is_some() || saved_image::is_one(files)
 }
 
-/// The command of an ingestion program.
+/// The command of an ingestion program, which may run `apart` from what is handed in.
 ///
 /// # Errors
 /// What is wrong with it, for the organizer.
-pub(super) fn ingestion_command(files: &Folder) -> Result<Vec<String>, Problem> {
+pub(super) fn ingestion_command(files: &Folder, apart: bool) -> Result<Vec<String>, Problem> {
+    its_command(files, if apart { Starts::IngestionApart } else { Starts::Ingestion })
+}
+
+fn its_command(files: &Folder, starts: Starts) -> Result<Vec<String>, Problem> {
     let name = program::file(files.tree()).unwrap_or(program::FILES[0]);
-    command(files, name, Starts::Ingestion)
+    command(files, name, starts)
 }
 
 fn command(files: &Folder, name: &str, starts: Starts) -> Result<Vec<String>, Problem> {
@@ -170,148 +190,77 @@ impl Launcher {
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Launched>, LaunchError> {
         let own = lane == Lane::Image;
-        let started = if own { self.its_image(files)? } else { self.in_the_tasks(files)? };
-        let scratch = self.run.scratch;
-        let run = Run {
-            id,
-            image: started.image,
-            command: started.command,
-            workdir: started.workdir,
-            // What is printed is there when a limit ends the program; and its home is where it may write.
-            environment: [("HOME", SCRATCH), ("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-            inputs: started.inputs,
-            output: started.output,
-            scratch: vec![Scratch {
-                at: place(SCRATCH)?,
-                bytes: scratch,
-                files: u32::try_from(scratch.0 / BYTES_PER_FILE).unwrap_or(u32::MAX),
-            }],
-            limits: self.run.limits,
-            printed: Arc::clone(printed),
-            stop: Arc::clone(stop),
+        let (apart, limits) = (self.run.apart.as_ref(), self.run.limits);
+        let handed_in = if own { self.its_image(files, printed)? } else { self.in_the_tasks(files, printed)? };
+        let (program, beside) = match (apart, &self.ingestion) {
+            (Some(apart), Some(ingestion)) => {
+                let shared = scratch(SHARED, apart.shared)?;
+                (self.beside_it(ingestion)?, Some(Beside { program: handed_in, shared }))
+            }
+            _ => (handed_in, None),
         };
+        let output = place(if own && beside.is_none() { IMAGE_OUTPUT } else { OUTPUT })?;
+        let run = Run { id, program, beside, output, limits, stop: Arc::clone(stop) };
         self.launched(wait(runner.run(run))?, own)
     }
 
     /// An image of the participant's, by its own entry point.
-    fn its_image(&self, files: &Folder) -> Result<Started, RunnerError> {
+    fn its_image(&self, files: &Folder, printed: &Arc<Printed>) -> Result<Program, RunnerError> {
         // Looked at when it was taken in.
         let image = saved_image::read(files).map_err(|problem| wrong(problem.message))?;
-        Ok(Started {
-            image: RunImage::Saved(image),
-            command: None,
-            workdir: None,
-            inputs: vec![input(IMAGE_INPUT, &self.input)?],
-            output: place(IMAGE_OUTPUT)?,
-        })
+        let inputs = match self.run.apart {
+            Some(_) => Vec::new(),
+            None => vec![input(IMAGE_INPUT, &self.input)?],
+        };
+        self.program(RunImage::Saved(image), None, inputs, printed)
     }
 
     /// A program, in the task's image.
-    fn in_the_tasks(&self, program: &Folder) -> Result<Started, RunnerError> {
+    fn in_the_tasks(&self, files: &Folder, printed: &Arc<Printed>) -> Result<Program, RunnerError> {
         let image = self.image.clone().ok_or_else(|| wrong("the task has no image".to_owned()))?;
-        let command = match &self.ingestion {
-            Some(ingestion) => ingestion_command(ingestion),
-            None => {
-                let name = program::file(program.tree()).unwrap_or(program::FILES[0]);
-                command(program, name, Starts::Submission)
+        let (command, inputs) = match (&self.run.apart, &self.ingestion) {
+            (Some(_), _) => (its_command(files, Starts::SubmissionApart), vec![input(PROGRAM, files)?]),
+            (None, Some(ingestion)) => (
+                ingestion_command(ingestion, false),
+                vec![input(INPUT, &self.input)?, input(PROGRAM, ingestion)?, input(INGESTED, files)?],
+            ),
+            (None, None) => {
+                (its_command(files, Starts::Submission), vec![input(INPUT, &self.input)?, input(PROGRAM, files)?])
             }
         };
         // Looked at when it was taken in.
         let command = command.map_err(|problem| wrong(problem.message))?;
-        let mut inputs = vec![input(INPUT, &self.input)?];
-        match &self.ingestion {
-            Some(ingestion) => inputs.extend([input(PROGRAM, ingestion)?, input(INGESTED, program)?]),
-            None => inputs.push(input(PROGRAM, program)?),
-        }
-        let workdir = Some(place(PROGRAM)?);
-        Ok(Started { image: image.into(), command: Some(command), workdir, inputs, output: place(OUTPUT)? })
+        self.program(image.into(), Some(command), inputs, printed)
     }
 
-    /// `own`: the image is the participant's.
-    fn launched(&self, ran: Ran, own: bool) -> Result<Option<Launched>, LaunchError> {
-        let Ran { ended, used, image, stdout, stderr, output } = ran;
-        let mut record = self.record(used, image);
-        let fails = |code: &str, text: String| RunFailure {
-            outcome: Outcome::RunFailed { code: code.to_owned() },
-            fault: Fault::Participant,
-            text,
-        };
-        let mut left = None;
-        record.failed = match ended {
-            Ended::Stopped => return Ok(None),
-            Ended::Exited { code: 0 } => {
-                record.exit_code = Some(0);
-                match output {
-                    Output::Parts(parts) => match taken(parts)? {
-                        Ok(pending) => {
-                            left = Some(pending);
-                            None
-                        }
-                        Err(text) => Some(fails("bad-output", text)),
-                    },
-                    Output::Bad(bad) => Some(fails("bad-output", bad.to_string())),
-                    Output::NotTaken => {
-                        return Err(RunnerError { what: "the output was not taken".to_owned(), source: None }.into());
-                    }
-                }
-            }
-            Ended::Exited { code } => {
-                record.exit_code = Some(code);
-                Some(fails("exit", format!("the program ended with exit code {code}")))
-            }
-            Ended::Signal { signal } => {
-                record.signal = Some(signal);
-                Some(fails("signal", format!("the program was ended by signal {signal}")))
-            }
-            Ended::Limit { limit, used, allowed } => Some(RunFailure {
-                outcome: Outcome::Limit { limit, used, allowed },
-                fault: Fault::Participant,
-                text: format!("the run reached its limit of {}", limit.shown(allowed)),
-            }),
-            // The task's image was there when the challenge was published: what became of it is not the participant's.
-            Ended::Refused { code: RefusalCode::ImageMissing, text } if own => {
-                return Err(wrong(text).into());
-            }
-            Ended::Refused { code: RefusalCode::ImageMissing, .. } => {
-                let text = "the image that programs of this task run in is not on the server any more; its operator has to \
-                            load it again, or the organizers have to publish the challenge again";
-                return Err(LaunchError::Missing(text.to_owned()));
-            }
-            Ended::Refused { code: code @ RefusalCode::NoEntryPoint, text } => Some(fails(code.word(), text)),
-            Ended::Refused { code: code @ (RefusalCode::ImageRefused | RefusalCode::WrongArchitecture), text } => {
-                let fault = if own { Fault::Participant } else { Fault::Challenge };
-                Some(RunFailure { fault, ..fails(code.word(), text) })
-            }
-        };
-        Ok(Some(Launched { record, left, stdout, stderr }))
+    /// The ingestion program, in a container of its own.
+    fn beside_it(&self, ingestion: &Folder) -> Result<Program, RunnerError> {
+        let image = self.ingestion_image.clone();
+        let image = image.ok_or_else(|| wrong("the ingestion program has no image".to_owned()))?;
+        let command = ingestion_command(ingestion, true).map_err(|problem| wrong(problem.message))?;
+        let inputs = vec![input(INPUT, &self.input)?, input(PROGRAM, ingestion)?];
+        self.program(image.into(), Some(command), inputs, &self.printed())
     }
 
-    fn record(&self, used: Used, image: Option<String>) -> RunRecord {
-        let Used { wall, cpu, peak_memory, peak_pids, oom_kills } = used;
-        RunRecord {
-            failed: None,
-            exit_code: None,
-            signal: None,
-            wall,
-            cpu,
-            peak_memory,
-            peak_pids,
-            oom_kills,
-            image: image.or_else(|| self.image.as_ref().map(ToString::to_string)),
-            limits: self.run.limits,
-        }
+    fn program(
+        &self,
+        image: RunImage,
+        command: Option<Vec<String>>,
+        inputs: Vec<Input>,
+        printed: &Arc<Printed>,
+    ) -> Result<Program, RunnerError> {
+        // What is printed is there when a limit ends the program; and its home is where it may write.
+        let variables = [("HOME", SCRATCH), ("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")];
+        Ok(Program {
+            image,
+            workdir: command.is_some().then(|| place(PROGRAM)).transpose()?,
+            command,
+            environment: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            inputs,
+            scratch: vec![scratch(SCRATCH, self.run.scratch)?],
+            printed: Arc::clone(printed),
+        })
     }
-}
-
-/// How a program is started, by the way that it came.
-struct Started {
-    image: RunImage,
-    command: Option<Vec<String>>,
-    workdir: Option<Place>,
-    inputs: Vec<Input>,
-    output: Place,
 }
 
 fn wrong(what: String) -> RunnerError {
@@ -322,20 +271,14 @@ fn place(place: &str) -> Result<Place, RunnerError> {
     place.parse().map_err(|error: BadPlace| wrong(error.to_string()))
 }
 
+fn scratch(at: &str, bytes: Bytes) -> Result<Scratch, RunnerError> {
+    let files = u32::try_from(bytes.0 / BYTES_PER_FILE).unwrap_or(u32::MAX);
+    Ok(Scratch { at: place(at)?, bytes, files })
+}
+
 fn input(at: &str, folder: &Folder) -> Result<Input, RunnerError> {
     let file = |file: &super::folder::File| RunFile { path: file.about.path.clone(), bytes: Arc::clone(&file.bytes) };
     Ok(Input { at: place(at)?, files: folder.files().iter().map(file).collect() })
-}
-
-/// The files that a run left, or why they are not taken.
-fn taken(parts: Vec<Part>) -> Result<Result<Pending, String>, RunnerError> {
-    let ours = |part: &&Part| part.path().as_str() == RunRecord::METADATA;
-    if parts.iter().any(|part| ours(&part)) {
-        let text = "the program wrote `metadata` into its output, a name that is the runner's; use another";
-        return Ok(Err(text.to_owned()));
-    }
-    let twice = |path| RunnerError { what: format!("`{path}` came out twice"), source: None };
-    Pending::new(parts).map(Ok).map_err(twice)
 }
 
 impl App {
@@ -369,8 +312,8 @@ impl App {
         let files = self.folder(&version.files)?;
         let input = found.input.as_ref().map_or_else(Folder::default, |path| files.at(path));
         let ingestion = found.ingestion.as_ref().map(|path| files.at(path));
-        let image = version.images.get(task).cloned();
-        let launcher = Arc::new(Launcher { image, input, ingestion, run });
+        let (image, ingestion_image) = (version.images.get(task).cloned(), version.ingestion_images.get(task).cloned());
+        let launcher = Arc::new(Launcher { image, input, ingestion, ingestion_image, run });
         let mut launchers = launchers();
         // As with graders: whatever is here is right.
         if launchers.len() >= 64 {
@@ -398,6 +341,6 @@ impl Drop for Lent<'_> {
 
 /// In words, if `run` asks for more than there is in `room`.
 pub fn too_big(run: &TaskRun, room: Room) -> Option<String> {
-    let asked = Room::of(&run.limits);
+    let asked = run.asks();
     (!room.holds(asked)).then(|| format!("asks for {asked}; runs get at most {room} here"))
 }

@@ -15,6 +15,7 @@ use crate::domain::manifest::{self, FILE, Located, MAX_LEN, Manifest, nearest};
 use crate::domain::metric::Description;
 use crate::domain::operation::{Operation, OperationState};
 use crate::domain::report::{Problem, Report};
+use crate::domain::run::ImageRef;
 use crate::domain::submission::Lane;
 use crate::domain::token::Token;
 use crate::ports::blobs::{ReadAt, read_all};
@@ -167,7 +168,9 @@ fn launcher(
         }
     }
     let ingestion = task.ingestion.as_ref().map(|path| folder.at(path));
-    if let Some(Err(Problem { file, line, message })) = ingestion.as_ref().map(ingestion_command) {
+    if let Some(Err(Problem { file, line, message })) =
+        ingestion.as_ref().map(|files| ingestion_command(files, run.apart.is_some()))
+    {
         let (folder, file) = (task.ingestion.as_deref().unwrap_or_default(), file.unwrap_or_default());
         let line = line.map_or_else(String::new, |line| format!(":{line}"));
         problems.push(manifest.problem(&key("ingestion"), format!("{folder}/{file}{line} {message}")));
@@ -184,28 +187,46 @@ fn launcher(
         }
     };
     let Containers { runner, image, room } = containers;
-    let mut launcher = Launcher { image: None, input, ingestion, run: run.clone() };
-    let named = run.image.as_ref().or(image.as_ref()).filter(|_| task.accepts.contains(&Lane::Code));
-    let (part, message, lacks) = match (too_big(run, *room), named) {
-        (Some(message), _) => ("runner", message, true),
-        (None, None) if !task.accepts.contains(&Lane::Code) => return Ok(Some(Ok(launcher))),
-        (None, None) => {
-            let message = "names no `image`, and there is no usual one here; add runner = { image = \"name:tag\" }";
-            ("runner", message.to_owned(), true)
+    let mut launcher = Launcher { image: None, input, ingestion, ingestion_image: None, run: run.clone() };
+    let usual = run.image.as_ref().or(image.as_ref());
+    let code = task.accepts.contains(&Lane::Code);
+    let apart = run.apart.as_ref();
+    let needed = [
+        code.then_some(("runner.image", usual, &mut launcher.image)),
+        apart.map(|apart| ("runner.ingestion_image", apart.image.as_ref().or(usual), &mut launcher.ingestion_image)),
+    ];
+    let mut lacking = too_big(run, *room).map(|message| ("runner", message, true));
+    for (part, name, place) in needed.into_iter().flatten() {
+        if lacking.is_some() {
+            break;
         }
-        (None, Some(name)) => match wait(runner.pin(name))? {
-            Ok(image) => {
-                launcher.image = Some(image);
-                return Ok(Some(Ok(launcher)));
-            }
-            Err(BadImage { code, text }) => ("runner.image", text, code == RefusalCode::ImageMissing),
-        },
-    };
+        let Some(name) = name else {
+            let message = "names no `image`, and there is no usual one here; add runner = { image = \"name:tag\" }";
+            lacking = Some(("runner", message.to_owned(), true));
+            break;
+        };
+        match wait(runner.pin(name))? {
+            Ok(image) => *place = Some(image),
+            Err(BadImage { code, text }) => lacking = Some((part, text, code == RefusalCode::ImageMissing)),
+        }
+    }
+    let Some((part, message, lacks)) = lacking else { return Ok(Some(Ok(launcher))) };
     if lacks && !strict {
         return Ok(Some(Err(format!("task `{}`: {message}", task.id))));
     }
     problems.push(manifest.problem(&key(part), message));
     Ok(None)
+}
+
+/// The images that names stood for when they were looked at.
+fn pinned(
+    launchers: &BTreeMap<TaskId, Result<Launcher, String>>,
+    image: impl Fn(&Launcher) -> Option<ImageRef>,
+) -> BTreeMap<TaskId, ImageRef> {
+    let found = |(task, launcher): (&TaskId, &Result<Launcher, String>)| {
+        Some((task.clone(), launcher.as_ref().ok().and_then(&image)?))
+    };
+    launchers.iter().filter_map(found).collect()
 }
 
 /// The bytes of a task's component.
@@ -310,7 +331,8 @@ impl App {
             files: self.keep_body(kept.to_text())?,
             digest: kept.files.digest(),
             scorers,
-            images: launchers.into_iter().filter_map(|(task, launcher)| Some((task, launcher.ok()?.image?))).collect(),
+            images: pinned(&launchers, |launcher| launcher.image.clone()),
+            ingestion_images: pinned(&launchers, |launcher| launcher.ingestion_image.clone()),
             published_at: now,
             by: token.subject.clone(),
         };

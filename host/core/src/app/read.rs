@@ -263,6 +263,20 @@ impl App {
         Ok(live.map_or_else(Vec::new, |printed| printed.since(stream, 0).0))
     }
 
+    /// What an ingestion program printed that ran apart, once the run ended. Empty when there was none.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`]: not for the reader.
+    pub fn ingestion_log(&self, seen: &SeenSubmission) -> Result<Vec<u8>, Refusal> {
+        if !seen.organizer {
+            return Err(Refusal::Unknown("log"));
+        }
+        let output = self.store.run_output(seen.tracked.submission.id)?;
+        let Some(digest) = output.and_then(|output| output.ingestion) else { return Ok(Vec::new()) };
+        let bytes = self.open(digest)?;
+        Ok(read_all(&*bytes).map_err(|source| BlobError::Read { digest, source })?)
+    }
+
     /// What the program of a submission prints, while it runs here.
     pub fn follow_run(&self, id: SubmissionId) -> Option<Arc<Printed>> {
         self.running().get(&id).and_then(|held| held.printed.clone())

@@ -5,9 +5,9 @@
 
 use super::folder::{File, Folder};
 use crate::domain::report::Problem;
-use crate::domain::run::architecture;
+use crate::domain::run::{Place, architecture};
 use crate::ports::blobs::{ReadAt, read_all};
-use crate::ports::runner::{ImageFacts, SavedImage};
+use crate::ports::runner::{ImageFacts, SavedImage, SavedLayer};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
@@ -20,6 +20,10 @@ const DOCKER: &str = "manifest.json";
 const OCI: [&str; 2] = ["oci-layout", "index.json"];
 /// A file of JSON, at most; bytes.
 const MAX_JSON: u64 = 1 << 20;
+/// All words of a command, at most; bytes.
+const MAX_WORDS: usize = 64 << 10;
+/// A file of less is no layer: it may be a link that was taken as a file, and holds where it leads.
+const MIN_LAYER: u64 = 512;
 /// Layers, at most: engines take no more.
 const MAX_LAYERS: usize = 127;
 /// An index may name another one; not deeper.
@@ -132,13 +136,28 @@ pub(super) fn read(files: &Folder) -> Result<SavedImage, Problem> {
         return Err(problem(about.as_str(), message));
     }
     let path = start.env.unwrap_or_default().into_iter().find(|variable| variable.starts_with("PATH="));
+    let workdir = start.working_dir.unwrap_or_default();
+    let words = || start.entrypoint.iter().flatten().chain(start.cmd.iter().flatten()).chain(&path);
+    if words().map(String::len).sum::<usize>() > MAX_WORDS || words().any(|word| word.contains('\0')) {
+        let message = format!("has an ENTRYPOINT, CMD or PATH of more than {MAX_WORDS} bytes, or with a NUL in it");
+        return Err(problem(about.as_str(), message));
+    }
+    if !(workdir.is_empty() || workdir == "/" || workdir.trim_end_matches('/').parse::<Place>().is_ok()) {
+        let message = format!("has `{}` as its WORKDIR, which is no plain absolute path", shown(&workdir));
+        return Err(problem(about.as_str(), message));
+    }
+    let said = |(bytes, digest): (Arc<dyn ReadAt>, &String)| match digest.parse() {
+        Ok(digest) => Ok(SavedLayer { bytes, digest }),
+        Err(_) => Err(problem(about.as_str(), format!("has `{}` where a sha256 digest belongs", shown(digest)))),
+    };
+    let layers = layers.into_iter().zip(&digests).map(said).collect::<Result<_, _>>()?;
     let written = json!({
         "architecture": architecture,
         "os": "linux",
         "config": {
             "Entrypoint": start.entrypoint,
             "Cmd": start.cmd,
-            "WorkingDir": start.working_dir.unwrap_or_default(),
+            "WorkingDir": workdir,
             "Env": path.into_iter().collect::<Vec<_>>(),
         },
         "rootfs": { "type": "layers", "diff_ids": digests },
@@ -153,8 +172,19 @@ fn of_docker(files: &Folder) -> Result<(&File, Layers), Problem> {
         return Err(problem(DOCKER, format!("names {} images; save the one that you hand in", manifest.len())));
     };
     let layers = saved.layers.as_deref().unwrap_or_default().iter();
-    let layers = layers.map(|path| Ok(Arc::clone(&file(files, path, DOCKER)?.bytes))).collect::<Result<_, _>>()?;
+    let layers = layers.map(|path| Ok(Arc::clone(&layer(files, path)?.bytes))).collect::<Result<_, _>>()?;
     Ok((file(files, &saved.config, DOCKER)?, layers))
+}
+
+/// A layer, which may be a link to one that the image has twice.
+fn layer<'f>(files: &'f Folder, path: &str) -> Result<&'f File, Problem> {
+    let found = file(files, path, DOCKER)?;
+    if found.about.len >= MIN_LAYER {
+        return Ok(found);
+    }
+    let target = read_all(&*found.bytes).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let target = target.as_deref().and_then(|target| target.strip_prefix("../"));
+    Ok(target.and_then(|target| files.get(target)).unwrap_or(found))
 }
 
 /// Those of an OCI layout.
@@ -242,9 +272,10 @@ mod tests {
         format!(
             r#"{{"architecture":"{architecture}","os":"linux","created":"x","config":{{"Cmd":["/run"],"Env":["PATH=/bin","LD_PRELOAD=x"],
             "Labels":{{"gradus.owner":"me"}},"Healthcheck":{{"Test":["CMD","x"]}},"OnBuild":["RUN x"],"Volumes":null}},
-            "rootfs":{{"type":"layers","diff_ids":["sha256:a"]}}}}"#
+            "rootfs":{{"type":"layers","diff_ids":["sha256:DIGEST"]}}}}"#
         )
         .replace("\"Volumes\":null", more)
+        .replace("DIGEST", &"a".repeat(64))
     }
 
     fn saved(config: String) -> Folder {
@@ -257,12 +288,28 @@ mod tests {
         let files = saved(config("\"Volumes\":null"));
         assert!(is_one(&files));
         let image = read(&files).unwrap();
-        assert_eq!(read_all(&*image.layers[0]).unwrap(), b"bytes");
+        assert_eq!(read_all(&*image.layers[0].bytes).unwrap(), b"bytes");
         let text = String::from_utf8(image.config).unwrap();
         assert!(text.contains("\"Cmd\":[\"/run\"]") && text.contains("PATH=/bin"), "{text}");
         for other in ["LD_PRELOAD", "Labels", "gradus.owner", "Healthcheck", "OnBuild", "python"] {
             assert!(!text.contains(other), "{other}: {text}");
         }
+    }
+
+    #[test]
+    fn a_layer_that_is_there_twice_may_be_a_link() {
+        let manifest = r#"[{"Config":"c.json","Layers":["a/layer.tar","b/layer.tar"]}]"#.to_owned();
+        let twice =
+            config("\"Volumes\":null").replacen("[\"sha256", &format!("[\"sha256:{}\",\"sha256", "b".repeat(64)), 1);
+        let bytes = "x".repeat(600);
+        let files = folder(&[
+            ("manifest.json", manifest),
+            ("c.json", twice),
+            ("a/layer.tar", bytes.clone()),
+            ("b/layer.tar", "../a/layer.tar".to_owned()),
+        ]);
+        let image = read(&files).unwrap();
+        assert!(image.layers.iter().all(|layer| read_all(&*layer.bytes).unwrap() == bytes.as_bytes()));
     }
 
     #[test]
@@ -295,7 +342,7 @@ mod tests {
             (&d, "bytes".to_owned()),
         ]);
         assert!(is_one(&files));
-        assert_eq!(read_all(&*read(&files).unwrap().layers[0]).unwrap(), b"bytes");
+        assert_eq!(read_all(&*read(&files).unwrap().layers[0].bytes).unwrap(), b"bytes");
     }
 
     #[test]
@@ -308,7 +355,10 @@ mod tests {
             (saved(plain().replace(architecture(), "s390x")), "s390x"),
             (saved(plain().replace("\"linux\"", "\"windows\"")), "windows"),
             (saved(plain().replace("[\"/run\"]", "null")), "neither ENTRYPOINT nor CMD"),
-            (saved(plain().replace("[\"sha256:a\"]", "[]")), "0 layers"),
+            (saved(plain().replace(&format!("\"sha256:{}\"", "a".repeat(64)), "")), "0 layers"),
+            (saved(plain().replace("sha256:aa", "sha256:x")), "where a sha256 digest belongs"),
+            (saved(plain().replace("[\"/run\"]", "[\"/run\\u0000\"]")), "a NUL in it"),
+            (saved(plain().replace("\"Cmd\"", "\"WorkingDir\":\"../x\",\"Cmd\"")), "no plain absolute path"),
             (saved("{".to_owned()), "save the image again"),
             (docker("[]"), "names 0 images"),
             (docker("{}"), "is not what an image has there"),

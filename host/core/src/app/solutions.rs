@@ -73,7 +73,7 @@ pub enum TrialError {
 impl From<LaunchError> for TrialError {
     fn from(error: LaunchError) -> Self {
         match error {
-            LaunchError::Missing(text) => Self::Missing(text),
+            LaunchError::Missing(text) | LaunchError::NotStarted(text) => Self::Missing(text),
             LaunchError::Runner(error) => Self::Runner(error),
         }
     }

@@ -100,11 +100,14 @@ impl App {
             Ok(None) => return self.finish(&claim, |_| Ok(None)),
             Err(error) => return self.not_run(&claim, &error),
         };
+        let began = launched.began;
         let (event, ended) = match self.kept_run(&claim, launched) {
             Ok(kept) => kept,
             Err(error) => return self.not_run(&claim, &NotRun::Refused(error)),
         };
-        self.lane_went_well(id);
+        if began {
+            self.lane_went_well(id);
+        }
         // Stored before it is scored: whatever comes, it is not run again.
         let Some(job) = self.change(id, &event, Some(&ended))? else { return Ok(dropped) };
         if job.state != State::Scoring {
@@ -123,10 +126,12 @@ impl App {
         let event = match error {
             _ if self.stopping.load(Ordering::Relaxed) => Some(JobEvent::Released { epoch: claim.epoch() }),
             NotRun::Missing(text) => Some(self.put_off(&claim.tracked, text.clone())),
+            // An attempt is counted, and nobody else is held up.
+            NotRun::NotStarted(_) => None,
             NotRun::Refused(_) => self.lane_trouble(&claim.tracked),
         };
         let trouble = match error {
-            NotRun::Missing(text) => text.clone(),
+            NotRun::Missing(text) | NotRun::NotStarted(text) => text.clone(),
             NotRun::Refused(error) => chain(error),
         };
         let event = event.unwrap_or_else(|| platform(claim));
@@ -188,7 +193,7 @@ impl App {
 
     /// What a run left, kept: durable, or to go in with the row.
     fn kept_run(&self, claim: &Claim, launched: Launched) -> Result<(JobEvent, Yield), Refusal> {
-        let Launched { record, left, stdout, stderr } = launched;
+        let Launched { record, left, stdout, stderr, ingestion, began: _ } = launched;
         let mut output = RunOutput::default();
         let mut small = Vec::new();
         if let Some(left) = left {
@@ -197,7 +202,8 @@ impl App {
             small = with_row;
         }
         let mut room = MAX_INLINE.saturating_sub(small.iter().map(|small| small.bytes.len()).sum());
-        for (stream, bytes) in [(&mut output.stdout, stdout), (&mut output.stderr, stderr)] {
+        let printed = [(&mut output.stdout, stdout), (&mut output.stderr, stderr), (&mut output.ingestion, ingestion)];
+        for (stream, bytes) in printed {
             if bytes.is_empty() {
                 continue;
             }
@@ -375,6 +381,8 @@ fn platform(claim: &Claim) -> JobEvent {
 enum NotRun {
     /// Something of the task's is not there now.
     Missing(String),
+    /// What was handed in was not started, perhaps by its own doing.
+    NotStarted(String),
     /// We could not do our part.
     Refused(Refusal),
 }
@@ -389,6 +397,7 @@ impl From<LaunchError> for NotRun {
     fn from(error: LaunchError) -> Self {
         match error {
             LaunchError::Missing(text) => Self::Missing(text),
+            LaunchError::NotStarted(text) => Self::NotStarted(text),
             LaunchError::Runner(error) => Self::Refused(error.into()),
         }
     }

@@ -14,7 +14,7 @@ use super::run::{ImageName, ImageRef};
 use super::run_limits::RunLimits;
 use super::submission::Lane;
 use super::tree::TreePath;
-use super::units::Bytes;
+use super::units::{Bytes, MilliCpus};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -126,12 +126,33 @@ pub struct TaskRun {
     /// No other program runs beside it, so that times can be compared.
     #[serde(default)]
     pub alone: bool,
+    /// The ingestion program runs in a container of its own, beside what was handed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<Apart>,
+}
+
+/// How an ingestion program runs in a container of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apart {
+    /// Its image; the task's unless named.
+    pub image: Option<ImageName>,
+    /// Size of the place where the two meet; counts as memory of both.
+    pub shared: Bytes,
 }
 
 impl TaskRun {
     /// The part of the machine that one run takes.
     pub fn room(&self) -> Room {
-        if self.alone { Room::ALL } else { Room::of(&self.limits) }
+        if self.alone { Room::ALL } else { self.asks() }
+    }
+
+    /// The part of the machine that the limits of one run are.
+    pub fn asks(&self) -> Room {
+        let one = Room::of(&self.limits);
+        let Some(Apart { shared, .. }) = &self.apart else { return one };
+        // Each of the two has the limits for itself.
+        let memory = one.memory.0.saturating_add(self.limits.memory.0).saturating_add(shared.0.saturating_mul(2));
+        Room { cpus: MilliCpus(one.cpus.0.saturating_mul(2)), memory: Bytes(memory), ..one }
     }
 }
 
@@ -143,6 +164,7 @@ impl Default for TaskRun {
             scratch: Bytes(64 << 20),
             logs: Audience::Organizer,
             alone: false,
+            apart: None,
         }
     }
 }
@@ -318,6 +340,9 @@ pub struct Version {
     /// The image of each task that takes programs, as its name stood for when this was published.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<TaskId, ImageRef>,
+    /// The same of ingestion programs that run apart.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ingestion_images: BTreeMap<TaskId, ImageRef>,
     /// When it was handed in.
     pub published_at: Timestamp,
     /// Who did it.

@@ -20,6 +20,8 @@ pub const INGESTED: &str = "/app/ingested_program";
 pub const INPUT: &str = "/app/input_data";
 /// Where predictions go.
 pub const OUTPUT: &str = "/app/output";
+/// Where two programs meet that run apart.
+pub const SHARED: &str = "/app/shared";
 /// For what nobody keeps.
 pub const SCRATCH: &str = "/tmp";
 
@@ -37,16 +39,49 @@ pub enum Starts {
     Submission,
     /// The organizer's, which calls the participant's.
     Ingestion,
+    /// The participant's, while the organizer's runs in a container of its own.
+    SubmissionApart,
+    /// The organizer's, while the participant's runs in a container of its own.
+    IngestionApart,
 }
 
-/// The placeholders, longer ones before those that they begin with.
-const PLACEHOLDERS: [(&str, &str); 5] =
-    [("$predictions", OUTPUT), ("$program", PROGRAM), ("$output", OUTPUT), ("$input", INPUT), ("$tmp", SCRATCH)];
-/// Those of ingestion programs alone.
-const INGESTION: [(&str, &str); 2] = [("$ingestion_program", PROGRAM), ("$submission_program", INGESTED)];
-/// Placeholders that lead nowhere.
-const ELSEWHERE: [(&str, &str); 2] =
-    [("$hidden", "the reference data are in no container"), ("$shared", "one program runs, in one container")];
+/// All placeholders, and why one leads nowhere.
+const PLACEHOLDERS: [&str; 9] = [
+    "$predictions",
+    "$program",
+    "$output",
+    "$input",
+    "$tmp",
+    "$ingestion_program",
+    "$submission_program",
+    "$shared",
+    "$hidden",
+];
+
+impl Starts {
+    /// Where a placeholder leads, or why nowhere.
+    fn place(self, placeholder: &str) -> Result<&'static str, &'static str> {
+        match (placeholder, self) {
+            ("$hidden", _) => Err("the reference data are in no container"),
+            ("$shared", Self::SubmissionApart | Self::IngestionApart) => Ok(SHARED),
+            ("$shared", _) => Err("one program runs, in one container"),
+            ("$tmp", _) => Ok(SCRATCH),
+            ("$program", _) | ("$ingestion_program", Self::Ingestion | Self::IngestionApart) => Ok(PROGRAM),
+            ("$ingestion_program", Self::Submission) | ("$submission_program", Self::Submission) => {
+                Err("your program is started itself; use `$program`")
+            }
+            ("$submission_program", Self::Ingestion) => Ok(INGESTED),
+            (_, Self::SubmissionApart) => {
+                Err("it is in the container of the task's ingestion program alone; the two meet in `$shared`")
+            }
+            ("$submission_program", Self::IngestionApart) => {
+                Err("what is handed in is in a container of its own; the two meet in `$shared`")
+            }
+            ("$input", _) => Ok(INPUT),
+            (_, _) => Ok(OUTPUT),
+        }
+    }
+}
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -95,22 +130,17 @@ pub fn command(name: &str, text: &[u8], starts: Starts) -> Result<Vec<String>, P
     if words.len() > MAX_WORDS || words.iter().any(|word| word.contains('\0')) {
         return Err(problem(None, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
     }
-    let asks = |placeholder: &str| words.iter().any(|word| word.contains(placeholder));
-    if let Some((placeholder, why)) = ELSEWHERE.into_iter().find(|(placeholder, _)| asks(placeholder)) {
-        return Err(problem(None, format!("has `{placeholder}` in its `command`: {why}")));
+    let mut filled = words;
+    for placeholder in PLACEHOLDERS {
+        if !filled.iter().any(|word| word.contains(placeholder)) {
+            continue;
+        }
+        match starts.place(placeholder) {
+            Ok(place) => filled.iter_mut().for_each(|word| *word = word.replace(placeholder, place)),
+            Err(why) => return Err(problem(None, format!("has `{placeholder}` in its `command`: {why}"))),
+        }
     }
-    let own = match starts {
-        Starts::Ingestion => INGESTION.as_slice(),
-        Starts::Submission => &[],
-    };
-    if let Some((placeholder, _)) = INGESTION.into_iter().find(|(placeholder, _)| own.is_empty() && asks(placeholder)) {
-        let message = format!("has `{placeholder}` in its `command`: your program is started itself; use `$program`");
-        return Err(problem(None, message));
-    }
-    let filled = |word: String| {
-        own.iter().chain(&PLACEHOLDERS).fold(word, |word, (placeholder, place)| word.replace(placeholder, place))
-    };
-    Ok(words.into_iter().map(filled).collect())
+    Ok(filled)
 }
 
 #[cfg(test)]
@@ -137,6 +167,24 @@ mod tests {
         let text = b"command: python3 $ingestion_program/i.py $input $output $submission_program\n";
         let words = command("metadata", text, Starts::Ingestion).unwrap().join("|");
         assert_eq!(words, "python3|/app/program/i.py|/app/input_data|/app/output|/app/ingested_program");
+    }
+
+    #[test]
+    fn programs_that_run_apart_meet_in_one_place() {
+        let text = b"command: sh $program/run.sh $shared $tmp\n";
+        let words = command("metadata", text, Starts::SubmissionApart).unwrap().join("|");
+        assert_eq!(words, "sh|/app/program/run.sh|/app/shared|/tmp");
+        let text = b"command: sh $ingestion_program/i.sh $input $output $shared\n";
+        let words = command("metadata", text, Starts::IngestionApart).unwrap().join("|");
+        assert_eq!(words, "sh|/app/program/i.sh|/app/input_data|/app/output|/app/shared");
+        for (text, starts) in [
+            ("command: cat $input/x", Starts::SubmissionApart),
+            ("command: cat $output/x", Starts::SubmissionApart),
+            ("command: cat $submission_program/x", Starts::IngestionApart),
+        ] {
+            let problem = command("metadata", text.as_bytes(), starts).unwrap_err();
+            assert!(problem.message.contains("the two meet in `$shared`"), "{problem:?}");
+        }
     }
 
     #[test]

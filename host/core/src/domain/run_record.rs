@@ -43,6 +43,24 @@ pub struct RunRecord {
     pub image: Option<String>,
     /// What it was allowed.
     pub limits: RunLimits,
+    /// The ingestion program, if it ran apart; then all above is of what was handed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingestion: Option<Box<IngestionRecord>>,
+}
+
+/// An ingestion program that ran in a container of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestionRecord {
+    /// Its exit code, if it ended by itself.
+    pub exit_code: Option<u8>,
+    /// The signal that ended it.
+    pub signal: Option<u8>,
+    /// CPU time of all its processes.
+    pub cpu: Millis,
+    /// The most memory at once.
+    pub peak_memory: Bytes,
+    /// Its image, `sha256:…`.
+    pub image: Option<String>,
 }
 
 /// What a run left behind, in a row of its own.
@@ -54,6 +72,9 @@ pub struct RunOutput {
     pub stdout: Option<Digest>,
     /// Standard error, if there was any: its digest.
     pub stderr: Option<Digest>,
+    /// What an ingestion program printed that ran apart, if there was any: its digest. For organizers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingestion: Option<Digest>,
 }
 
 /// A stream of a run.
@@ -120,6 +141,7 @@ mod tests {
             oom_kills: 0,
             image: None,
             limits: RunLimits::default(),
+            ingestion: None,
         };
         assert_eq!(record.metadata(), b"exitCode: 0\nelapsedTime: 12.034\n");
         let json = serde_json::to_string(&record).unwrap();

@@ -5,6 +5,7 @@
 //! or show it anything but its inputs.
 
 use super::blobs::{Part, ReadAt};
+use crate::domain::digest::Digest;
 use crate::domain::id::RunId;
 use crate::domain::printed::Printed;
 use crate::domain::report::LimitKind;
@@ -54,8 +55,17 @@ pub struct Scratch {
 pub struct SavedImage {
     /// How to start it: JSON, as images have it.
     pub config: Vec<u8>,
-    /// The layers, from the first to the last: tar archives, plain or compressed. Nobody has looked into them.
-    pub layers: Vec<Arc<dyn ReadAt>>,
+    /// The layers, from the first to the last. Nobody has looked into them.
+    pub layers: Vec<SavedLayer>,
+}
+
+/// A layer of an image.
+#[derive(Clone)]
+pub struct SavedLayer {
+    /// A tar archive, plain or compressed.
+    pub bytes: Arc<dyn ReadAt>,
+    /// What its digest is said to be, plain.
+    pub digest: Digest,
 }
 
 /// The image of a run.
@@ -73,11 +83,9 @@ impl From<ImageRef> for RunImage {
     }
 }
 
-/// One run. What is not named here is not there for the program.
+/// A program in its container. What is not named here is not there for it.
 #[derive(Clone)]
-pub struct Run {
-    /// Names it; never used twice.
-    pub id: RunId,
+pub struct Program {
     /// The image.
     pub image: RunImage,
     /// Program and arguments in place of the image's own.
@@ -88,14 +96,34 @@ pub struct Run {
     pub environment: Vec<(String, String)>,
     /// What it reads.
     pub inputs: Vec<Input>,
-    /// The folder that is collected afterwards.
-    pub output: Place,
-    /// Where else it may write.
+    /// Where it may write what nobody keeps.
     pub scratch: Vec<Scratch>,
-    /// What it may use.
-    pub limits: RunLimits,
     /// Gets what the program prints, as it comes; how much of it is kept is its own matter, by `limits.log`.
     pub printed: Arc<Printed>,
+}
+
+/// A second program, in a container of its own, while the first one goes. The two meet in one place and nowhere else.
+#[derive(Clone)]
+pub struct Beside {
+    /// It.
+    pub program: Program,
+    /// Where both may write, and read what the other wrote. Lies in memory.
+    pub shared: Scratch,
+}
+
+/// One run.
+#[derive(Clone)]
+pub struct Run {
+    /// Names it; never used twice.
+    pub id: RunId,
+    /// What is run: the run ends with it.
+    pub program: Program,
+    /// What goes on beside it, and is ended with it. When it fails, the run ends soon after.
+    pub beside: Option<Beside>,
+    /// The folder that is collected afterwards; the first program alone has it.
+    pub output: Place,
+    /// What each of its programs may use.
+    pub limits: RunLimits,
     /// Set from outside to stop it: the end is then [`Ended::Stopped`].
     pub stop: Arc<AtomicBool>,
 }
@@ -144,6 +172,8 @@ pub enum RefusalCode {
     WrongArchitecture,
     /// There is nothing to start, or it cannot be started.
     NoEntryPoint,
+    /// The engine does not start an image that came with its run: by what is in it, or by a trouble of its own.
+    NotStarted,
 }
 
 impl RefusalCode {
@@ -154,6 +184,7 @@ impl RefusalCode {
             Self::ImageRefused => "image-refused",
             Self::WrongArchitecture => "wrong-architecture",
             Self::NoEntryPoint => "no-entry-point",
+            Self::NotStarted => "not-started",
         }
     }
 }
@@ -292,10 +323,25 @@ pub enum Output {
     Bad(BadOutput),
 }
 
+/// What is known of the program beside the first one.
+#[derive(Debug)]
+pub struct RanBeside {
+    /// How it ended. [`Ended::Stopped`]: it went on until the first one ended.
+    pub ended: Ended,
+    /// What it used.
+    pub used: Used,
+    /// The image by its id, when there is one.
+    pub image: Option<String>,
+    /// Standard output, capped.
+    pub stdout: Vec<u8>,
+    /// Standard error, capped.
+    pub stderr: Vec<u8>,
+}
+
 /// All that is known of a run.
 #[derive(Debug)]
 pub struct Ran {
-    /// How it ended.
+    /// How its first program ended. [`Ended::Stopped`] while `stop` was not set: the one beside it failed.
     pub ended: Ended,
     /// What it used.
     pub used: Used,
@@ -307,6 +353,8 @@ pub struct Ran {
     pub stderr: Vec<u8>,
     /// What it left.
     pub output: Output,
+    /// What became of the program beside it, if there was one.
+    pub beside: Option<Box<RanBeside>>,
 }
 
 /// What [`Runner::sweep`] removed.

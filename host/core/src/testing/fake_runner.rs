@@ -45,8 +45,10 @@ impl FakeRunner {
             return Err(failed("the engine is down"));
         }
         let of_image;
-        let (here, command) = match &run.image {
-            RunImage::Known(image) => (image.as_str() != MISSING && !self.gone.load(SeqCst), run.command.as_deref()),
+        let (here, command) = match &run.program.image {
+            RunImage::Known(image) => {
+                (image.as_str() != MISSING && !self.gone.load(SeqCst), run.program.command.as_deref())
+            }
             RunImage::Saved(saved) => {
                 of_image = cmd(&saved.config);
                 (true, Some(of_image.as_slice()))
@@ -63,8 +65,8 @@ impl FakeRunner {
             ["signal", signal] => left(Ended::Signal { signal: number(signal) }, Vec::new()),
             ["say", out, err] => {
                 let keep = |stream, text: &str| {
-                    run.printed.write(stream, text.as_bytes());
-                    run.printed.since(stream, 0).0
+                    run.program.printed.write(stream, text.as_bytes());
+                    run.program.printed.since(stream, 0).0
                 };
                 Ran {
                     stdout: keep(Stream::Stdout, out),
@@ -81,7 +83,7 @@ impl FakeRunner {
                 Ran { output, ..ended(Ended::Exited { code: 0 }) }
             }
             ["sleep"] => {
-                run.printed.write(Stream::Stdout, b"asleep\n");
+                run.program.printed.write(Stream::Stdout, b"asleep\n");
                 ended(sleep(run))
             }
             ["platform"] => return Err(failed("no slot")),
@@ -94,7 +96,7 @@ impl FakeRunner {
 
     fn copy(&self, run: &Run, from: &str, name: &str) -> Result<Part, RunnerError> {
         let is_it = |at: &str, path: &str| from.strip_prefix(at).and_then(|rest| rest.strip_prefix('/')) == Some(path);
-        let found = run.inputs.iter().find_map(|input| {
+        let found = run.program.inputs.iter().find_map(|input| {
             let file = input.files.iter().find(|file| is_it(input.at.as_str(), file.path.as_str()))?;
             Some(Arc::clone(&file.bytes))
         });
@@ -119,7 +121,7 @@ fn failed(what: &str) -> RunnerError {
 
 fn ended(ended: Ended) -> Ran {
     let used = Used { wall: Millis(1), cpu: Millis(1), peak_memory: Bytes(1), peak_pids: 1, oom_kills: 0 };
-    Ran { ended, used, image: None, stdout: Vec::new(), stderr: Vec::new(), output: Output::NotTaken }
+    Ran { ended, used, image: None, stdout: Vec::new(), stderr: Vec::new(), output: Output::NotTaken, beside: None }
 }
 
 fn left(how: Ended, parts: Vec<Part>) -> Ran {

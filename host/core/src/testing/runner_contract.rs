@@ -11,7 +11,7 @@ use crate::domain::run_record::Stream;
 use crate::domain::units::{Bytes, Millis};
 use crate::ports::blobs::read_all;
 use crate::ports::runner::{
-    Ended, Flaw, Input, Output, Ran, RefusalCode, Run, RunFile, Runner, RunnerError, Swept, Work,
+    Ended, Flaw, Input, Output, Program, Ran, RefusalCode, Run, RunFile, Runner, RunnerError, Swept, Work,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -80,6 +80,19 @@ pub fn id() -> RunId {
     RunId(Ulid(u128::from(COUNT.fetch_add(1, SeqCst))))
 }
 
+/// A program that does `deed`.
+pub fn program<B: Bench>(bench: &B, deed: Deed<'_>, limits: &RunLimits) -> Program {
+    Program {
+        image: bench.image().into(),
+        command: Some(bench.command(deed)),
+        workdir: None,
+        environment: Vec::new(),
+        inputs: Vec::new(),
+        scratch: Vec::new(),
+        printed: Arc::new(Printed::new(limits.log)),
+    }
+}
+
 /// A run that does `deed`, with small limits.
 pub fn run<B: Bench>(bench: &B, deed: Deed<'_>) -> Run {
     let limits = RunLimits {
@@ -93,14 +106,9 @@ pub fn run<B: Bench>(bench: &B, deed: Deed<'_>) -> Run {
     };
     Run {
         id: id(),
-        image: bench.image().into(),
-        command: Some(bench.command(deed)),
-        workdir: None,
-        environment: Vec::new(),
-        inputs: Vec::new(),
+        program: program(bench, deed, &limits),
+        beside: None,
         output: "/out".parse().unwrap(),
-        scratch: Vec::new(),
-        printed: Arc::new(Printed::new(limits.log)),
         limits,
         stop: Arc::new(AtomicBool::new(false)),
     }
@@ -121,7 +129,8 @@ pub fn files_go_in_and_come_out<B: Bench>(bench: &B) {
     let file = |path: &str, bytes: Vec<u8>| RunFile { path: path.parse().unwrap(), bytes: Arc::new(bytes) };
     let input =
         Input { at: "/mnt/in".parse().unwrap(), files: vec![file("other", Vec::new()), file("a/b", bytes.clone())] };
-    let run = Run { inputs: vec![input], ..run(bench, Deed::Copy("/mnt/in/a/b", "copied")) };
+    let mut run = run(bench, Deed::Copy("/mnt/in/a/b", "copied"));
+    run.program.inputs = vec![input];
     let ran = done(bench, run);
     assert_eq!(ran.ended, Ended::Exited { code: 0 }, "{}", String::from_utf8_lossy(&ran.stderr));
     let files = files(&ran);
@@ -137,7 +146,9 @@ pub fn a_name_stands_for_what_can_be_run<B: Bench>(bench: &B) {
     };
     let pinned = pin(&bench.image()).unwrap();
     assert_eq!(pin(&pinned), Ok(pinned.clone()));
-    let ran = done(bench, Run { image: pinned.into(), ..run(bench, Deed::Exit(3)) });
+    let mut by_name = run(bench, Deed::Exit(3));
+    by_name.program.image = pinned.into();
+    let ran = done(bench, by_name);
     assert_eq!(ran.ended, Ended::Exited { code: 3 });
     let missing = pin(&bench.missing()).unwrap_err();
     assert_eq!(missing.code, RefusalCode::ImageMissing);
@@ -161,7 +172,7 @@ pub fn ends_are_told_apart<B: Bench>(bench: &B) {
 /// Each stream by itself, within the cap.
 pub fn both_streams_are_kept_and_capped<B: Bench>(bench: &B) {
     let run_one = run(bench, Deed::Say("to out", "to err"));
-    let printed = Arc::clone(&run_one.printed);
+    let printed = Arc::clone(&run_one.program.printed);
     let ran = done(bench, run_one);
     assert_eq!(printed.since(Stream::Stdout, 0).0, ran.stdout, "whoever follows it sees the same");
     assert_eq!(printed.since(Stream::Stderr, 0).0, ran.stderr);
@@ -202,7 +213,8 @@ pub fn it_is_stopped<B: Bench>(bench: &B) {
 
 /// No image, no program.
 pub fn what_cannot_be_started_is_refused<B: Bench>(bench: &B) {
-    let missing = Run { image: bench.missing().into(), ..run(bench, Deed::Exit(0)) };
+    let mut missing = run(bench, Deed::Exit(0));
+    missing.program.image = bench.missing().into();
     for (run, expected) in
         [(missing, RefusalCode::ImageMissing), (run(bench, Deed::NoProgram), RefusalCode::NoEntryPoint)]
     {

@@ -10,7 +10,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use gradus_core::domain::id::RunId;
 use gradus_core::domain::run_limits::RunLimits;
-use gradus_core::ports::runner::{Input, RunFile};
+use gradus_core::ports::runner::{Beside, Input, Run, RunFile};
 use rustix::fs::{AtFlags, Mode};
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
@@ -41,8 +41,12 @@ pub(super) struct Folder {
     path: PathBuf,
     /// Bytes and inodes in use before the run began.
     before: (u64, u64),
-    /// Memory that the output place takes when it is full; 0 where it lies in a file.
+    /// Memory that its places take when they are full: all of it may be the first program's doing.
     pub(super) in_memory: u64,
+    /// The part of it that is the place of two programs.
+    pub(super) shared_memory: u64,
+    /// Whether the output place lies in a file, on the disk.
+    pub(super) in_file: bool,
 }
 
 impl Folders {
@@ -74,20 +78,15 @@ impl Folders {
 
     /// Makes the folder of a run, with its inputs in it and the place for its output mounted, for `uid` to write to.
     /// What of it there is when this fails, [`remove`](Self::remove) removes.
-    pub(super) fn create(
-        &self,
-        id: RunId,
-        inputs: &[Input],
-        limits: &RunLimits,
-        uid: u32,
-        most_in_memory: u64,
-    ) -> io::Result<Folder> {
-        let name = id.to_string();
+    pub(super) fn create(&self, run: &Run, uid: u32, most_in_memory: u64) -> io::Result<Folder> {
+        let (name, limits) = (run.id.to_string(), &run.limits);
         make_dir(&self.dir, &name, 0o700)?;
         let dir = self.dir.open_dir(&name)?;
         make_dir(&dir, "in", 0o755)?;
         make_dir(&dir, "out", 0o700)?;
         let path = self.path.join(&name);
+        let beside = run.beside.iter().flat_map(|beside| &beside.program.inputs);
+        let inputs: Vec<&Input> = run.program.inputs.iter().chain(beside).collect();
         if !inputs.is_empty() {
             let inside = dir.open_dir("in")?;
             for (number, input) in inputs.iter().enumerate() {
@@ -105,12 +104,20 @@ impl Folders {
         if limits.output.0 <= most_in_memory {
             let (size, inodes) = (limits.output.0 + BEYOND, u64::from(limits.files) + 2);
             in_memory = size + inodes * INODE;
-            let options = format!("size={size},nr_inodes={inodes},mode=700,uid={uid},gid={uid},nosuid,nodev,noexec");
-            tool("mount", |mount| mount.args(["-t", "tmpfs", "-o", &options, "gradus"]).arg(&out))?;
+            mount_memory(&out, size, inodes, uid)?;
         } else {
             mount_file(&path.join("image"), &out, limits, uid)?;
         }
-        let mut folder = Folder { path, before: (0, 0), in_memory };
+        let mut shared_memory = 0;
+        if let Some(Beside { shared, .. }) = &run.beside {
+            make_dir(&dir, "shared", 0o700)?;
+            let inodes = u64::from(shared.files) + 1;
+            shared_memory = shared.bytes.0 + inodes * INODE;
+            in_memory += shared_memory;
+            mount_memory(&path.join("shared"), shared.bytes.0, inodes, uid)?;
+        }
+        let mut folder =
+            Folder { path, before: (0, 0), in_memory, shared_memory, in_file: limits.output.0 > most_in_memory };
         folder.before = folder.usage()?;
         Ok(folder)
     }
@@ -144,7 +151,12 @@ impl Folder {
         self.path.join("out")
     }
 
-    /// A handle on it.
+    /// The place that two programs share.
+    pub(super) fn shared(&self) -> PathBuf {
+        self.path.join("shared")
+    }
+
+    /// A handle on the output.
     pub(super) fn open_out(&self) -> io::Result<Dir> {
         Dir::open_ambient_dir(self.out(), ambient_authority())
     }
@@ -217,6 +229,12 @@ fn write_all(dir: &Dir, files: &[RunFile]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Mounts a file system that lies in memory, for `uid` alone to write to.
+fn mount_memory(at: &Path, size: u64, inodes: u64, uid: u32) -> io::Result<()> {
+    let options = format!("size={size},nr_inodes={inodes},mode=700,uid={uid},gid={uid},nosuid,nodev,noexec");
+    tool("mount", |mount| mount.args(["-t", "tmpfs", "-o", &options, "gradus"]).arg(at))
 }
 
 /// Mounts a file system that lies in a file: it takes room on the disk only as it fills, and no memory of the run's.

@@ -2,13 +2,13 @@
 //!
 //! What the engine gets is written here, file by file: nothing of the participant's archive goes to it but the layers, as
 //! plain tars that were looked through. So no name of an image of somebody else's can be taken over, and what is unpacked has
-//! a bound. That bound is held against the disk while the engine unpacks, too.
+//! a bound. The disk is looked at before and while the engine unpacks, too.
 
 use super::Shared;
 use super::engine::{status, trouble};
 use super::image::refused;
-use crate::disk::free_space;
 use crate::workspace::layers;
+use crate::workspace::limits::ArchiveLimits;
 use bollard::errors::Error;
 use bollard::query_parameters::{ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions};
 use bytes::Bytes;
@@ -26,8 +26,6 @@ use tokio::sync::mpsc::Sender;
 
 /// Bytes that go to the engine at once.
 const PIECE: usize = 256 << 10;
-/// The disk is looked at after so many bytes.
-const LOOK: u64 = 32 << 20;
 /// How long the engine has to take an image.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 /// Between two looks at whether anybody still waits.
@@ -66,13 +64,21 @@ impl Shared {
     }
 }
 
-/// Has the engine take the image of `run`: its id there, or why it is not run. `None`: nobody waits any more.
+/// An image that was loaded.
+pub(super) struct Loaded {
+    /// Its id at the engine: this run's alone.
+    pub(super) image: ImageRef,
+    /// What is the same for whoever hands the same image in.
+    pub(super) digest: String,
+}
+
+/// Has the engine take the image of `run`, or says why it is not run. `None`: nobody waits any more.
 pub(super) async fn load(
     shared: &Arc<Shared>,
     run: &Run,
     saved: &SavedImage,
     gone: &AtomicBool,
-) -> Result<Option<Result<ImageRef, Ended>>, RunnerError> {
+) -> Result<Option<Result<Loaded, Ended>>, RunnerError> {
     let stopped = async {
         while !run.stop.load(SeqCst) && !gone.load(SeqCst) {
             tokio::time::sleep(PERIOD).await;
@@ -86,21 +92,30 @@ pub(super) async fn load(
     }
 }
 
-async fn loaded(shared: &Arc<Shared>, id: RunId, saved: &SavedImage) -> Result<Result<ImageRef, Ended>, RunnerError> {
-    let most = shared.settings.image;
-    let image = saved.clone();
-    let look = move || layers::look(&image.layers, &layers::limits(most));
+async fn loaded(shared: &Arc<Shared>, id: RunId, saved: &SavedImage) -> Result<Result<Loaded, Ended>, RunnerError> {
+    let limits = layers::limits(shared.settings.image, PATIENCE);
+    let (image, most) = (saved.clone(), limits.clone());
+    let look = move || layers::look(&image.layers, &most);
     let lens = match tokio::task::spawn_blocking(look).await.map_err(trouble("looking at the image failed"))? {
         Ok(lens) => lens,
         Err(error) if error.is_ours() => return Err(trouble("the image could not be read")(error)),
-        Err(error) => return Ok(Err(not_taken(&format!("its layers: {error}")))),
+        Err(error) => {
+            return Ok(Err(refused(
+                RefusalCode::ImageRefused,
+                format!("the image cannot be loaded: its layers: {error}"),
+            )));
+        }
     };
-    room(shared, lens.iter().sum())?;
+    // One at a time: what each needs of the disk is seen by the next.
+    let _turn = shared.loading.lock().await;
+    // The engine keeps what it is sent until all of it is unpacked.
+    room(shared, 2 * lens.iter().sum::<u64>())?;
+    let config = own(&saved.config, id)?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
-    let (here, image, name) = (Arc::clone(shared), saved.clone(), shared.image_name(id));
+    let (image, layers_len, name) = (SavedImage { config, ..saved.clone() }, lens, shared.image_name(id));
     let writer = tokio::task::spawn_blocking(move || {
-        let mut sink = Sink { here, sender, piece: Vec::with_capacity(PIECE), since: 0 };
-        let written = write(&image, &lens, &name, most, &mut sink);
+        let mut sink = Sink { sender, piece: Vec::with_capacity(PIECE) };
+        let written = write(&image, &layers_len, &name, &limits, &mut sink);
         if let Err(error) = &written {
             // The engine sees an archive that breaks off.
             drop(sink.sender.blocking_send(Err(io::Error::new(error.kind(), "it broke off"))));
@@ -108,37 +123,48 @@ async fn loaded(shared: &Arc<Shared>, id: RunId, saved: &SavedImage) -> Result<R
         written
     });
     let body = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
-    let mut answers = shared.engine.docker.import_image_stream(ImportImageOptions::default(), body, None);
-    let mut failed = None;
-    while let Some(answer) = answers.next().await {
-        if let Err(error) = answer {
-            failed = Some(error);
-            break;
+    // It answers when it has unpacked all.
+    let docker = shared.engine.docker.clone().with_timeout(PATIENCE);
+    let answered = async {
+        let mut answers = docker.import_image_stream(ImportImageOptions::default(), body, None);
+        while let Some(answer) = answers.next().await {
+            answer?;
         }
-    }
-    drop(answers);
+        Ok::<_, Error>(())
+    };
+    let filled = async {
+        while room(shared, 0).is_ok() {
+            tokio::time::sleep(PERIOD).await;
+        }
+    };
+    let answered = tokio::select! {
+        answered = answered => answered,
+        () = filled => return Err(full_disk()),
+    };
     let written = writer.await.map_err(trouble("sending the image failed"))?;
-    if let Some(error) = failed {
-        let Error::DockerStreamError { error: said } = &error else {
-            return match written {
-                Err(full) if full.kind() == ErrorKind::StorageFull => Err(full_disk()),
-                Ok(()) | Err(_) => Err(trouble("the engine did not take the image")(error)),
-            };
-        };
-        if said.contains("no space left") || written.is_err() {
-            return Err(trouble("the engine could not take the image")(error));
+    match answered {
+        Ok(()) => {}
+        // What it says may be a name in the image: how the disk is tells whose doing it is.
+        Err(error @ Error::DockerStreamError { .. }) if written.is_ok() && room(shared, 0).is_ok() => {
+            tracing::info!(run = %id, %error, "the engine does not take an image that was handed in");
+            let text = "the image cannot be loaded: the container engine does not take it; build and save it again";
+            return Ok(Err(refused(RefusalCode::ImageRefused, text)));
         }
-        return Ok(Err(not_taken(&said.clone())));
+        Err(error) => return Err(trouble("the engine did not take the image")(error)),
     }
     written.map_err(trouble("the image could not be sent"))?;
     let found = shared.engine.docker.inspect_image(&shared.image_name(id)).await;
-    let id = found.map_err(trouble("the engine lost the image"))?.id.unwrap_or_default();
-    id.parse().map(Ok).map_err(trouble("the engine gave an image an id that is none"))
+    let found = found.map_err(trouble("the engine lost the image"))?.id.unwrap_or_default();
+    let image = found.parse().map_err(trouble("the engine gave an image an id that is none"))?;
+    Ok(Ok(Loaded { image, digest: Digest::of(&saved.config).to_string() }))
 }
 
-fn not_taken(why: &str) -> Ended {
-    let shown: String = why.chars().filter(|c| !c.is_control()).take(300).collect();
-    refused(RefusalCode::ImageRefused, format!("the image cannot be loaded: {shown}"))
+/// `config` made this run's: two runs of one image have two, so that none is removed under another.
+fn own(config: &[u8], id: RunId) -> Result<Vec<u8>, RunnerError> {
+    let wrong = trouble("the image's configuration cannot be read");
+    let mut config: serde_json::Value = serde_json::from_slice(config).map_err(wrong)?;
+    config["comment"] = id.to_string().into();
+    Ok(config.to_string().into_bytes())
 }
 
 fn full_disk() -> RunnerError {
@@ -146,21 +172,19 @@ fn full_disk() -> RunnerError {
     RunnerError { what, source: None }
 }
 
-/// Whether there is room for `more` bytes where the engine keeps its images.
+/// Whether there is room for `more` bytes where the engine keeps its images, and for files.
 fn room(shared: &Shared, more: u64) -> Result<(), RunnerError> {
     // Where it cannot be asked, the engine says it in the end.
-    let free = free_space(&shared.engine.root).unwrap_or(u64::MAX);
-    if free < more.saturating_add(shared.settings.reserve.0) { Err(full_disk()) } else { Ok(()) }
+    let Ok(stat) = rustix::fs::statvfs(&shared.engine.root) else { return Ok(()) };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    // Some file systems have no number of files.
+    let files = stat.f_files == 0 || stat.f_favail > stat.f_files / 50;
+    let bytes = free >= more.saturating_add(shared.settings.reserve.0);
+    if bytes && files { Ok(()) } else { Err(full_disk()) }
 }
 
 /// Writes the archive that the engine reads.
-fn write(
-    image: &SavedImage,
-    lens: &[u64],
-    name: &str,
-    most: gradus_core::domain::units::Bytes,
-    sink: &mut Sink,
-) -> io::Result<()> {
+fn write(image: &SavedImage, lens: &[u64], name: &str, limits: &ArchiveLimits, sink: &mut Sink) -> io::Result<()> {
     let mut archive = tar::Builder::new(sink);
     let config = format!("{}.json", Digest::of(&image.config).hex());
     let layer = |number: usize| format!("{number}.tar");
@@ -170,7 +194,7 @@ fn write(
         archive.append_data(&mut header(bytes.len() as u64), path, bytes)?;
     }
     for ((layer, len), path) in image.layers.iter().zip(lens).zip(&names) {
-        layers::open(&**layer, &layers::limits(most), |stream| {
+        layers::open(&*layer.bytes, limits, |stream| {
             // Exactly so many, whatever the file has become since.
             archive.append_data(&mut header(*len), path, stream.take(*len))
         })?;
@@ -180,17 +204,16 @@ fn write(
 
 fn header(len: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Regular);
     header.set_size(len);
     header.set_mode(0o644);
     header
 }
 
-/// Sends what is written to the engine, in pieces, as long as there is room for what it makes of it.
+/// Sends what is written to the engine, in pieces.
 struct Sink {
-    here: Arc<Shared>,
     sender: Sender<io::Result<Bytes>>,
     piece: Vec<u8>,
-    since: u64,
 }
 
 impl Write for Sink {
@@ -204,11 +227,6 @@ impl Write for Sink {
 
     fn flush(&mut self) -> io::Result<()> {
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        self.since += piece.len() as u64;
-        if self.since >= LOOK {
-            self.since = 0;
-            room(&self.here, 0).map_err(|_| io::Error::from(ErrorKind::StorageFull))?;
-        }
         // Nobody listens any more: the engine has said why, or the run is off.
         self.sender.blocking_send(Ok(piece.into())).map_err(|_| ErrorKind::BrokenPipe.into())
     }

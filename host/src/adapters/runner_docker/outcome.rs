@@ -2,14 +2,14 @@
 //! place become one of the port's ends. Pure, but for reading the counters.
 
 use super::engine::trouble;
-use super::folder::Folder;
 use super::group::Group;
 use super::image;
 use super::watch::Verdict;
 use bollard::errors::Error;
 use gradus_core::domain::report::LimitKind;
+use gradus_core::domain::run_limits::RunLimits;
 use gradus_core::domain::units::{Bytes, Millis};
-use gradus_core::ports::runner::{Ended, RefusalCode, Run, RunnerError, Used};
+use gradus_core::ports::runner::{Ended, Program, RefusalCode, RunnerError, Used};
 use std::time::Duration;
 
 /// The signal that nothing survives.
@@ -41,11 +41,11 @@ pub(super) fn not_started(error: Error) -> Result<Ended, RunnerError> {
 
 /// The engine's init starts the program: when it could not, that is all that was said. A program that says the same
 /// fools nobody but its author.
-pub(super) fn no_program(run: &Run, came: &Came) -> Option<Ended> {
+pub(super) fn no_program(program: &Program, came: &Came) -> Option<Ended> {
     let (stdout, stderr) = &came.logs;
     let stderr = str::from_utf8(stderr).ok()?.trim_end();
     let told = stderr.strip_prefix("[FATAL tini (")?;
-    let program = run.command.as_ref().and_then(|words| words.first());
+    let program = program.command.as_ref().and_then(|words| words.first());
     let about = program.is_none_or(|program| told.contains(&format!("exec {program} failed")));
     let alone = stdout.is_empty() && !told.contains('\n') && about && told.contains(" failed: ");
     // Never the words themselves: they may be the program's.
@@ -67,13 +67,13 @@ pub(super) fn used(group: &Group, came: &Came) -> Used {
     }
 }
 
-/// What it came to: our own verdict first, then what the end and the places say.
-pub(super) fn ended(run: &Run, folder: &Folder, came: &Came, used: &Used, at_end: (u64, u64)) -> Ended {
-    let limits = &run.limits;
+/// What it came to: our own verdict first, then what the end and the places say. `memory`: what its group may use;
+/// `at_end`: bytes and files in the output place, of who has it.
+pub(super) fn ended(limits: &RunLimits, memory: u64, came: &Came, used: &Used, at_end: (u64, u64)) -> Ended {
     let (mut bytes, mut files) = at_end;
     let limit = |limit, used, allowed| Ended::Limit { limit, used, allowed };
     match came.verdict {
-        Some(Verdict::Stopped) => return Ended::Stopped,
+        Some(Verdict::Stopped | Verdict::Beside) => return Ended::Stopped,
         Some(Verdict::Wall) => return limit(LimitKind::Wall, used.wall.0, limits.wall.0),
         Some(Verdict::Cpu) => return limit(LimitKind::Cpu, used.cpu.0.max(limits.cpu.0), limits.cpu.0),
         Some(Verdict::Full { bytes: seen, files: counted }) => {
@@ -85,7 +85,7 @@ pub(super) fn ended(run: &Run, folder: &Folder, came: &Came, used: &Used, at_end
     }
     let killed = came.code == i64::from(128 + SIGKILL);
     if came.verdict.is_none() && killed && used.oom_kills > 0 {
-        return limit(LimitKind::Memory, used.peak_memory.0, limits.memory.0 + folder.in_memory);
+        return limit(LimitKind::Memory, used.peak_memory.0, memory);
     }
     if bytes > limits.output.0 {
         return limit(LimitKind::Output, bytes, limits.output.0);

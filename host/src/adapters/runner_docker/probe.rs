@@ -12,7 +12,7 @@ use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::run::ImageRef;
 use gradus_core::domain::run_limits::RunLimits;
 use gradus_core::domain::units::{Bytes, Millis};
-use gradus_core::ports::runner::{Ended, Finding, Level, Ran, Run, Runner as _, RunnerError};
+use gradus_core::ports::runner::{Ended, Finding, Level, Program, Ran, Run, Runner as _, RunnerError};
 use std::path::Path;
 use std::sync::Arc;
 use ulid::Ulid;
@@ -165,14 +165,17 @@ fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
     };
     Ok(Run {
         id: RunId(Ulid(u128::from_ne_bytes(bytes))),
-        image: image.clone().into(),
-        command: Some(["sh", "-c", script].map(ToOwned::to_owned).into()),
-        workdir: None,
-        environment: Vec::new(),
-        inputs: Vec::new(),
+        program: Program {
+            image: image.clone().into(),
+            command: Some(["sh", "-c", script].map(ToOwned::to_owned).into()),
+            workdir: None,
+            environment: Vec::new(),
+            inputs: Vec::new(),
+            scratch: Vec::new(),
+            printed: Arc::new(Printed::new(limits.log)),
+        },
+        beside: None,
         output: "/out".parse().map_err(super::trouble("a place of our own is none"))?,
-        scratch: Vec::new(),
-        printed: Arc::new(Printed::new(limits.log)),
         limits,
         stop: Arc::default(),
     })

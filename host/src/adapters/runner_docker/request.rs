@@ -7,9 +7,10 @@ use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
     MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
 };
-use gradus_core::domain::run::ImageRef;
+use gradus_core::domain::run::{ImageRef, Place};
+use gradus_core::domain::run_limits::RunLimits;
 use gradus_core::domain::units::Bytes;
-use gradus_core::ports::runner::{Run, Scratch};
+use gradus_core::ports::runner::{Program, Scratch};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -34,27 +35,29 @@ pub(super) struct Around<'a> {
     pub(super) memory: u64,
     /// User and group.
     pub(super) uid: u32,
-    /// Where each input is, in the order of the run's.
+    /// Where each input is, in the order of the program's.
     pub(super) inputs: &'a [&'a Path],
-    /// Where the output place is.
-    pub(super) out: &'a Path,
+    /// Where it may write what is seen by others, and where that is.
+    pub(super) writable: &'a [(&'a Place, &'a Path)],
+    /// The most bytes in one of these.
+    pub(super) biggest: u64,
     /// The image.
     pub(super) image: &'a ImageRef,
     /// The image's own variables.
     pub(super) image_environment: &'a [String],
 }
 
-/// The request for `run`.
-pub(super) fn request(run: &Run, around: &Around<'_>) -> ContainerCreateBody {
+/// The request for `program`.
+pub(super) fn request(program: &Program, limits: &RunLimits, around: &Around<'_>) -> ContainerCreateBody {
     let host = HostConfig {
         cgroup_parent: Some(format!("/{}", around.group)),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         memory: Some(signed(around.memory + MARGIN)),
         memory_swap: Some(signed(around.memory + MARGIN)),
-        nano_cpus: Some(signed(run.limits.cpus.0.saturating_mul(1_000_000))),
+        nano_cpus: Some(signed(limits.cpus.0.saturating_mul(1_000_000))),
         // One more: the engine's init.
-        pids_limit: Some(i64::from(run.limits.pids) + 1),
-        ulimits: Some(ulimits(run)),
+        pids_limit: Some(i64::from(limits.pids) + 1),
+        ulimits: Some(ulimits(program, around.biggest)),
         // The first to go when the machine itself runs out.
         oom_score_adj: Some(500),
         network_mode: Some("none".to_owned()),
@@ -65,8 +68,8 @@ pub(super) fn request(run: &Run, around: &Around<'_>) -> ContainerCreateBody {
         privileged: Some(false),
         init: Some(true),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        mounts: Some(mounts(run, around)),
-        tmpfs: Some(scratch(run).map(|place| (place.at.to_string(), tmpfs(&place, around.uid))).collect()),
+        mounts: Some(mounts(program, around)),
+        tmpfs: Some(scratch(program).map(|place| (place.at.to_string(), tmpfs(&place, around.uid))).collect()),
         ..HostConfig::default()
     };
     ContainerCreateBody {
@@ -78,10 +81,10 @@ pub(super) fn request(run: &Run, around: &Around<'_>) -> ContainerCreateBody {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         tty: Some(false),
-        env: Some(environment(run, around.image_environment)),
+        env: Some(environment(program, around.image_environment)),
         // All of it: an entry point alone makes the engine forget the image's arguments.
-        entrypoint: run.command.clone(),
-        working_dir: run.workdir.as_ref().map(ToString::to_string),
+        entrypoint: program.command.clone(),
+        working_dir: program.workdir.as_ref().map(ToString::to_string),
         image: Some(around.image.to_string()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         labels: Some(around.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
@@ -95,16 +98,16 @@ fn signed(value: u64) -> i64 {
 }
 
 /// The run's variables; a name without a value takes the image's away. Its `PATH` stays.
-fn environment(run: &Run, image: &[String]) -> Vec<String> {
-    let own: BTreeSet<&str> = run.environment.iter().map(|(name, _)| name.as_str()).collect();
+fn environment(program: &Program, image: &[String]) -> Vec<String> {
+    let own: BTreeSet<&str> = program.environment.iter().map(|(name, _)| name.as_str()).collect();
     let names = image.iter().map(|variable| variable.split('=').next().unwrap_or_default());
     let unlisted = names.filter(|name| *name != "PATH" && !own.contains(name)).map(ToOwned::to_owned);
-    run.environment.iter().map(|(name, value)| format!("{name}={value}")).chain(unlisted).collect()
+    program.environment.iter().map(|(name, value)| format!("{name}={value}")).chain(unlisted).collect()
 }
 
-fn ulimits(run: &Run) -> Vec<ResourcesUlimits> {
+fn ulimits(program: &Program, biggest: u64) -> Vec<ResourcesUlimits> {
     // Bigger than each place, so that a full one says that it is full.
-    let places = scratch(run).map(|place| place.bytes.0).chain([run.limits.output.0]);
+    let places = scratch(program).map(|place| place.bytes.0).chain([biggest]);
     let biggest = places.max().unwrap_or(0) + (1 << 20);
     [("core", 0), ("nofile", OPEN_FILES), ("fsize", signed(biggest)), ("msgqueue", 0), ("memlock", 64 << 10)]
         .into_iter()
@@ -112,11 +115,11 @@ fn ulimits(run: &Run) -> Vec<ResourcesUlimits> {
         .collect()
 }
 
-fn scratch(run: &Run) -> impl Iterator<Item = Scratch> {
+fn scratch(program: &Program) -> impl Iterator<Item = Scratch> {
     let shm = "/dev/shm".parse().ok();
-    let own = shm.filter(|shm| run.scratch.iter().all(|place| place.at != *shm));
+    let own = shm.filter(|shm| program.scratch.iter().all(|place| place.at != *shm));
     let own = own.map(|at| Scratch { at, bytes: Bytes(SHM.0), files: SHM.1 });
-    run.scratch.iter().cloned().chain(own)
+    program.scratch.iter().cloned().chain(own)
 }
 
 fn tmpfs(place: &Scratch, uid: u32) -> String {
@@ -126,7 +129,7 @@ fn tmpfs(place: &Scratch, uid: u32) -> String {
     format!("rw,exec,nosuid,nodev,size={},nr_inodes={inodes},mode=700,uid={uid},gid={uid}", place.bytes.0)
 }
 
-fn mounts(run: &Run, around: &Around<'_>) -> Vec<Mount> {
+fn mounts(program: &Program, around: &Around<'_>) -> Vec<Mount> {
     let bind = |target: &str, source: &Path| Mount {
         target: Some(target.to_owned()),
         source: Some(source.to_string_lossy().into_owned()),
@@ -139,8 +142,8 @@ fn mounts(run: &Run, around: &Around<'_>) -> Vec<Mount> {
         }),
         ..Mount::default()
     };
-    let inputs = run.inputs.iter().zip(around.inputs).map(|(input, source)| bind(input.at.as_str(), source));
-    inputs.chain([bind(run.output.as_str(), around.out)]).collect()
+    let inputs = program.inputs.iter().zip(around.inputs).map(|(input, source)| bind(input.at.as_str(), source));
+    inputs.chain(around.writable.iter().map(|(place, source)| bind(place.as_str(), source))).collect()
 }
 
 /// The labels as the engine filters by them.
@@ -151,41 +154,37 @@ pub(super) fn filter(label: &str, value: &str) -> HashMap<String, Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gradus_core::domain::run_limits::RunLimits;
-    use gradus_core::testing::runner_contract::id;
     use std::sync::Arc;
 
     fn image() -> ImageRef {
         format!("sha256:{}", "0".repeat(64)).parse().unwrap()
     }
 
-    fn run() -> Run {
-        Run {
-            id: id(),
+    fn program() -> Program {
+        Program {
             image: image().into(),
             command: None,
             workdir: None,
             environment: vec![("A".to_owned(), "1".to_owned())],
             inputs: Vec::new(),
-            output: "/out".parse().unwrap(),
             scratch: Vec::new(),
-            limits: RunLimits::default(),
             printed: Arc::default(),
-            stop: Arc::default(),
         }
     }
 
-    fn asked(run: &Run) -> ContainerCreateBody {
+    fn asked(program: &Program) -> ContainerCreateBody {
         let image_environment = ["PATH=/bin", "LD_PRELOAD=/x.so", "A=2"].map(ToOwned::to_owned);
         request(
-            run,
+            program,
+            &RunLimits::default(),
             &Around {
                 labels: [("a", "b"), ("c", "d")],
                 group: "g",
                 memory: 1 << 30,
                 uid: 60_900,
                 inputs: &[],
-                out: Path::new("/runs/x/out"),
+                writable: &[(&"/out".parse().unwrap(), Path::new("/runs/x/out"))],
+                biggest: 1 << 20,
                 image: &image(),
                 image_environment: &image_environment,
             },
@@ -194,7 +193,7 @@ mod tests {
 
     #[test]
     fn everything_is_closed() {
-        let asked = asked(&run());
+        let asked = asked(&program());
         assert_eq!(asked.user.as_deref(), Some("60900:60900"));
         let host = asked.host_config.unwrap();
         assert_eq!(host.network_mode.as_deref(), Some("none"));
@@ -212,7 +211,7 @@ mod tests {
 
     #[test]
     fn an_images_variables_are_taken_away_but_for_its_path() {
-        assert_eq!(asked(&run()).env.unwrap(), ["A=1", "LD_PRELOAD"]);
+        assert_eq!(asked(&program()).env.unwrap(), ["A=1", "LD_PRELOAD"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One run from its request to its end: folder, group, container, logs, wait, collect, and nothing left.
+//! One run from its request to its end: images, folder, groups, containers, logs, wait, collect, and nothing left.
 //!
 //! The order at the end matters: the container is gone before anything is read from its output, so that nobody writes
 //! there any more; the output is read before its place is unmounted.
@@ -12,7 +12,7 @@ use super::load;
 use super::log::Logs;
 use super::outcome::{Came, ended, no_program, not_started, used};
 use super::request::{Around, request};
-use super::watch::{Watch, watch};
+use super::watch::{Verdict, Watch, watch};
 use crate::workspace::outputs::{self, NotTaken};
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -20,16 +20,56 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt as _;
 use gradus_core::domain::report::LimitKind;
-use gradus_core::ports::runner::{Ended, Output, Ran, Run, RunImage, RunnerError, Used};
+use gradus_core::domain::run::Place;
+use gradus_core::ports::chain;
+use gradus_core::ports::runner::{
+    Ended, Output, Program, Ran, RanBeside, RefusalCode, Run, RunImage, RunnerError, Used,
+};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long the engine has to end a container before we do.
 const KILL: Duration = Duration::from_millis(700);
 /// How long it has to notice that one ended.
 const NOTICE: Duration = Duration::from_secs(30);
+
+/// When the program beside fails, the first one has so long to end by itself: it may just be over.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Between two looks at the CPU time of the program beside.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// One of a run's programs, and what is its own.
+pub(super) struct Part<'r> {
+    pub(super) program: &'r Program,
+    /// The name of its container and of its group.
+    pub(super) name: String,
+    pub(super) image: Image,
+    pub(super) group: Arc<Group>,
+    /// What its group may use.
+    pub(super) memory: u64,
+    /// Whether it is the first one, which has the output place.
+    pub(super) first: bool,
+}
+
+/// A part that goes.
+struct Going<'p> {
+    part: &'p Part<'p>,
+    logs: Logs,
+}
+
+fn nothing(ended: Ended, image: Option<String>) -> Ran {
+    let (stdout, stderr) = (Vec::new(), Vec::new());
+    Ran { ended, used: Used::default(), image, stdout, stderr, output: Output::NotTaken, beside: None }
+}
+
+/// Nothing was run, as the program beside could not be.
+fn nothing_beside(ended: Ended, image: Option<String>) -> Ran {
+    let (stdout, stderr) = (Vec::new(), Vec::new());
+    let beside = RanBeside { ended, used: Used::default(), image, stdout, stderr };
+    Ran { beside: Some(Box::new(beside)), ..nothing(Ended::Stopped, None) }
+}
 
 /// Carries `run` out. What is left when this fails, [`Shared::clear`] removes.
 pub(super) async fn carry_out(
@@ -39,90 +79,167 @@ pub(super) async fn carry_out(
     gone: &AtomicBool,
 ) -> Result<Ran, RunnerError> {
     check(run)?;
-    let nothing = |ended, image| Ran {
-        ended,
-        used: Used::default(),
-        image,
-        stdout: Vec::new(),
-        stderr: Vec::new(),
-        output: Output::NotTaken,
-    };
     let stopped = || run.stop.load(SeqCst) || gone.load(SeqCst);
     if stopped() {
         return Ok(nothing(Ended::Stopped, None));
     }
-    let image = match &run.image {
-        RunImage::Known(image) => image.clone(),
-        RunImage::Saved(saved) => match load::load(shared, run, saved, gone).await? {
-            Some(Ok(image)) => image,
-            Some(Err(refused)) => return Ok(nothing(refused, None)),
-            None => return Ok(nothing(Ended::Stopped, None)),
+    let image = match image_of(shared, run, &run.program, gone).await? {
+        Ok(image) => image,
+        Err(ended) => return Ok(nothing(ended, None)),
+    };
+    let other = match &run.beside {
+        None => None,
+        Some(beside) => match image_of(shared, run, &beside.program, gone).await? {
+            Ok(image) => Some(image),
+            Err(Ended::Stopped) => return Ok(nothing(Ended::Stopped, None)),
+            Err(ended) => return Ok(nothing_beside(ended, None)),
         },
     };
-    let image = match image::look(&shared.engine, &image, run.command.is_some()).await? {
-        Err(refused) => return Ok(nothing(refused, None)),
-        Ok(image) => image,
-    };
-    let (folder, group) = prepare(shared, run, user).await?;
-    let group = Arc::new(group);
-    if let Err(refused) = create(shared, run, user, &folder, &image).await? {
-        return Ok(nothing(refused, image.id));
+    let (folder, first, second) = prepare(shared, run, user, image, other).await?;
+    if let Err(refused) = create(shared, run, user, &folder, &first).await? {
+        return Ok(nothing(refused, first.image.id));
+    }
+    if let Some(second) = &second
+        && let Err(refused) = create(shared, run, user, &folder, second).await?
+    {
+        return Ok(nothing_beside(refused, second.image.id.clone()));
     }
     if stopped() {
-        return Ok(nothing(Ended::Stopped, image.id));
+        return Ok(nothing(Ended::Stopped, first.image.id));
     }
-    let came = match start(shared, run, gone, &folder, &group).await? {
-        Err(refused) => return Ok(nothing(refused, image.id)),
-        Ok(came) => came,
+    // The first one finds the other there.
+    let beside = match &second {
+        None => None,
+        Some(part) => match begin(shared, run, part).await? {
+            Ok(going) => Some(going),
+            Err(refused) => return Ok(nothing_beside(refused, part.image.id.clone())),
+        },
     };
-    let used = used(&group, &came);
+    let going = match begin(shared, run, &first).await? {
+        Ok(going) => going,
+        Err(refused) => return Ok(nothing(refused, first.image.id)),
+    };
+    let (came, other) = to_the_end(shared, run, gone, &folder, going, beside).await?;
+    if let Some(refused) = no_program(first.program, &came) {
+        return Ok(nothing(refused, first.image.id));
+    }
+    let used = used(&first.group, &came);
+    let beside = second.zip(other).map(|(part, came)| ran_beside(run, part, came));
     // From here on nobody writes to the output.
-    shared.remove_container(run.id).await?;
+    shared.remove_containers(run.id, beside.is_some()).await?;
     let filled = folder.used().map_err(trouble("the output place could not be looked at"))?;
-    let ended = ended(run, &folder, &came, &used, filled);
+    let ended = ended(&run.limits, first.memory, &came, &used, filled);
     let output = match ended {
         Ended::Exited { .. } | Ended::Signal { .. } => collect(shared, run, folder).await?,
         Ended::Limit { .. } | Ended::Refused { .. } | Ended::Stopped => Output::NotTaken,
     };
     let (stdout, stderr) = came.logs;
-    Ok(Ran { ended, used, image: image.id, stdout, stderr, output })
+    Ok(Ran { ended, used, image: first.image.id, stdout, stderr, output, beside: beside.map(Box::new) })
+}
+
+fn ran_beside(run: &Run, part: Part<'_>, came: Came) -> RanBeside {
+    let used = used(&part.group, &came);
+    let ended = match no_program(part.program, &came) {
+        Some(refused) => refused,
+        None => ended(&run.limits, part.memory, &came, &used, (0, 0)),
+    };
+    let (stdout, stderr) = came.logs;
+    RanBeside { ended, used, image: part.image.id, stdout, stderr }
+}
+
+/// The image of a program, loaded if it came with the run; or why there is no run.
+async fn image_of(
+    shared: &Arc<Shared>,
+    run: &Run,
+    program: &Program,
+    gone: &AtomicBool,
+) -> Result<Result<Image, Ended>, RunnerError> {
+    let saved = match &program.image {
+        RunImage::Known(image) => return image::look(&shared.engine, image, program.command.is_some()).await,
+        RunImage::Saved(saved) => saved,
+    };
+    let loaded = match load::load(shared, run, saved, gone).await? {
+        Some(Ok(loaded)) => loaded,
+        Some(Err(refused)) => return Ok(Err(refused)),
+        None => return Ok(Err(Ended::Stopped)),
+    };
+    let looked = image::look(&shared.engine, &loaded.image, program.command.is_some()).await?;
+    Ok(looked.map(|image| Image { id: Some(loaded.digest), ..image }))
 }
 
 /// What a caller of ours must not ask for.
 fn check(run: &Run) -> Result<(), RunnerError> {
     let wrong = |what: String| Err(RunnerError { what, source: None });
-    let mut places: Vec<_> = run.inputs.iter().map(|input| &input.at).collect();
-    places.push(&run.output);
-    places.extend(run.scratch.iter().map(|scratch| &scratch.at));
-    for (at, place) in places.iter().enumerate() {
-        if let Some(other) = places[..at].iter().find(|other| other.meets(place)) {
-            return wrong(format!("{place} and {other} are places in each other"));
+    let shared = run.beside.as_ref().map(|beside| &beside.shared.at);
+    let first: Vec<_> = places(&run.program).chain([&run.output]).chain(shared).collect();
+    let beside: Vec<_> = run.beside.iter().flat_map(|beside| places(&beside.program)).chain(shared).collect();
+    for places in [first, beside] {
+        for (at, place) in places.iter().enumerate() {
+            if let Some(other) = places[..at].iter().find(|other| other.meets(place)) {
+                return wrong(format!("{place} and {other} are places in each other"));
+            }
         }
     }
+    let all = || [&run.program].into_iter().chain(run.beside.as_ref().map(|beside| &beside.program));
     let bad = |name: &str| name.is_empty() || name.contains(['=', '\0']);
-    match run.environment.iter().find(|(name, value)| bad(name) || value.contains('\0')) {
-        Some((name, _)) => wrong(format!("`{name}` is no variable")),
-        None => Ok(()),
+    let mut variables = all().flat_map(|program| &program.environment);
+    if let Some((name, _)) = variables.find(|(name, value)| bad(name) || value.contains('\0')) {
+        return wrong(format!("`{name}` is no variable"));
     }
+    // They would have one name.
+    if all().filter(|program| matches!(program.image, RunImage::Saved(_))).count() > 1 {
+        return wrong("one image comes with a run at most".to_owned());
+    }
+    Ok(())
 }
 
-/// Inputs, output place and group, on a thread that may block.
-pub(super) async fn prepare(shared: &Arc<Shared>, run: &Run, user: u32) -> Result<(Folder, Group), RunnerError> {
-    let (here, run) = (Arc::clone(shared), run.clone());
+fn places(program: &Program) -> impl Iterator<Item = &Place> {
+    program.inputs.iter().map(|input| &input.at).chain(program.scratch.iter().map(|scratch| &scratch.at))
+}
+
+/// Inputs, places and groups, on a thread that may block.
+pub(super) async fn prepare<'r>(
+    shared: &Arc<Shared>,
+    run: &'r Run,
+    user: u32,
+    image: Image,
+    other: Option<Image>,
+) -> Result<(Folder, Part<'r>, Option<Part<'r>>), RunnerError> {
+    let (here, own) = (Arc::clone(shared), run.clone());
     let work = move || {
+        let run = own;
         let most = here.settings.output_in_memory.0;
-        let inputs: u64 = run.inputs.iter().flat_map(|input| &input.files).map(|file| file.bytes.len()).sum();
+        let programs = [&run.program].into_iter().chain(run.beside.as_ref().map(|beside| &beside.program));
+        let files = programs.flat_map(|program| &program.inputs).flat_map(|input| &input.files);
+        let inputs: u64 = files.map(|file| file.bytes.len()).sum();
         let free = here.folders.free().map_err(trouble("the disk could not be looked at"))?;
         if free < inputs.saturating_add(here.settings.reserve.0) {
             let what = "the disk is nearly full: there is no room for what the run reads".to_owned();
             return Err(RunnerError { what, source: None });
         }
-        let folder = here.folders.create(run.id, &run.inputs, &run.limits, user, most);
+        let folder = here.folders.create(&run, user, most);
         let folder = folder.map_err(trouble("the folder of the run could not be made"))?;
-        let group = here.groups.create(&here.name(run.id), run.limits.memory.0 + folder.in_memory);
-        Ok((folder, group.map_err(trouble("the control group of the run could not be made"))?))
+        let group = |name: &str, memory: u64| {
+            here.groups.create(name, memory).map_err(trouble("the control group of the run could not be made"))
+        };
+        let first = group(&here.name(run.id), run.limits.memory.0 + folder.in_memory)?;
+        let second = match &run.beside {
+            Some(_) => Some(group(&here.name_beside(run.id), run.limits.memory.0 + folder.shared_memory)?),
+            None => None,
+        };
+        Ok((folder, first, second))
     };
-    tokio::task::spawn_blocking(work).await.map_err(trouble("preparing the run failed"))?
+    let prepared = tokio::task::spawn_blocking(work).await.map_err(trouble("preparing the run failed"))?;
+    let (folder, first, second) = prepared?;
+    let part = |program, name, image, group, more, first| {
+        let memory = run.limits.memory.0 + more;
+        Part { program, name, image, group: Arc::new(group), memory, first }
+    };
+    let second = run.beside.as_ref().zip(other).zip(second).map(|((beside, image), group)| {
+        part(&beside.program, shared.name_beside(run.id), image, group, folder.shared_memory, false)
+    });
+    let first = part(&run.program, shared.name(run.id), image, first, folder.in_memory, true);
+    Ok((folder, first, second))
 }
 
 pub(super) async fn create(
@@ -130,75 +247,149 @@ pub(super) async fn create(
     run: &Run,
     user: u32,
     folder: &Folder,
-    image: &Image,
+    part: &Part<'_>,
 ) -> Result<Result<(), Ended>, RunnerError> {
-    let name = shared.name(run.id);
-    let inputs: Vec<_> = (0..run.inputs.len()).map(|number| folder.input(number)).collect();
+    // The first one's inputs come first.
+    let from = if part.first { 0 } else { run.program.inputs.len() };
+    let inputs: Vec<_> = (from..from + part.program.inputs.len()).map(|number| folder.input(number)).collect();
     let inputs: Vec<&Path> = inputs.iter().map(AsRef::as_ref).collect();
+    let (out, common) = (folder.out(), folder.shared());
+    let output = part.first.then_some((&run.output, &*out));
+    let both = run.beside.as_ref().map(|beside| (&beside.shared.at, &*common));
+    let writable: Vec<_> = output.into_iter().chain(both).collect();
+    let common = run.beside.as_ref().map_or(0, |beside| beside.shared.bytes.0);
     let id = run.id.to_string();
     let asked = request(
-        run,
+        part.program,
+        &run.limits,
         &Around {
             labels: [(super::OWNER, &shared.folders.owner), (super::RUN, &id)],
-            group: &name,
-            memory: run.limits.memory.0 + folder.in_memory,
+            group: &part.name,
+            memory: part.memory,
             uid: user,
             inputs: &inputs,
-            out: &folder.out(),
-            image: &image.name,
-            image_environment: &image.environment,
+            writable: &writable,
+            biggest: common.max(if part.first { run.limits.output.0 } else { 0 }),
+            image: &part.image.name,
+            image_environment: &part.image.environment,
         },
     );
-    let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    let options = CreateContainerOptionsBuilder::default().name(&part.name).build();
     match shared.engine.docker.create_container(Some(options), asked).await {
         Ok(_) => Ok(Ok(())),
-        Err(error) if status(&error) == Some(404) => Ok(Err(image::missing(&image.name))),
-        Err(error) => not_started(error).map(Err),
+        Err(error) if status(&error) == Some(404) => Ok(Err(image::missing(&part.image.name))),
+        Err(error) => part.not_started(error).map(Err),
     }
 }
 
-/// Starts the container and waits for its end, its own or ours.
-async fn start(
-    shared: &Arc<Shared>,
-    run: &Run,
-    gone: &AtomicBool,
-    folder: &Folder,
-    group: &Arc<Group>,
-) -> Result<Result<Came, Ended>, RunnerError> {
-    let name = shared.name(run.id);
+impl Part<'_> {
+    /// What the engine's refusal means. Of an image that came with its run, anything in it may be why.
+    fn not_started(&self, error: Error) -> Result<Ended, RunnerError> {
+        let answered = status(&error).is_some();
+        match (not_started(error), &self.program.image) {
+            (Err(error), RunImage::Saved(_)) if answered => {
+                tracing::info!(container = self.name, error = %chain(&error), "an image that was handed in does not start");
+                Ok(image::refused(RefusalCode::NotStarted, "the container engine did not start the image"))
+            }
+            (ended, _) => ended,
+        }
+    }
+}
+
+/// Starts a container.
+async fn begin<'p>(shared: &Shared, run: &Run, part: &'p Part<'p>) -> Result<Result<Going<'p>, Ended>, RunnerError> {
     let docker = &shared.engine.docker;
     let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
-    let attached = docker.attach_container(&name, Some(options)).await;
-    let logs = Logs::read(
-        attached.map_err(trouble("the engine did not give the container's streams"))?,
-        Arc::clone(&run.printed),
-    );
-    if let Err(error) = docker.start_container(&name, None).await {
-        if group.oom_kills() > 0 {
+    let attached = docker.attach_container(&part.name, Some(options)).await;
+    let attached = attached.map_err(trouble("the engine did not give the container's streams"))?;
+    let logs = Logs::read(attached, Arc::clone(&part.program.printed));
+    if let Err(error) = docker.start_container(&part.name, None).await {
+        if part.group.oom_kills() > 0 {
             // Before it began: the engine's words for that differ.
             let allowed = run.limits.memory.0;
             return Ok(Err(Ended::Limit { limit: LimitKind::Memory, used: allowed, allowed }));
         }
-        return not_started(error).map(Err);
+        return part.not_started(error).map(Err);
     }
+    Ok(Ok(Going { part, logs }))
+}
+
+/// How a container ended: why we ended it, its exit code, and after how long.
+type End = (Option<Verdict>, i64, Duration);
+
+/// Waits for the end of the first program, its own or ours, and ends the one beside it.
+async fn to_the_end(
+    shared: &Arc<Shared>,
+    run: &Run,
+    gone: &AtomicBool,
+    folder: &Folder,
+    first: Going<'_>,
+    beside: Option<Going<'_>>,
+) -> Result<(Came, Option<Came>), RunnerError> {
     let since = Instant::now();
-    let mut exit = Box::pin(exit(shared, &name));
+    let Part { name, group, .. } = first.part;
+    let mut exit = Box::pin(exit(shared, name));
     let watch = watch(Watch { run, gone, folder, group, since, reserve: shared.settings.reserve.0 });
-    let (verdict, code) = tokio::select! {
-        code = &mut exit => (None, code?),
+    let other: Mutex<Option<End>> = Mutex::default();
+    let failed = async {
+        if let Some(beside) = &beside {
+            let end = end_beside(shared, run, beside.part, since).await?;
+            *other.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+            if end.0.is_some() || end.1 != 0 {
+                tokio::time::sleep(LAST_WORDS).await;
+                return Ok(());
+            }
+        }
+        std::future::pending::<Result<(), RunnerError>>().await
+    };
+    let (verdict, code, wall) = tokio::select! {
+        code = &mut exit => (None, code?, since.elapsed()),
         verdict = watch => {
             let wall = since.elapsed();
-            let code = end(shared, run, &name, &mut exit).await?;
-            (Some((verdict?, wall)), code)
+            let code = end(shared, name, &mut exit).await?;
+            (Some(verdict?), code, wall)
+        }
+        failed = failed => {
+            let wall = since.elapsed();
+            let code = end(shared, name, &mut exit).await?;
+            failed?;
+            (Some(Verdict::Beside), code, wall)
         }
     };
-    let wall = verdict.as_ref().map_or_else(|| since.elapsed(), |(_, wall)| *wall);
-    let logs = logs.finish().await;
-    let came = Came { verdict: verdict.map(|(verdict, _)| verdict), code, wall, logs };
-    Ok(match no_program(run, &came) {
-        Some(refused) => Err(refused),
-        None => Ok(came),
-    })
+    let came = Came { verdict, code, wall, logs: first.logs.finish().await };
+    let Some(Going { part, logs }) = beside else { return Ok((came, None)) };
+    let ended = *other.lock().unwrap_or_else(PoisonError::into_inner);
+    let (verdict, code, wall) = match ended {
+        Some(end) => end,
+        None => {
+            let mut exit = Box::pin(self::exit(shared, &part.name));
+            (Some(Verdict::Beside), end(shared, &part.name, &mut exit).await?, since.elapsed())
+        }
+    };
+    Ok((came, Some(Came { verdict, code, wall, logs: logs.finish().await })))
+}
+
+/// Waits for the end of the program beside, its own or at its limit of CPU time. The kernel holds the others.
+async fn end_beside(shared: &Arc<Shared>, run: &Run, part: &Part<'_>, since: Instant) -> Result<End, RunnerError> {
+    let mut exit = Box::pin(exit(shared, &part.name));
+    let used_up = async {
+        loop {
+            let cpu = part.group.cpu_micros().map_err(trouble("the run's CPU time could not be read"))?;
+            if cpu / 1_000 >= run.limits.cpu.0 {
+                return Ok::<_, RunnerError>(());
+            }
+            tokio::time::sleep(PERIOD).await;
+        }
+    };
+    tokio::select! {
+        code = &mut exit => Ok((None, code?, since.elapsed())),
+        used_up = used_up => {
+            let wall = since.elapsed();
+            let code = end(shared, &part.name, &mut exit).await?;
+            used_up?;
+            Ok((Some(Verdict::Cpu), code, wall))
+        }
+    }
 }
 
 /// The exit code, once there is one.
@@ -225,7 +416,6 @@ async fn exit(shared: &Shared, name: &str) -> Result<i64, RunnerError> {
 /// Ends all of the container, by the engine or without it.
 async fn end(
     shared: &Arc<Shared>,
-    run: &Run,
     name: &str,
     exit: &mut (impl Future<Output = Result<i64, RunnerError>> + Unpin),
 ) -> Result<i64, RunnerError> {
@@ -238,8 +428,8 @@ async fn end(
     if let Ok(code) = tokio::time::timeout(KILL, by_engine).await {
         return code;
     }
-    let (here, id) = (Arc::clone(shared), run.id);
-    let killed = tokio::task::spawn_blocking(move || here.groups.kill(&here.name(id))).await;
+    let (here, group) = (Arc::clone(shared), name.to_owned());
+    let killed = tokio::task::spawn_blocking(move || here.groups.kill(&group)).await;
     killed.map_err(trouble("ending the run failed"))?.map_err(trouble("the run's processes could not be ended"))?;
     match tokio::time::timeout(NOTICE, exit).await {
         Ok(code) => code,

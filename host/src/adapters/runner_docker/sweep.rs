@@ -17,9 +17,12 @@ use std::time::Duration;
 const TRIES: u32 = 50;
 
 impl Shared {
-    /// Removes the container of a run. Whether there was one.
-    pub(super) async fn remove_container(&self, id: RunId) -> Result<bool, RunnerError> {
-        self.remove_named(&self.name(id)).await
+    /// Removes the container of a run, or `both`. Whether there was one.
+    pub(super) async fn remove_containers(&self, id: RunId, both: bool) -> Result<bool, RunnerError> {
+        let beside = if both { self.remove_named(&self.name_beside(id)).await } else { Ok(false) };
+        // This one, whatever became of the other.
+        let first = self.remove_named(&self.name(id)).await?;
+        Ok(beside? || first)
     }
 
     async fn remove_named(&self, name: &str) -> Result<bool, RunnerError> {
@@ -40,17 +43,24 @@ impl Shared {
     }
 
     /// Removes all of a run. What there was: container, anything else.
-    pub(super) async fn clear(self: &Arc<Self>, id: RunId) -> Result<(bool, bool), RunnerError> {
-        let container = self.remove_container(id).await?;
+    pub(super) async fn clear(self: &Arc<Self>, id: RunId, both: bool) -> Result<(bool, bool), RunnerError> {
+        let container = self.remove_containers(id, both).await?;
         let here = Arc::clone(self);
         let work = move || {
-            let group = here.groups.remove(&here.name(id));
+            let beside = here.groups.remove(&here.name_beside(id));
+            let group = here.groups.remove(&here.name(id)).and_then(|group| Ok(beside? || group));
             let folder = here.folders.remove(id).map_err(trouble("the folder of a run could not be removed"))?;
             let group = group.map_err(trouble("the control group of a run could not be removed"))?;
             Ok(folder || group)
         };
         let rest = tokio::task::spawn_blocking(work).await.map_err(trouble("removing a run failed"))?;
         Ok((container, rest?))
+    }
+
+    /// The same of a run that nobody remembers, and of which there may be an image.
+    async fn clear_all(self: &Arc<Self>, id: RunId, image: bool) -> Result<(bool, bool), RunnerError> {
+        let (container, rest) = self.clear(id, true).await?;
+        Ok((container, rest || (image && self.remove_image(id).await?)))
     }
 
     /// Clears all runs of ours but those of `alive` and those under way here.
@@ -75,22 +85,25 @@ impl Shared {
         found.extend(self.folders.list().map_err(trouble("the folders of runs could not be listed"))?);
         let prefix = self.prefix();
         let groups = self.groups.named(&prefix).map_err(trouble("the control groups could not be listed"))?;
-        found.extend(groups.iter().filter_map(|name| name.strip_prefix(&prefix)?.parse::<RunId>().ok()));
-        let with_images = self.with_images().await?;
-        for id in with_images.iter().filter(|id| !alive.contains(id) && !self.is_active(**id)) {
-            // Its container goes first.
-            found.remove(id);
-            let (container, _) = self.clear(*id).await?;
-            swept.containers += u64::from(container);
-            swept.rest += u64::from(self.remove_image(*id).await?);
-        }
+        found.extend(groups.iter().filter_map(|name| super::run_of(name.strip_prefix(&prefix)?)));
+        let with_images: BTreeSet<RunId> = self.with_images().await?.into_iter().collect();
+        found.extend(&with_images);
+        let mut failed = None;
         for id in found {
             if alive.contains(&id) || self.is_active(id) {
                 continue;
             }
-            let (container, rest) = self.clear(id).await?;
-            swept.containers += u64::from(container);
-            swept.rest += u64::from(rest && !container);
+            // One that cannot be removed leaves the others no place to hide.
+            match self.clear_all(id, with_images.contains(&id)).await {
+                Ok((container, rest)) => {
+                    swept.containers += u64::from(container);
+                    swept.rest += u64::from(rest && !container);
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         Ok(swept)
     }

@@ -3,6 +3,7 @@
 //! They need root, a container engine, and what `tests/images/build.sh` needs. Where that is missing they say so and
 //! skip; with `CI=true` they fail.
 
+mod beside;
 mod bombs;
 mod contract;
 mod cost;

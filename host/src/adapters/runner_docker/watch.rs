@@ -17,6 +17,8 @@ const PERIOD: Duration = Duration::from_millis(50);
 pub(super) enum Verdict {
     /// It was told to, or nobody waits for it any more.
     Stopped,
+    /// The program beside it failed, or the first one ended.
+    Beside,
     /// Wall time.
     Wall,
     /// CPU time.
@@ -60,9 +62,7 @@ pub(super) async fn watch(on: Watch<'_>) -> Result<Verdict, RunnerError> {
         if bytes > limits.output.0 || files > u64::from(limits.files) {
             return Ok(Verdict::Full { bytes, files });
         }
-        if on.folder.in_memory == 0
-            && on.folder.free().map_err(trouble("the disk could not be looked at"))? < on.reserve
-        {
+        if on.folder.in_file && on.folder.free().map_err(trouble("the disk could not be looked at"))? < on.reserve {
             let what = "the disk is nearly full, and what the run writes would fill it".to_owned();
             return Err(RunnerError { what, source: None });
         }

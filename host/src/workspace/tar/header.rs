@@ -40,6 +40,22 @@ impl Block<'_> {
         self.header().entry_size().ok()
     }
 
+    /// Whether it is of a time before kinds were written down: what it is follows from its name, then.
+    pub(super) fn of_old(&self) -> bool {
+        self.0[156] == 0
+    }
+
+    /// The numbers of a character device.
+    pub(super) fn character_device(&self) -> Option<(u32, u32)> {
+        let (major, minor) = (self.header().device_major().ok()??, self.header().device_minor().ok()??);
+        (self.0[156] == b'3').then_some((major, minor))
+    }
+
+    /// Where a symbolic link leads, without extensions.
+    pub(super) fn symlink(&self) -> Option<Vec<u8>> {
+        (self.0[156] == b'2').then(|| self.header().link_name_bytes().unwrap_or_default().into_owned())
+    }
+
     /// The name without extensions.
     pub(super) fn name(&self) -> Vec<u8> {
         self.header().path_bytes().into_owned()

@@ -111,6 +111,9 @@ pub struct Runner {
     pub logs: Option<Audience>,
     #[serde(default)]
     pub alone: bool,
+    pub separate: Option<Spanned<bool>>,
+    pub ingestion_image: Option<Spanned<String>>,
+    pub shared: Option<Spanned<String>>,
     pub gpus: Option<Spanned<u32>>,
 }
 

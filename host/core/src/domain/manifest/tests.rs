@@ -129,7 +129,7 @@ fn each_mistake_is_found_in_its_line() {
         (
             "[\"results\"]",
             "[\"results\", \"git\"]",
-            "challenge.toml:19: tasks.main.accepts: this version of Gradus grades results and code; it cannot take `git` yet",
+            "challenge.toml:19: tasks.main.accepts: this version of Gradus grades results, code and images; it cannot take `git` yet",
         ),
         (
             "reference = \"data/reference\"",
@@ -215,4 +215,40 @@ fn several_mistakes_are_told_at_once() {
 fn broken_toml_is_one_problem_with_its_line() {
     let problems = parse("id = \"a\"\ntitle = \n").unwrap_err();
     assert_eq!((problems.len(), problems[0].line), (1, 2));
+}
+
+#[test]
+fn what_runs_apart_says_so_and_has_what_it_needs() {
+    let toml = |lanes: &str, more: &str| {
+        GOOD.replacen("[\"results\"]", lanes, 1).replacen(
+            "reference = \"data/reference\"",
+            &format!("reference = \"data/reference\"\n{more}"),
+            1,
+        )
+    };
+    let good = toml(
+        "[\"code\", \"image\"]",
+        "ingestion = \"env\"\nrunner = { separate = true, ingestion_image = \"env:1\", shared = \"1MiB\" }",
+    );
+    let run = parse(&good).unwrap().challenge.tasks[0].run.clone().unwrap();
+    let apart = run.apart.as_ref().unwrap();
+    assert_eq!((apart.shared.0, apart.image.as_ref().unwrap().as_str()), (1 << 20, "env:1"));
+    // Both of them, with the place where they meet.
+    let (one, both) = (crate::domain::queue::Room::of(&run.limits), run.asks());
+    assert_eq!((both.cpus.0, both.memory.0), (2 * one.cpus.0, one.memory.0 + run.limits.memory.0 + (2 << 20)));
+    for (lanes, more, expected) in [
+        ("[\"code\"]", "runner = { separate = true }", "runner.separate: is for tasks with an ingestion program"),
+        ("[\"code\"]", "runner = { shared = \"1MiB\" }", "runner.shared: is for ingestion programs in a container of"),
+        (
+            "[\"code\"]",
+            "ingestion = \"env\"\nrunner = { separate = true, shared = \"2GiB\" }",
+            "runner.shared: is 1 MiB to the run's `memory`",
+        ),
+        ("[\"image\"]", "ingestion = \"env\"", "ingestion: calls programs, and an image is started by itself"),
+        ("[\"results\"]", "runner = { separate = true }", "runner: is for tasks that take programs"),
+    ] {
+        let problems = parse(&toml(lanes, more)).unwrap_err();
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert!(texts.iter().any(|text| text.contains(expected)), "{expected}: {texts:#?}");
+    }
 }

@@ -161,6 +161,7 @@ pub fn version(challenge: &str, by: &str) -> Version {
         digest: Digest::of(challenge.as_bytes()),
         scorers: BTreeMap::new(),
         images: BTreeMap::new(),
+        ingestion_images: BTreeMap::new(),
         published_at: at(0),
         by: by.parse().unwrap(),
     }

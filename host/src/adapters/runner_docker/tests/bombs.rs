@@ -105,7 +105,7 @@ fn scratch_places_are_capped() {
         mkdir $d/many && hostile files 1000 $d/many; ls $d/many | wc -l; rm -r $d/many
         dd if=/dev/zero of=$d/again bs=1M count=2 2>/dev/null || echo full; rm -rf $d/*
         done; exit 0";
-    let ran = real.sh(script, |run| run.scratch = vec![scratch("/tmp"), scratch("/dev/shm")]);
+    let ran = real.sh(script, |run| run.program.scratch = vec![scratch("/tmp"), scratch("/dev/shm")]);
     assert_eq!(ran.ended, DONE, "{}", said(&ran));
     let lines: Vec<_> = String::from_utf8_lossy(&ran.stdout).lines().map(ToOwned::to_owned).collect();
     assert_eq!(lines, ["4194304", "63", "4194304", "63"], "{}", said(&ran));
@@ -114,7 +114,7 @@ fn scratch_places_are_capped() {
     assert!(said(&ran).contains("1023\n") && said(&ran).contains("Read-only"), "{}", said(&ran));
     // It counts as memory: no way around that limit.
     let ran = real.sh("exec hostile fill /tmp/flood", |run| {
-        run.scratch = vec![Scratch { at: "/tmp".parse().unwrap(), bytes: mib(1_000), files: 64 }];
+        run.program.scratch = vec![Scratch { at: "/tmp".parse().unwrap(), bytes: mib(1_000), files: 64 }];
     });
     assert_eq!(limit(&ran).0, LimitKind::Memory);
 }
@@ -123,7 +123,7 @@ fn scratch_places_are_capped() {
 fn a_flood_of_log_is_cut_in_the_middle_and_fails_nothing() {
     let Some(real) = Real::new() else { return };
     let script = "echo first; echo first-error >&2; yes | head -c 200000000; echo; echo last; echo last-error >&2";
-    let ran = real.sh(script, |run| run.printed = Arc::new(Printed::new(Bytes(64 << 10))));
+    let ran = real.sh(script, |run| run.program.printed = Arc::new(Printed::new(Bytes(64 << 10))));
     assert_eq!(ran.ended, DONE);
     let out = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(
@@ -159,7 +159,7 @@ fn what_would_fill_the_disk_is_ended_and_is_nobodys_fault() {
     })
     .unwrap();
     let mut asked = run(&real, Deed::Exit(0));
-    asked.command = Some(["sh", "-c", "hostile fill /out/flood; sleep 100"].map(ToOwned::to_owned).into());
+    asked.program.command = Some(["sh", "-c", "hostile fill /out/flood; sleep 100"].map(ToOwned::to_owned).into());
     asked.limits.output = mib(600);
     asked.limits.memory = mib(256);
     let error = real.wait(real.runner.run(asked)).unwrap_err();

@@ -3,7 +3,7 @@
 use super::support::{DONE, Real, limit, said, seconds};
 use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::units::{Bytes, MilliCpus, Millis};
-use gradus_core::ports::runner::{Ended, Output, Ran, RefusalCode, Run, Runner as _};
+use gradus_core::ports::runner::{Ended, Output, Ran, RefusalCode, Runner as _};
 use gradus_core::testing::runner_contract::{Bench as _, Deed, run};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -91,7 +91,7 @@ fn no_more_cpus_at_once_than_allowed() {
 #[test]
 fn a_stop_ends_it_within_two_seconds() {
     let Some(real) = Real::new() else { return };
-    let asked = Run { command: Some(real.command(Deed::Sleep)), ..run(&real, Deed::Sleep) };
+    let asked = run(&real, Deed::Sleep);
     let stop = Arc::clone(&asked.stop);
     let (ran, late) = std::thread::scope(|scope| {
         let told = scope.spawn(move || {
@@ -144,17 +144,17 @@ fn what_cannot_be_started_is_refused_with_its_reason() {
         (&["/etc/passwd"], "Permission denied"),
         (&["/tmp"], "Permission denied"),
     ] {
-        let (code, text) = refused(real.sh("", |run| run.command = command(words)));
+        let (code, text) = refused(real.sh("", |run| run.program.command = command(words)));
         assert!(code == RefusalCode::NoEntryPoint && text.contains(word), "{words:?}: {text}");
     }
     // The image has no program of its own.
-    let (code, text) = refused(real.sh("", |run| run.command = None));
+    let (code, text) = refused(real.sh("", |run| run.program.command = None));
     assert_eq!(code, RefusalCode::NoEntryPoint, "{text}");
-    let (code, text) = refused(real.sh("", |run| run.workdir = Some("/etc/passwd".parse().unwrap())));
+    let (code, text) = refused(real.sh("", |run| run.program.workdir = Some("/etc/passwd".parse().unwrap())));
     assert_eq!(code, RefusalCode::NoEntryPoint, "{text}");
     // A folder to start in that is not there is made by the engine.
     assert_eq!(
-        real.sh("pwd", |run| run.workdir = Some("/no/such/folder".parse().unwrap())).stdout,
+        real.sh("pwd", |run| run.program.workdir = Some("/no/such/folder".parse().unwrap())).stdout,
         b"/no/such/folder\n"
     );
     // Too little memory to even begin.

@@ -25,12 +25,12 @@ fn inputs_are_read_and_never_written() {
             'mv /app/program/go /app/program/gone' 'echo x >> /app/program/go'; do sh -c \"$w\" 2>/dev/null && echo \"did $w\"; done
         cp -r /mnt/in /out/copy";
     let ran = real.sh(script, |run| {
-        run.inputs = vec![
+        run.program.inputs = vec![
             input("/app/program", &[("go", "#!/bin/sh\necho went\n"), ("lib/x", "library\n")]),
             input("/mnt/in", &[("data.csv", "1,2\n")]),
             input("/mnt/none", &[]),
         ];
-        run.workdir = Some("/app/program".parse().unwrap());
+        run.program.workdir = Some("/app/program".parse().unwrap());
     });
     assert_eq!(ran.ended, DONE, "{}", said(&ran));
     assert_eq!(said(&ran), "library\n1,2\nwent\n/app/program\n");
@@ -41,9 +41,9 @@ fn inputs_are_read_and_never_written() {
 fn each_mount_has_the_flags_it_should() {
     let Some(real) = Real::new() else { return };
     let ran = real.sh("cat /proc/mounts", |run| {
-        run.inputs = vec![input("/mnt/in", &[("a", "")])];
-        run.printed = Arc::new(Printed::new(Bytes(64 << 10)));
-        run.scratch = vec![Scratch { at: "/tmp".parse().unwrap(), bytes: Bytes(1 << 20), files: 10 }];
+        run.program.inputs = vec![input("/mnt/in", &[("a", "")])];
+        run.program.printed = Arc::new(Printed::new(Bytes(64 << 10)));
+        run.program.scratch = vec![Scratch { at: "/tmp".parse().unwrap(), bytes: Bytes(1 << 20), files: 10 }];
     });
     let mounts = said(&ran);
     let line =
@@ -82,10 +82,10 @@ fn there_is_no_other_place_to_write_to() {
 fn places_in_each_other_are_our_own_mistake() {
     let Some(real) = Real::new() else { return };
     let mut asked = run(&real, Deed::Exit(0));
-    asked.inputs = vec![input("/out/in", &[])];
+    asked.program.inputs = vec![input("/out/in", &[])];
     let failed = real.wait(real.runner.run(asked)).unwrap_err();
     assert!(failed.to_string().contains("places in each other"), "{failed}");
     let mut asked = run(&real, Deed::Exit(0));
-    asked.environment = vec![("A=B".to_owned(), String::new())];
+    asked.program.environment = vec![("A=B".to_owned(), String::new())];
     assert!(real.wait(real.runner.run(asked)).is_err());
 }

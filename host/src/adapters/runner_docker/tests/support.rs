@@ -90,7 +90,7 @@ impl Real {
     /// Runs a script to its end, with what `change` makes of the usual small run, and checks that nothing is left.
     pub(super) fn sh(&self, script: &str, change: impl FnOnce(&mut Run)) -> Ran {
         let mut asked = run(self, Deed::Exit(0));
-        asked.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
+        asked.program.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
         change(&mut asked);
         let wall = asked.limits.wall.duration();
         let since = Instant::now();
@@ -196,11 +196,11 @@ impl Bench for Real {
 
     fn leave(&self, id: RunId) {
         let shared = &self.runner.shared;
-        let left = Run { id, command: Some(self.command(Deed::Sleep)), ..run(self, Deed::Sleep) };
+        let left = Run { id, ..run(self, Deed::Sleep) };
         self.runtime.block_on(async {
-            let (folder, _) = running::prepare(shared, &left, self.uid).await.unwrap();
             let image = super::super::image::look(&shared.engine, &self.image, true).await.unwrap().unwrap();
-            running::create(shared, &left, self.uid, &folder, &image).await.unwrap().unwrap();
+            let (folder, first, _) = running::prepare(shared, &left, self.uid, image, None).await.unwrap();
+            running::create(shared, &left, self.uid, &folder, &first).await.unwrap().unwrap();
             shared.engine.docker.start_container(&shared.name(id), None).await.unwrap();
         });
     }

@@ -2,7 +2,7 @@
 
 use super::super::{DockerRunner, Settings};
 use super::support::Real;
-use gradus_core::ports::runner::{Level, Runner as _, Swept};
+use gradus_core::ports::runner::{Level, Run, Runner as _, Swept};
 use gradus_core::testing::memory_blobs::MemoryBlobs;
 use gradus_core::testing::runner_contract::{Bench as _, Deed, id, run};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ fn what_a_crash_left_is_swept_whatever_it_was() {
     let left = [id(), id(), id()];
     real.leave(left[0]);
     let asked = run(&real, Deed::Exit(0));
-    shared.folders.create(left[1], &[], &asked.limits, real.uid, 4 << 20).unwrap();
+    shared.folders.create(&Run { id: left[1], ..asked.clone() }, real.uid, 4 << 20).unwrap();
     shared.groups.create(&shared.name(left[2]), 1 << 26).unwrap();
     assert_eq!(sweep(), Swept { containers: 1, rest: 2 });
     real.nothing_is_left();
@@ -36,7 +36,7 @@ fn a_host_that_ends_at_any_moment_leaves_nothing_that_is_not_swept() {
         // A runtime that is shut down drops all that it was about, as a crash does.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let mut asked = run(&real, Deed::Exit(0));
-        asked.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
+        asked.program.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
         let (settings, blobs) = (shared.settings.clone(), Arc::new(MemoryBlobs::default()));
         runtime.block_on(async {
             let runner = DockerRunner::open(settings, blobs).await.unwrap();

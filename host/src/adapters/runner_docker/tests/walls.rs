@@ -79,8 +79,8 @@ fn the_environment_and_the_descriptors_are_what_was_given() {
     let image = build("ENV SECRET=1 LD_PRELOAD=/x.so\nENV HOME=/image").unwrap();
     let script = "env | sort; ls /proc/self/fd | wc -l; readlink /proc/self/fd/0";
     let ran = real.sh(script, |run| {
-        run.image = image.clone().into();
-        run.environment = vec![("TASK".to_owned(), "a b=c".to_owned())];
+        run.program.image = image.clone().into();
+        run.program.environment = vec![("TASK".to_owned(), "a b=c".to_owned())];
     });
     let text = said(&ran);
     let (shown, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.contains('='));
@@ -96,14 +96,14 @@ fn the_environment_and_the_descriptors_are_what_was_given() {
 fn an_image_that_asks_for_more_is_refused_or_gets_nothing() {
     let Some(real) = Real::new() else { return };
     let volume = build("VOLUME /data").unwrap();
-    let ran = real.sh("echo", |run| run.image = volume.clone().into());
+    let ran = real.sh("echo", |run| run.program.image = volume.clone().into());
     let Ended::Refused { code: RefusalCode::ImageRefused, text } = ran.ended else { panic!("{:?}", ran.ended) };
     assert!(text.contains("VOLUME /data"), "{text}");
     // A user and a program of its own: the first has no say, the second is what runs.
     let own = build("USER root\nWORKDIR /mnt\nENTRYPOINT [\"sh\",\"-c\",\"id -u; pwd\"]").unwrap();
     let ran = real.sh("", |run| {
-        run.image = own.clone().into();
-        run.command = None;
+        run.program.image = own.clone().into();
+        run.program.command = None;
     });
     let (user, folder) = (said(&ran).lines().next().and_then(|uid| uid.parse().ok()), said(&ran));
     assert!(
@@ -119,7 +119,7 @@ fn two_runs_do_not_see_each_other() {
     let Some(real) = Real::new() else { return };
     let asked = |script: &str| {
         let mut asked = run(&real, Deed::Exit(0));
-        asked.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
+        asked.program.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
         asked.limits.wall = seconds(20);
         asked
     };

@@ -2,7 +2,7 @@
 
 use super::super::raw;
 use super::Reader;
-use crate::domain::challenge::TaskRun;
+use crate::domain::challenge::{Apart, TaskRun};
 use crate::domain::report::Audience;
 use crate::domain::run::ImageName;
 use crate::domain::run_limits::RunLimits;
@@ -12,6 +12,13 @@ use toml::Spanned;
 
 /// The place for what nobody keeps, at least and at most.
 const SCRATCH: (Bytes, Bytes) = (Bytes(1 << 20), Bytes(64 << 30));
+
+/// The place where two programs meet, unless said otherwise.
+const SHARED: Bytes = Bytes(16 << 20);
+
+fn separate(raw: &raw::Runner) -> bool {
+    raw.separate.as_ref().is_some_and(|separate| *separate.get_ref())
+}
 
 impl Reader<'_> {
     /// What may be handed in.
@@ -54,14 +61,15 @@ impl Reader<'_> {
             }
             return None;
         }
-        if let Some(path) = raw.ingestion.as_ref().filter(|_| image) {
+        let separate = raw.runner.as_ref().is_some_and(|runner| separate(runner.get_ref()));
+        if let Some(path) = raw.ingestion.as_ref().filter(|_| image && !separate) {
             let key = format!("tasks.{task}.ingestion");
             let line = self.at(&key, path);
-            let message =
-                "calls programs, and an image is started by itself; take \"image\" out of `accepts`, or remove this";
+            let message = "calls programs, and an image is started by itself; add runner = { separate = true }, or remove one of the two";
             self.problem(line, key, message);
         }
         let default = TaskRun::default();
+        let ingestion = raw.ingestion.is_some();
         let Some(raw) = &raw.runner else { return Some(default) };
         self.at(&key, raw);
         let raw = raw.get_ref();
@@ -92,7 +100,41 @@ impl Reader<'_> {
             let line = self.at(&name("gpus"), gpus);
             self.problem(line, name("gpus"), "this version of Gradus gives runs no GPU; remove it");
         }
-        Some(TaskRun { image, limits, scratch, logs: raw.logs.unwrap_or(Audience::Organizer), alone: raw.alone })
+        let apart = self.two_containers(&key, ingestion, raw, limits.memory);
+        Some(TaskRun { image, limits, scratch, logs: raw.logs.unwrap_or(Audience::Organizer), alone: raw.alone, apart })
+    }
+
+    /// Whether and how the ingestion program runs in a container of its own.
+    fn two_containers(&mut self, key: &str, ingestion: bool, raw: &raw::Runner, memory: Bytes) -> Option<Apart> {
+        let name = |part: &str| format!("{key}.{part}");
+        if let Some(line) = raw.separate.as_ref().map(|separate| self.at(&name("separate"), separate))
+            && separate(raw)
+            && !ingestion
+        {
+            let message = "is for tasks with an ingestion program; add `ingestion`, or remove this";
+            self.problem(line, name("separate"), message);
+        }
+        let image = raw.ingestion_image.as_ref().and_then(|image| self.image(&name("ingestion_image"), image));
+        let shared = self.quantity(&name("shared"), raw.shared.as_ref(), SHARED, SCRATCH.1);
+        if separate(raw) {
+            if shared < SCRATCH.0 || shared > memory {
+                let line = raw.shared.as_ref().map_or(0, |shared| self.at(&name("shared"), shared));
+                let message = format!("is {} to the run's `memory`; it is {shared}", SCRATCH.0);
+                self.problem(line, name("shared"), message);
+            }
+            return Some(Apart { image, shared });
+        }
+        for (part, line) in [
+            ("ingestion_image", raw.ingestion_image.as_ref().map(|image| self.at(&name("ingestion_image"), image))),
+            ("shared", raw.shared.as_ref().map(|shared| self.at(&name("shared"), shared))),
+        ] {
+            if let Some(line) = line {
+                let message =
+                    "is for ingestion programs in a container of their own; add `separate = true`, or remove this";
+                self.problem(line, name(part), message);
+            }
+        }
+        None
     }
 
     fn image(&mut self, key: &str, raw: &Spanned<String>) -> Option<ImageName> {
