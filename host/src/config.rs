@@ -113,6 +113,10 @@ pub struct Runner {
     pub cpus: Option<usize>,
     /// Memory for all runs together; three quarters of the machine's unless set.
     pub memory: Option<Bytes>,
+    /// GPUs for runs, by their ids at the engine's driver; those of the machine unless set.
+    pub gpus: Option<Vec<String>>,
+    /// Runtimes of the engine's that tasks may name.
+    pub runtimes: Vec<String>,
     /// Disk for the outputs of all runs together, of those that do not lie in memory; half of what is free at the start
     /// unless set.
     pub disk: Option<Bytes>,
@@ -244,7 +248,8 @@ impl Config {
         let info = rustix::system::sysinfo();
         let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));
         let memory = self.runner.memory.unwrap_or(Bytes(machine / 4 * 3));
-        Room { cpus, memory, disk: self.runner.disk.unwrap_or_else(half) }
+        // How many GPUs there are, the engine tells.
+        Room { cpus, memory, gpus: 0, disk: self.runner.disk.unwrap_or_else(half) }
     }
 
     /// The limits of the door.

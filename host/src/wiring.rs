@@ -74,7 +74,8 @@ pub async fn probe(
         None => what,
     };
     let (reserve, image) = (limits.free_disk, limits.image);
-    let settings = Settings { reserve, image, ..Settings::new(socket, runs.to_owned()) };
+    let gpus = config.gpus.clone();
+    let settings = Settings { reserve, image, gpus, ..Settings::new(socket, runs.to_owned()) };
     let mut runner = DockerRunner::open(settings, blobs).await.map_err(said)?;
     if let Some(name) = &config.probe_image {
         let image = runner.pin(name).await.map_err(said)?;
@@ -103,7 +104,11 @@ pub async fn containers(
     // What cannot be done at all is not allowed either.
     match failed.iter().find(|finding| !config.allow_failed_checks || finding.check == "places") {
         Some(Finding { check, text, .. }) => Err(format!("the check `{check}` of the container engine fails: {text}")),
-        None => Ok(Containers { runner: Arc::new(runner), image: config.image.clone(), room }),
+        None => {
+            let room = Room { gpus: runner.gpus(), ..room };
+            let (image, runtimes) = (config.image.clone(), config.runtimes.clone());
+            Ok(Containers { runner: Arc::new(runner), image, room, runtimes })
+        }
     }
 }
 

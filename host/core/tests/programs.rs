@@ -281,10 +281,12 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
         ("input = \"in.csv\"", "input = \"page.md\"", "input", "page at the top"),
         ("input = \"in.csv\"", "input = \"in.csv\"\npublic = \"in.csv\"", "public", "overlaps with `input`"),
         ("memory = \"1GiB\"", "memory = \"1MiB\"", "runner.scratch", "memory"),
-        ("memory = \"1GiB\"", "gpus = 1", "runner.gpus", "no GPU"),
+        ("memory = \"1GiB\"", "gpus = 1", "runner", "asks for 1 GPUs; runs get at most 0 GPUs here"),
+        ("memory = \"1GiB\"", "runtime = \"fast\"", "runner.runtime", "these are: safe"),
+        ("memory = \"1GiB\"", "runtime = \"a b\"", "runner.runtime", "such as"),
         ("memory = \"1GiB\"", "image = \"a b\"", "runner.image", "names no image"),
         ("[\"code\", \"results\"]", "[\"results\"]", "runner", "add \"code\""),
-        ("[\"code\", \"results\"]", "[\"image\"]", "accepts", "yet"),
+        ("[\"code\", \"results\"]", "[\"git\"]", "accepts", "yet"),
     ] {
         let refused = world.stage(&TOML.replace(from, to), "score 0.75").unwrap_err();
         let Refusal::Challenge(problems) = refused else { panic!("{refused:?}") };

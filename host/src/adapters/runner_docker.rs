@@ -13,13 +13,14 @@
 //! * Nothing of a run outlives its future, but by the time that it takes to remove it.
 //! * What a program writes is read through handles beneath its output place, and never joined to a path.
 //!
-//! Deliberately absent: pulling and building images, registries and their credentials, networks, GPUs, more
-//! than two containers in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on
-//! other machines, rootless ones, Podman, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run
-//! has an unprivileged user that no other run under way has; user namespaces are the engine's matter.
+//! Deliberately absent: pulling and building images, registries and their credentials, networks, more than two containers
+//! in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on other machines,
+//! rootless ones, Podman, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run has an
+//! unprivileged user that no other run under way has; user namespaces are the engine's matter.
 
 mod engine;
 mod folder;
+mod gpu;
 mod group;
 mod image;
 mod load;
@@ -47,6 +48,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// Label with the id of the data folder.
@@ -61,6 +63,9 @@ fn run_of(name: &str) -> Option<RunId> {
     name.strip_suffix(BESIDE).unwrap_or(name).parse().ok()
 }
 
+/// An engine that needs longer to say that it is there is not.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -74,6 +79,8 @@ pub struct Settings {
     pub output_in_memory: Bytes,
     /// So much of the disk with the folder for runs stays free: what would take it is ended.
     pub reserve: Bytes,
+    /// GPUs for runs, by their ids at the engine's driver; those of the machine, if the engine has a driver, unless named.
+    pub gpus: Option<Vec<String>>,
     /// Images that come with their run, unpacked, at most.
     pub image: Bytes,
     /// An image with `sh`, `cat` and `tail` to try limits with. Without one, [`Runner::probe`] tries less.
@@ -86,7 +93,16 @@ impl Settings {
         // What systemd leaves free between users with a home and those of containers.
         let users = 60_578..=61_183;
         let image = Bytes(2 << 30);
-        Self { socket, runs, users, output_in_memory: IN_MEMORY, reserve: Bytes(0), image, probe_image: None }
+        Self {
+            socket,
+            runs,
+            users,
+            output_in_memory: IN_MEMORY,
+            reserve: Bytes(0),
+            gpus: None,
+            image,
+            probe_image: None,
+        }
     }
 }
 
@@ -101,8 +117,19 @@ struct Shared {
     cannot: Option<&'static str>,
     /// Held by who has the engine take an image.
     loading: tokio::sync::Mutex<()>,
-    /// Runs under way, each with its user.
-    active: Mutex<BTreeMap<RunId, u32>>,
+    /// The GPUs.
+    gpus: Vec<String>,
+    /// Runs under way.
+    active: Mutex<BTreeMap<RunId, Taken>>,
+}
+
+/// What a run under way has to itself.
+#[derive(Debug, Clone)]
+struct Taken {
+    /// User and group.
+    user: u32,
+    /// GPUs.
+    gpus: Vec<String>,
 }
 
 impl Shared {
@@ -121,7 +148,7 @@ impl Shared {
         self.name(id) + BESIDE
     }
 
-    fn active(&self) -> std::sync::MutexGuard<'_, BTreeMap<RunId, u32>> {
+    fn active(&self) -> std::sync::MutexGuard<'_, BTreeMap<RunId, Taken>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,14 +156,17 @@ impl Shared {
         self.active().contains_key(&id)
     }
 
-    /// Gives the run a user of its own: what the kernel counts by user, no other run uses up.
-    fn begin(&self, id: RunId) -> Result<u32, RunnerError> {
+    /// Gives the run a user of its own: what the kernel counts by user, no other run uses up. And so many GPUs.
+    fn begin(&self, id: RunId, gpus: u32) -> Result<Taken, RunnerError> {
         let wrong = |what: String| RunnerError { what, source: None };
         let mut active = self.active();
         if active.contains_key(&id) {
             return Err(wrong(format!("the run {id} is under way already")));
         }
-        let taken: BTreeSet<u32> = active.values().copied().collect();
+        let busy: BTreeSet<&String> = active.values().flat_map(|taken| &taken.gpus).collect();
+        let gpus: Vec<String> =
+            self.gpus.iter().filter(|gpu| !busy.contains(gpu)).take(gpus as usize).cloned().collect();
+        let taken: BTreeSet<u32> = active.values().map(|taken| taken.user).collect();
         // Another server on this machine begins elsewhere, by its owner.
         let users: Vec<u32> = self.settings.users.clone().collect();
         let first =
@@ -144,8 +174,9 @@ impl Shared {
         let from = first % users.len().max(1);
         let free = users[from..].iter().chain(&users[..from]).copied().find(|user| !taken.contains(user));
         let user = free.ok_or_else(|| wrong("more runs are under way than there are users for".to_owned()))?;
-        active.insert(id, user);
-        Ok(user)
+        let taken = Taken { user, gpus };
+        active.insert(id, taken.clone());
+        Ok(taken)
     }
 
     /// From its begin to the last of its traces.
@@ -157,10 +188,15 @@ impl Shared {
         let saved = |program: &Program| matches!(program.image, RunImage::Saved(_));
         let both = run.beside.is_some();
         let own_image = saved(&run.program) || run.beside.as_ref().is_some_and(|beside| saved(&beside.program));
-        let user = self.begin(id)?;
+        let taken = self.begin(id, run.gpus)?;
+        if taken.gpus.len() < run.gpus as usize {
+            self.active().remove(&id);
+            let what = format!("{} of the {} GPUs that the run needs are free", taken.gpus.len(), run.gpus);
+            return Err(RunnerError { what, source: None });
+        }
         // A task of its own, so that a panic in there is cleared up after too.
         let here = Arc::clone(&self);
-        let ran = tokio::spawn(async move { run::carry_out(&here, &run, user, &gone).await }).await;
+        let ran = tokio::spawn(async move { run::carry_out(&here, &run, &taken, &gone).await }).await;
         let mut cleared = self.clear(id, both).await.map(drop);
         if own_image {
             cleared = cleared.and(self.remove_image(id).await.map(drop));
@@ -195,6 +231,7 @@ impl DockerRunner {
             .map_err(trouble("the folder for runs could not be opened"))?;
         let groups = Hierarchies::find(engine.version_two).map_err(trouble("there are no control groups"))?;
         let cannot = cannot(&info, rustix::process::geteuid().is_root(), engine.podman);
+        let gpus = settings.gpus.clone().unwrap_or_else(|| gpu::of_machine(&info));
         let shared = Shared {
             engine,
             settings,
@@ -202,6 +239,7 @@ impl DockerRunner {
             groups,
             blobs,
             cannot,
+            gpus,
             loading: tokio::sync::Mutex::default(),
             active: Mutex::default(),
         };
@@ -210,6 +248,11 @@ impl DockerRunner {
 }
 
 impl DockerRunner {
+    /// How many GPUs runs can have.
+    pub fn gpus(&self) -> u32 {
+        u32::try_from(self.shared.gpus.len()).unwrap_or(u32::MAX)
+    }
+
     /// The same; its probe tries limits in `image`.
     #[must_use]
     pub fn trying_in(mut self, image: ImageRef) -> Self {
@@ -250,7 +293,7 @@ impl Runner for DockerRunner {
         Box::pin(async move {
             let shared = Arc::clone(&self.shared);
             let work = async move {
-                let answer = shared.engine.docker.ping().await;
+                let answer = shared.engine.docker.clone().with_timeout(ANSWER).ping().await;
                 answer.map(drop).map_err(trouble("the container engine does not answer"))
             };
             self.handle.spawn(work).await.map_err(trouble("asking the engine broke off"))?

@@ -2,10 +2,15 @@
 
 use super::programs::{Engine, unmount_all};
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+fn program(name: &str) -> Option<PathBuf> {
+    let found = ["/usr/local/bin", "/usr/bin"].map(|folder| Path::new(folder).join(name));
+    found.into_iter().find(|path| path.exists())
+}
 
 /// The engine; it goes with all that it has.
 pub struct OwnEngine {
@@ -29,6 +34,11 @@ impl OwnEngine {
         Ok(engine)
     }
 
+    /// Whether it has gVisor's runtime, `runsc`.
+    pub fn has_gvisor(&self) -> bool {
+        program("runsc").is_some()
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
@@ -50,7 +60,13 @@ impl OwnEngine {
         drop(std::fs::remove_file(self.at("pid")));
         drop(std::fs::remove_file(self.at("exec/containerd/containerd.pid")));
         let config = self.at("config.json");
-        std::fs::write(&config, "{}").map_err(|error| error.to_string())?;
+        // gVisor, where it is there; it may not look at the machine's network, which no run has.
+        let runtimes = match program("runsc") {
+            Some(path) => serde_json::json!({ "runsc": { "path": path, "runtimeArgs": ["--network=none"] } }),
+            None => serde_json::json!({}),
+        };
+        let text = serde_json::json!({ "runtimes": runtimes }).to_string();
+        std::fs::write(&config, text).map_err(|error| error.to_string())?;
         let daemon = Command::new("dockerd")
             .arg("--config-file")
             .arg(config)

@@ -424,3 +424,45 @@ fn what_participants_see_of_a_program_follows_the_task() {
         .expect("the binary can be started");
     assert!(String::from_utf8_lossy(&ran.stdout).contains("done"), "{ran:?}");
 }
+
+#[test]
+fn what_needs_a_gpu_waits_for_one_and_says_so() {
+    let _alone = alone();
+    let engine = Engine::default();
+    let image = match engine.image("") {
+        Ok(image) => image,
+        Err(why) => return skip(&why),
+    };
+    let folder = rows::challenge(&image, ", gpus = 1");
+    let path = folder.path().join("challenge.toml");
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    let (text, _) = text.split_once("[[solutions]]").expect("it has solutions");
+    std::fs::write(&path, text).expect("there is room");
+    // One that the configuration lists, and the engine has not.
+    let config = "[runner]\ngpus = [\"0\"]\n".to_owned();
+    let mut server = Server::start_with(Options { config, under: Vec::new() });
+    server.publish(folder.path());
+    // None is listed any more.
+    assert_eq!(server.stop(), Some(0));
+    server.configure("[runner]\ngpus = []\n");
+    server.again();
+    let (anna, operator) = (server.participant("anna"), server.data().join("operator.token"));
+    let id = hand_in(&anna, HONEST);
+    std::thread::sleep(Duration::from_secs(1));
+    let waits = info(&anna, &id);
+    assert_eq!(waits["state"], "queued", "{waits}");
+    assert!(waits["reason"].as_str().is_some_and(|why| why.contains("waits for GPUs")), "{waits}");
+    let environment =
+        [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", operator.to_str().expect("UTF-8"))];
+    let refused = run(&["challenge", "publish", folder.path().to_str().expect("UTF-8")], &environment);
+    assert!((refused.out + &refused.err).contains("runs get at most 0 GPUs here"), "it says what there is");
+    // One that is listed and not there: the engine's trouble, and the submission waits on.
+    assert_eq!(server.stop(), Some(0));
+    server.configure("[runner]\ngpus = [\"0\"]\n");
+    server.again();
+    let anna = Api::new(&server.base, anna.token.as_deref());
+    until("it was tried", || {
+        info(&anna, &id)["reason"].as_str().is_some_and(|why| why.contains("cannot be run on this server"))
+    });
+    engine.assert_nothing_is_left(server.data(), "no GPU");
+}

@@ -27,10 +27,11 @@ pub fn wasm_target() -> Result<(), Failure> {
 }
 
 /// What tests use of the system. strace shows that no answer precedes its fdatasync; busybox is all that there is in the
-/// image that containers are tested with. Tests that miss one say so when they skip.
+/// image that containers are tested with, and runsc is gVisor, which some of these run under. Tests that miss one say so when they skip.
 pub fn programs() {
     program("strace", "-V", "strace", "the durability test skips");
     program("busybox", "--help", "busybox-static", "the tests of containers skip");
+    program("runsc", "--version", "runsc", "the test of programs under gVisor skips");
 }
 
 /// The image of the example with programs, where there is an engine to have it; what is missing is said, and shown without.

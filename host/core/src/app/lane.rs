@@ -163,8 +163,11 @@ impl App {
     /// engine is for operators: it is in the log.
     pub fn waits_in_vain(&self, tracked: &Tracked) -> Option<&'static str> {
         let waits = tracked.job.state == State::Queued && tracked.job.stage() == Stage::Run;
-        (waits && self.lane().containers.is_err())
-            .then_some("it waits for a container engine, which the server does not have now")
+        if waits && self.lane().containers.is_err() {
+            return Some("it waits for a container engine, which the server does not have now");
+        }
+        (waits && self.queue().is_parked(tracked.submission.id))
+            .then_some("it waits for GPUs: the task asks for more than the server has now")
     }
 
     /// Removes what runs of hosts that died left behind; those of this host are known to the runner.

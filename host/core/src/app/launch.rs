@@ -41,6 +41,8 @@ pub struct Containers {
     pub image: Option<ImageName>,
     /// What all runs together may use.
     pub room: Room,
+    /// Runtimes of the engine's that tasks may name.
+    pub runtimes: Vec<String>,
 }
 
 /// All that running needs of a task.
@@ -200,7 +202,8 @@ impl Launcher {
             _ => (handed_in, None),
         };
         let output = place(if own && beside.is_none() { IMAGE_OUTPUT } else { OUTPUT })?;
-        let run = Run { id, program, beside, output, limits, stop: Arc::clone(stop) };
+        let (gpus, runtime) = (self.run.gpus, self.run.runtime.clone());
+        let run = Run { id, program, beside, output, limits, gpus, runtime, stop: Arc::clone(stop) };
         self.launched(wait(runner.run(run))?, own)
     }
 
@@ -341,6 +344,6 @@ impl Drop for Lent<'_> {
 
 /// In words, if `run` asks for more than there is in `room`.
 pub fn too_big(run: &TaskRun, room: Room) -> Option<String> {
-    let asked = run.asks();
-    (!room.holds(asked)).then(|| format!("asks for {asked}; runs get at most {room} here"))
+    let (asked, most) = room.lacks(run.asks())?;
+    Some(format!("asks for {asked}; runs get at most {most} here"))
 }

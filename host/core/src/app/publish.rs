@@ -186,7 +186,7 @@ fn launcher(
             return Ok(None);
         }
     };
-    let Containers { runner, image, room } = containers;
+    let Containers { runner, image, room, runtimes } = containers;
     let mut launcher = Launcher { image: None, input, ingestion, ingestion_image: None, run: run.clone() };
     let usual = run.image.as_ref().or(image.as_ref());
     let code = task.accepts.contains(&Lane::Code);
@@ -195,7 +195,13 @@ fn launcher(
         code.then_some(("runner.image", usual, &mut launcher.image)),
         apart.map(|apart| ("runner.ingestion_image", apart.image.as_ref().or(usual), &mut launcher.ingestion_image)),
     ];
-    let mut lacking = too_big(run, *room).map(|message| ("runner", message, true));
+    let unknown = run.runtime.as_ref().filter(|runtime| !runtimes.contains(runtime)).map(|runtime| {
+        let known = if runtimes.is_empty() { "none".to_owned() } else { runtimes.join(", ") };
+        format!("`{runtime}` is no runtime that tasks may name here; these are: {known}")
+    });
+    let mut lacking = too_big(run, *room)
+        .map(|message| ("runner", message, true))
+        .or_else(|| unknown.map(|message| ("runner.runtime", message, true)));
     for (part, name, place) in needed.into_iter().flatten() {
         if lacking.is_some() {
             break;

@@ -129,6 +129,12 @@ pub struct TaskRun {
     /// The ingestion program runs in a container of its own, beside what was handed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apart: Option<Apart>,
+    /// GPUs of one run, no other's meanwhile.
+    #[serde(default)]
+    pub gpus: u32,
+    /// The engine's runtime that runs it, by its name there; the engine's usual one unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
 }
 
 /// How an ingestion program runs in a container of its own.
@@ -143,12 +149,12 @@ pub struct Apart {
 impl TaskRun {
     /// The part of the machine that one run takes.
     pub fn room(&self) -> Room {
-        if self.alone { Room::ALL } else { self.asks() }
+        if self.alone { Room { gpus: self.gpus, ..Room::ALL } } else { self.asks() }
     }
 
     /// The part of the machine that the limits of one run are.
     pub fn asks(&self) -> Room {
-        let one = Room::of(&self.limits);
+        let one = Room { gpus: self.gpus, ..Room::of(&self.limits) };
         let Some(Apart { shared, .. }) = &self.apart else { return one };
         // Each of the two has the limits for itself.
         let memory = one.memory.0.saturating_add(self.limits.memory.0).saturating_add(shared.0.saturating_mul(2));
@@ -165,6 +171,8 @@ impl Default for TaskRun {
             logs: Audience::Organizer,
             alone: false,
             apart: None,
+            gpus: 0,
+            runtime: None,
         }
     }
 }

@@ -11,7 +11,6 @@ use super::run_limits::RunLimits;
 use super::units::{Bytes, MilliCpus};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt;
 
 /// Whose turn: the entrant in a phase, as `concurrent` counts there.
 pub type Seat = (ChallengeId, PhaseId, EntrantId);
@@ -28,22 +27,25 @@ pub struct Room {
     pub memory: Bytes,
     /// Disk, for outputs that do not lie in memory.
     pub disk: Bytes,
+    /// GPUs, each of one run's alone.
+    pub gpus: u32,
 }
 
 impl Room {
     /// The whole of it, however much that is.
-    pub const ALL: Self = Self { cpus: MilliCpus(u64::MAX), memory: Bytes(u64::MAX), disk: Bytes(u64::MAX) };
+    pub const ALL: Self =
+        Self { cpus: MilliCpus(u64::MAX), memory: Bytes(u64::MAX), disk: Bytes(u64::MAX), gpus: u32::MAX };
 
     /// What a run with these limits may use.
     pub fn of(limits: &RunLimits) -> Self {
         // A small output place lies in memory, too.
         let (output, disk) = if limits.output <= IN_MEMORY { (limits.output.0, 0) } else { (0, limits.output.0) };
-        Self { cpus: limits.cpus, memory: Bytes(limits.memory.0.saturating_add(output)), disk: Bytes(disk) }
+        Self { cpus: limits.cpus, memory: Bytes(limits.memory.0.saturating_add(output)), disk: Bytes(disk), gpus: 0 }
     }
 
     /// Whether `other` is no more than this.
     pub fn holds(self, other: Self) -> bool {
-        other.cpus <= self.cpus && other.memory <= self.memory && other.disk <= self.disk
+        other.cpus <= self.cpus && other.memory <= self.memory && other.disk <= self.disk && other.gpus <= self.gpus
     }
 
     fn with(self, other: Self) -> Self {
@@ -63,13 +65,27 @@ impl Room {
             cpus: MilliCpus(of(self.cpus.0, other.cpus.0)),
             memory: Bytes(of(self.memory.0, other.memory.0)),
             disk: Bytes(of(self.disk.0, other.disk.0)),
+            gpus: u32::try_from(of(self.gpus.into(), other.gpus.into())).unwrap_or(u32::MAX),
         }
     }
 }
 
-impl fmt::Display for Room {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} CPUs, {} of memory and {} of disk", self.cpus, self.memory, self.disk)
+impl Room {
+    /// In words: what of `asked` is more than this, and what there is of that. `None`: it fits.
+    pub fn lacks(self, asked: Self) -> Option<(String, String)> {
+        let words = |of: Self| {
+            [
+                (asked.cpus > self.cpus, format!("{} CPUs", of.cpus)),
+                (asked.memory > self.memory, format!("{} of memory", of.memory)),
+                (asked.disk > self.disk, format!("{} of disk", of.disk)),
+                (asked.gpus > self.gpus, format!("{} GPUs", of.gpus)),
+            ]
+            .into_iter()
+            .filter_map(|(over, words)| over.then_some(words))
+            .collect::<Vec<_>>()
+            .join(", ")
+        };
+        (!self.holds(asked)).then(|| (words(asked), words(self)))
     }
 }
 
@@ -110,6 +126,8 @@ pub struct Queue {
     runs: Lines,
     scores: Lines,
     delayed: BTreeMap<(Timestamp, SubmissionId), Waiting>,
+    /// What asks for more GPUs than there are: it waits for these, and holds up nobody.
+    parked: BTreeMap<SubmissionId, Waiting>,
     running: HashMap<SubmissionId, (Seat, Room)>,
     seats: HashMap<Seat, u32>,
     waiting: usize,
@@ -130,6 +148,14 @@ impl Queue {
         let used = self.total.without(self.free);
         self.total = room;
         self.free = room.without(used);
+        for item in std::mem::take(&mut self.parked).into_values() {
+            self.line_up(item);
+        }
+    }
+
+    /// Whether a submission waits for more GPUs than there are.
+    pub fn is_parked(&self, id: SubmissionId) -> bool {
+        self.parked.contains_key(&id)
     }
 
     fn lines(&mut self, stage: Stage) -> &mut Lines {
@@ -157,10 +183,17 @@ impl Queue {
             let seat = lines.lines.get(&item.seat.0).and_then(|line| line.waiting.get(&item.seat));
             seat.is_some_and(|seat| seat.iter().any(|other| other.id == item.id))
         };
-        lined(&self.runs) || lined(&self.scores) || self.delayed.keys().any(|(_, id)| *id == item.id)
+        lined(&self.runs)
+            || lined(&self.scores)
+            || self.parked.contains_key(&item.id)
+            || self.delayed.keys().any(|(_, id)| *id == item.id)
     }
 
     fn line_up(&mut self, item: Waiting) {
+        if item.stage == Stage::Run && item.room.gpus > self.total.gpus {
+            self.parked.insert(item.id, item);
+            return;
+        }
         let challenge = item.seat.0.clone();
         let Lines { challenges, lines } = self.lines(item.stage);
         if !lines.contains_key(&challenge) {
@@ -296,6 +329,8 @@ impl Queue {
         let delayed = self.delayed.keys().find(|(_, waiting)| *waiting == id).copied();
         let removed = if let Some(key) = delayed {
             self.delayed.remove(&key).is_some()
+        } else if self.parked.remove(&id).is_some() {
+            true
         } else {
             [&mut self.runs, &mut self.scores].into_iter().any(|lines| {
                 let Some(queue) = lines.lines.get_mut(&seat.0).and_then(|line| line.waiting.get_mut(seat)) else {
@@ -368,13 +403,13 @@ mod tests {
     }
 
     fn run(n: u64, entrant: &str, cpus: u64) -> Waiting {
-        let room = Room { cpus: MilliCpus(cpus), memory: Bytes(1), disk: Bytes(0) };
+        let room = Room { cpus: MilliCpus(cpus), memory: Bytes(1), disk: Bytes(0), gpus: 0 };
         Waiting { stage: Stage::Run, room, ..item(n, "c", entrant) }
     }
 
     #[test]
     fn runs_and_scorers_have_lines_of_their_own_and_count_together() {
-        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0) });
+        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0), gpus: 0 });
         queue.push(run(0, "a", 1_000));
         queue.push(item(1, "c", "a"));
         queue.push(item(2, "c", "a"));
@@ -385,7 +420,7 @@ mod tests {
 
     #[test]
     fn runs_share_the_machine_and_a_big_one_gets_its_turn() {
-        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0) });
+        let mut queue = Queue::with_room(Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0), gpus: 0 });
         for (n, entrant, cpus) in [(0, "a", 1_000), (1, "b", 2_000), (2, "d", 1_000), (3, "e", 9_000)] {
             queue.push(run(n, entrant, cpus));
         }
@@ -401,10 +436,10 @@ mod tests {
         assert_eq!(queue.take(Stage::Run, NOW), Some(id(3)), "what never fits runs alone");
         queue.done(id(3));
         assert!(
-            queue.lend(Room { cpus: MilliCpus(9_000), memory: Bytes(1), disk: Bytes(0) })
-                && !queue.lend(Room { cpus: MilliCpus(1), memory: Bytes(1), disk: Bytes(0) })
+            queue.lend(Room { cpus: MilliCpus(9_000), memory: Bytes(1), disk: Bytes(0), gpus: 0 })
+                && !queue.lend(Room { cpus: MilliCpus(1), memory: Bytes(1), disk: Bytes(0), gpus: 0 })
         );
-        queue.give_back(Room { cpus: MilliCpus(9_000), memory: Bytes(1), disk: Bytes(0) });
+        queue.give_back(Room { cpus: MilliCpus(9_000), memory: Bytes(1), disk: Bytes(0), gpus: 0 });
         assert_eq!(queue.free, queue.total);
     }
 
@@ -426,10 +461,36 @@ mod tests {
         // It may also give up.
         assert!(!queue.lend(all));
         queue.unwant();
-        queue.set_room(Room { cpus: MilliCpus(1_000), memory: Bytes(10), disk: Bytes(0) });
+        queue.set_room(Room { cpus: MilliCpus(1_000), memory: Bytes(10), disk: Bytes(0), gpus: 0 });
         assert_eq!(queue.take(Stage::Run, NOW), None, "there is less now, and one is under way");
         queue.done(id(1));
         assert_eq!(queue.take(Stage::Run, NOW), Some(id(2)));
+    }
+
+    #[test]
+    fn what_needs_a_gpu_waits_for_one_and_holds_nobody_up() {
+        let room = |gpus| Room { cpus: MilliCpus(4_000), memory: Bytes(10), disk: Bytes(0), gpus };
+        let mut queue = Queue::with_room(room(0));
+        let needs = |n: u64, gpus: u32| {
+            let item = run(n, &format!("e{n}"), 1_000);
+            Waiting { room: Room { gpus, ..item.room }, ..item }
+        };
+        for item in [needs(0, 1), needs(1, 0), needs(2, 2), needs(3, 1)] {
+            assert!(queue.push(item));
+        }
+        assert!(!queue.push(needs(0, 1)), "it waits already");
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(1)));
+        assert_eq!((queue.take(Stage::Run, NOW), queue.waiting()), (None, 3));
+        assert!(queue.is_parked(id(0)) && queue.remove(id(3), &seat("c", "e3")));
+        // One comes: whoever needs no more gets its turn.
+        queue.set_room(room(1));
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(0)));
+        assert!(queue.is_parked(id(2)) && !queue.is_parked(id(0)));
+        queue.set_room(room(2));
+        assert_eq!(queue.take(Stage::Run, NOW), None, "one of the two is in use");
+        queue.done(id(0));
+        assert_eq!(queue.take(Stage::Run, NOW), Some(id(2)));
+        assert_eq!(queue.waiting(), 0);
     }
 
     #[test]
@@ -503,7 +564,7 @@ mod tests {
         /// there is, and in the end everything is taken.
         #[test]
         fn nothing_is_lost_and_no_more_is_taken_than_there_is(deeds in vec(deed(), 1..80)) {
-            let total = Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0) };
+            let total = Room { cpus: MilliCpus(2_000), memory: Bytes(10), disk: Bytes(0), gpus: 0 };
             let mut queue = Queue::with_room(total);
             let (mut waiting, mut running): (Vec<Waiting>, Vec<Waiting>) = (Vec::new(), Vec::new());
             let late = NOW + jiff::SignedDuration::from_secs(10);
@@ -523,7 +584,7 @@ mod tests {
                         let item = Waiting {
                             not_before: (delay > 0).then(|| NOW + jiff::SignedDuration::from_secs(delay)),
                             stage: if run { Stage::Run } else { Stage::Score },
-                            room: if run { Room { cpus: MilliCpus(cpus), memory: Bytes(1), disk: Bytes(0) } } else { Room::default() },
+                            room: if run { Room { cpus: MilliCpus(cpus), memory: Bytes(1), disk: Bytes(0), gpus: 0 } } else { Room::default() },
                             ..item(n as u64, &format!("c{challenge}"), &format!("e{entrant}"))
                         };
                         prop_assert!(queue.push(item.clone()) && !queue.push(item.clone()));

@@ -124,6 +124,10 @@ pub struct Run {
     pub output: Place,
     /// What each of its programs may use.
     pub limits: RunLimits,
+    /// GPUs that no other run has meanwhile: of the second program if there is one.
+    pub gpus: u32,
+    /// The engine's runtime that runs it; its usual one unless named.
+    pub runtime: Option<String>,
     /// Set from outside to stop it: the end is then [`Ended::Stopped`].
     pub stop: Arc<AtomicBool>,
 }

@@ -110,6 +110,8 @@ pub fn run<B: Bench>(bench: &B, deed: Deed<'_>) -> Run {
         beside: None,
         output: "/out".parse().unwrap(),
         limits,
+        gpus: 0,
+        runtime: None,
         stop: Arc::new(AtomicBool::new(false)),
     }
 }

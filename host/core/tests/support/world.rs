@@ -34,8 +34,13 @@ pub struct World {
 }
 
 fn containers(runner: &Arc<FakeRunner>) -> Containers {
-    let room = Room { cpus: MilliCpus(2_000), memory: Bytes(4 << 30), disk: Bytes(1 << 40) };
-    Containers { runner: Arc::clone(runner) as _, image: Some("usual".parse().unwrap()), room }
+    let room = Room { cpus: MilliCpus(2_000), memory: Bytes(4 << 30), disk: Bytes(1 << 40), gpus: 0 };
+    Containers {
+        runner: Arc::clone(runner) as _,
+        image: Some("usual".parse().unwrap()),
+        room,
+        runtimes: vec!["safe".to_owned()],
+    }
 }
 
 /// A fresh one.

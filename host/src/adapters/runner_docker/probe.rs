@@ -40,6 +40,7 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
         Some(why) => finding("places", false, Level::Fail, "", why),
     });
     findings.push(tools());
+    findings.extend(gpus(&info, &shared.gpus));
     match shared.settings.probe_image.clone() {
         Some(image) if shared.cannot.is_none() => findings.extend(tried(runner, &image).await?),
         Some(_) | None => {
@@ -88,6 +89,16 @@ fn said(info: &SystemInfo) -> Vec<Finding> {
             "the engine maps users to others, which is not supported yet: use one that runs as root without `userns-remap`",
         ),
     ]
+}
+
+/// The GPUs, if there are to be some.
+fn gpus(info: &SystemInfo, ids: &[String]) -> Option<Finding> {
+    let driver = info.runtimes.as_ref().is_some_and(|runtimes| runtimes.contains_key("nvidia"));
+    let described = ids.iter().all(|id| id.contains('='));
+    let ok = format!("runs can have {} GPUs: {}", ids.len(), ids.join(", "));
+    let not =
+        "the configuration names GPUs, and the engine has no runtime `nvidia`: install NVIDIA's container toolkit";
+    (!ids.is_empty()).then(|| finding("gpus", driver || described, Level::Warn, &ok, not))
 }
 
 /// The programs that make places.
@@ -177,6 +188,8 @@ fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
         beside: None,
         output: "/out".parse().map_err(super::trouble("a place of our own is none"))?,
         limits,
+        gpus: 0,
+        runtime: None,
         stop: Arc::default(),
     })
 }

@@ -3,6 +3,7 @@
 //! Everything is closed that a run does not need. Nothing here is an option of a task's: what organizers may loosen one
 //! day is opened here, one by one.
 
+use super::gpu;
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
     MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits,
@@ -35,6 +36,10 @@ pub(super) struct Around<'a> {
     pub(super) memory: u64,
     /// User and group.
     pub(super) uid: u32,
+    /// The GPUs that are its own.
+    pub(super) gpus: &'a [String],
+    /// The engine's runtime, if another than its usual one.
+    pub(super) runtime: Option<&'a str>,
     /// Where each input is, in the order of the program's.
     pub(super) inputs: &'a [&'a Path],
     /// Where it may write what is seen by others, and where that is.
@@ -60,6 +65,8 @@ pub(super) fn request(program: &Program, limits: &RunLimits, around: &Around<'_>
         ulimits: Some(ulimits(program, around.biggest)),
         // The first to go when the machine itself runs out.
         oom_score_adj: Some(500),
+        device_requests: gpu::request(around.gpus),
+        runtime: around.runtime.map(ToOwned::to_owned),
         network_mode: Some("none".to_owned()),
         ipc_mode: Some("private".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -182,6 +189,8 @@ mod tests {
                 group: "g",
                 memory: 1 << 30,
                 uid: 60_900,
+                gpus: &[],
+                runtime: None,
                 inputs: &[],
                 writable: &[(&"/out".parse().unwrap(), Path::new("/runs/x/out"))],
                 biggest: 1 << 20,
@@ -206,7 +215,9 @@ mod tests {
         for word in ["nosuid", "nodev", "size=16777216", "nr_inodes=1025"] {
             assert!(shm.contains(word), "{shm}");
         }
-        assert!(host.binds.is_none() && host.devices.is_none() && host.cap_add.is_none());
+        assert!(
+            host.binds.is_none() && host.devices.is_none() && host.device_requests.is_none() && host.cap_add.is_none()
+        );
     }
 
     #[test]

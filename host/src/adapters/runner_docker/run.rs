@@ -3,7 +3,6 @@
 //! The order at the end matters: the container is gone before anything is read from its output, so that nobody writes
 //! there any more; the output is read before its place is unmounted.
 
-use super::Shared;
 use super::engine::{status, trouble};
 use super::folder::Folder;
 use super::group::Group;
@@ -13,6 +12,7 @@ use super::log::Logs;
 use super::outcome::{Came, ended, no_program, not_started, used};
 use super::request::{Around, request};
 use super::watch::{Verdict, Watch, watch};
+use super::{Shared, Taken};
 use crate::workspace::outputs::{self, NotTaken};
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -75,7 +75,7 @@ fn nothing_beside(ended: Ended, image: Option<String>) -> Ran {
 pub(super) async fn carry_out(
     shared: &Arc<Shared>,
     run: &Run,
-    user: u32,
+    taken: &Taken,
     gone: &AtomicBool,
 ) -> Result<Ran, RunnerError> {
     check(run)?;
@@ -95,12 +95,12 @@ pub(super) async fn carry_out(
             Err(ended) => return Ok(nothing_beside(ended, None)),
         },
     };
-    let (folder, first, second) = prepare(shared, run, user, image, other).await?;
-    if let Err(refused) = create(shared, run, user, &folder, &first).await? {
+    let (folder, first, second) = prepare(shared, run, taken.user, image, other).await?;
+    if let Err(refused) = create(shared, run, taken, &folder, &first).await? {
         return Ok(nothing(refused, first.image.id));
     }
     if let Some(second) = &second
-        && let Err(refused) = create(shared, run, user, &folder, second).await?
+        && let Err(refused) = create(shared, run, taken, &folder, second).await?
     {
         return Ok(nothing_beside(refused, second.image.id.clone()));
     }
@@ -245,7 +245,7 @@ pub(super) async fn prepare<'r>(
 pub(super) async fn create(
     shared: &Shared,
     run: &Run,
-    user: u32,
+    taken: &Taken,
     folder: &Folder,
     part: &Part<'_>,
 ) -> Result<Result<(), Ended>, RunnerError> {
@@ -266,7 +266,9 @@ pub(super) async fn create(
             labels: [(super::OWNER, &shared.folders.owner), (super::RUN, &id)],
             group: &part.name,
             memory: part.memory,
-            uid: user,
+            uid: taken.user,
+            gpus: if part.first == run.beside.is_none() { &taken.gpus } else { &[] },
+            runtime: run.runtime.as_deref(),
             inputs: &inputs,
             writable: &writable,
             biggest: common.max(if part.first { run.limits.output.0 } else { 0 }),

@@ -115,6 +115,7 @@ pub struct Runner {
     pub ingestion_image: Option<Spanned<String>>,
     pub shared: Option<Spanned<String>>,
     pub gpus: Option<Spanned<u32>>,
+    pub runtime: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

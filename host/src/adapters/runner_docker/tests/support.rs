@@ -200,7 +200,8 @@ impl Bench for Real {
         self.runtime.block_on(async {
             let image = super::super::image::look(&shared.engine, &self.image, true).await.unwrap().unwrap();
             let (folder, first, _) = running::prepare(shared, &left, self.uid, image, None).await.unwrap();
-            running::create(shared, &left, self.uid, &folder, &first).await.unwrap().unwrap();
+            let taken = super::super::Taken { user: self.uid, gpus: Vec::new() };
+            running::create(shared, &left, &taken, &folder, &first).await.unwrap().unwrap();
             shared.engine.docker.start_container(&shared.name(id), None).await.unwrap();
         });
     }

@@ -1,7 +1,8 @@
 //! What a run finds when it looks around: no network, no privileges, no neighbour, nothing of the host's.
 
 use super::support::{DONE, Real, build, said, seconds};
-use gradus_core::ports::runner::{Ended, RefusalCode};
+use gradus_core::ports::runner::{Ended, RefusalCode, Run, Runner as _};
+use gradus_core::testing::runner_contract::{Bench as _, Deed, id, run};
 use std::collections::BTreeMap;
 
 #[test]
@@ -141,4 +142,40 @@ fn two_runs_do_not_see_each_other() {
         assert_eq!(lines[1], me, "{text}");
         assert!(!text.contains(if me == "one" { "two" } else { "one" }), "{text}");
     }
+}
+
+#[test]
+fn two_runs_never_have_one_gpu() {
+    let ids = ["a", "b", "c"].map(ToOwned::to_owned);
+    let Some(real) = Real::with(|settings| settings.gpus = Some(ids.into())) else { return };
+    let shared = &real.runner.shared;
+    let (first, second, third) = (id(), id(), id());
+    assert_eq!(shared.begin(first, 2).unwrap().gpus, ["a", "b"]);
+    assert_eq!(shared.begin(second, 1).unwrap().gpus, ["c"]);
+    assert_eq!(shared.begin(third, 1).unwrap().gpus, [""; 0]);
+    shared.active().remove(&first);
+    shared.active().remove(&third);
+    assert_eq!(shared.begin(id(), 1).unwrap().gpus, ["a"]);
+}
+
+/// There is none here: the engine's words for that are ours to pass on, and nobody's fault who hands in.
+#[test]
+fn what_the_engine_does_not_have_is_a_trouble_of_ours() {
+    let Some(real) = Real::with(|settings| settings.gpus = Some(vec!["0".to_owned()])) else { return };
+    if real.runtime.block_on(real.runner.shared.engine.info()).unwrap().runtimes.unwrap().contains_key("nvidia") {
+        return eprintln!("skipped: this engine has GPUs");
+    }
+    let told = |change: &dyn Fn(&mut Run)| {
+        let mut asked = run(&real, Deed::Exit(0));
+        change(&mut asked);
+        let error = real.wait(real.runner.run(asked)).unwrap_err();
+        real.nothing_is_left();
+        gradus_core::ports::chain(&error)
+    };
+    let said = told(&|run| run.gpus = 1);
+    assert!(said.contains("could not select device driver"), "{said}");
+    let said = told(&|run| run.gpus = 2);
+    assert!(said.contains("1 of the 2 GPUs that the run needs are free"), "{said}");
+    let said = told(&|run| run.runtime = Some("no-such".to_owned()));
+    assert!(said.contains("no-such"), "{said}");
 }

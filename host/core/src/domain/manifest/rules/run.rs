@@ -13,6 +13,8 @@ use toml::Spanned;
 /// The place for what nobody keeps, at least and at most.
 const SCRATCH: (Bytes, Bytes) = (Bytes(1 << 20), Bytes(64 << 30));
 
+/// GPUs of one run, at most.
+const MAX_GPUS: u32 = 64;
 /// The place where two programs meet, unless said otherwise.
 const SHARED: Bytes = Bytes(16 << 20);
 
@@ -96,12 +98,30 @@ impl Reader<'_> {
             let message = format!("is {} to the run's `memory`, as it counts as memory; it is {scratch}", SCRATCH.0);
             self.problem(line, name("scratch"), message);
         }
-        if let Some(gpus) = raw.gpus.as_ref().filter(|gpus| *gpus.get_ref() > 0) {
-            let line = self.at(&name("gpus"), gpus);
-            self.problem(line, name("gpus"), "this version of Gradus gives runs no GPU; remove it");
-        }
+        let gpus = raw.gpus.as_ref().filter(|gpus| *gpus.get_ref() > 0);
+        let gpus = gpus.map_or(0, |_| self.count(&name("gpus"), gpus, 1, MAX_GPUS));
+        let runtime = raw.runtime.as_ref().map(|runtime| self.runtime(&name("runtime"), runtime));
         let apart = self.two_containers(&key, ingestion, raw, limits.memory);
-        Some(TaskRun { image, limits, scratch, logs: raw.logs.unwrap_or(Audience::Organizer), alone: raw.alone, apart })
+        Some(TaskRun {
+            image,
+            limits,
+            scratch,
+            logs: raw.logs.unwrap_or(Audience::Organizer),
+            alone: raw.alone,
+            apart,
+            gpus,
+            runtime,
+        })
+    }
+
+    fn runtime(&mut self, key: &str, raw: &Spanned<String>) -> String {
+        let name = raw.get_ref();
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
+            let line = self.at(key, raw);
+            self.problem(line, key, "is the name of one of the engine's runtimes, such as \"runsc\"");
+        }
+        name.clone()
     }
 
     /// Whether and how the ingestion program runs in a container of its own.
