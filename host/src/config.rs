@@ -100,6 +100,18 @@ impl Default for Limits {
     }
 }
 
+/// A registry of images.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// Its name, with its port if it has one: as images are named.
+    pub host: String,
+    /// Who the server is there; nobody unless set.
+    pub username: Option<String>,
+    /// A file with the password.
+    pub password_file: Option<PathBuf>,
+}
+
 /// What participants' programs run in.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -117,6 +129,8 @@ pub struct Runner {
     pub gpus: Option<Vec<String>>,
     /// Runtimes of the engine's that tasks may name.
     pub runtimes: Vec<String>,
+    /// Registries that images of tasks are fetched from; none unless named.
+    pub registries: Vec<Registry>,
     /// Disk for the outputs of all runs together, of those that do not lie in memory; half of what is free at the start
     /// unless set.
     pub disk: Option<Bytes>,
@@ -212,6 +226,16 @@ impl Config {
         if config.runner.runs == Some(0) || config.runner.cpus == Some(0) || config.runner.memory == Some(Bytes(0)) {
             bail!("{name}: runner: `runs`, `cpus` and `memory` are more than 0");
         }
+        for Registry { host, username, password_file } in &config.runner.registries {
+            if host.is_empty() || host.contains(['/', '@', ' ']) {
+                bail!(
+                    "{name}: runner.registries: `{host}` is no registry; write its name, such as \"images.example.org\""
+                );
+            }
+            if username.is_some() != password_file.is_some() {
+                bail!("{name}: runner.registries: `{host}` needs both `username` and `password_file`, or none of them");
+            }
+        }
         if let Engine::Socket(path) = &config.runner.engine
             && !path.is_absolute()
         {
@@ -297,6 +321,14 @@ mod tests {
             (
                 "[runner]\nengine = \"podman\"\n",
                 "g.toml: runner: `engine` is \"auto\", \"off\" or the absolute path of a socket",
+            ),
+            (
+                "[[runner.registries]]\nhost = \"https://x\"\n",
+                "g.toml: runner.registries: `https://x` is no registry; write its name, such as \"images.example.org\"",
+            ),
+            (
+                "[[runner.registries]]\nhost = \"x.org\"\nusername = \"me\"\n",
+                "g.toml: runner.registries: `x.org` needs both `username` and `password_file`, or none of them",
             ),
             ("[workers]\ngraders = 0\n", "g.toml: workers: `graders` and `checks` are at least 1"),
         ] {

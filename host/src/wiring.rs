@@ -2,7 +2,7 @@
 
 use crate::adapters::blobs_fs::FsBlobs;
 use crate::adapters::clock_os::OsClock;
-use crate::adapters::runner_docker::{DockerRunner, Settings};
+use crate::adapters::runner_docker::{DockerRunner, Registry, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
 use crate::config::{self, Config, Engine};
@@ -75,7 +75,8 @@ pub async fn probe(
     };
     let (reserve, image) = (limits.free_disk, limits.image);
     let gpus = config.gpus.clone();
-    let settings = Settings { reserve, image, gpus, ..Settings::new(socket, runs.to_owned()) };
+    let registries = config.registries.iter().map(registry).collect::<Result<_, _>>()?;
+    let settings = Settings { reserve, image, gpus, registries, ..Settings::new(socket, runs.to_owned()) };
     let mut runner = DockerRunner::open(settings, blobs).await.map_err(said)?;
     if let Some(name) = &config.probe_image {
         let image = runner.pin(name).await.map_err(said)?;
@@ -83,6 +84,18 @@ pub async fn probe(
     }
     let findings = runner.probe().await.map_err(said)?;
     Ok((runner, findings))
+}
+
+/// A registry, with its password.
+fn registry(config: &config::Registry) -> Result<Registry, String> {
+    let config::Registry { host, username, password_file } = config;
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| format!("the password for the registry `{host}`: {}: {error}", path.display()));
+        text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+    };
+    let password = password_file.as_ref().map(read).transpose()?;
+    Ok(Registry { host: host.clone(), credentials: username.clone().zip(password) })
 }
 
 /// What runs participants' programs, all together within `room`; or why nothing does. As [`probe`].

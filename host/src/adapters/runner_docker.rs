@@ -13,7 +13,7 @@
 //! * Nothing of a run outlives its future, but by the time that it takes to remove it.
 //! * What a program writes is read through handles beneath its output place, and never joined to a path.
 //!
-//! Deliberately absent: pulling and building images, registries and their credentials, networks, more than two containers
+//! Deliberately absent: building images, removing those that tasks no longer use, networks, more than two containers
 //! in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on other machines,
 //! rootless ones, Podman, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run has an
 //! unprivileged user that no other run under way has; user namespaces are the engine's matter.
@@ -27,6 +27,7 @@ mod load;
 mod log;
 mod outcome;
 mod probe;
+mod registry;
 mod request;
 mod run;
 mod sweep;
@@ -43,6 +44,7 @@ use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::{BadImage, Finding, Program, Ran, Run, RunImage, Runner, RunnerError, Swept, Work};
 use group::Hierarchies;
+pub use registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -81,6 +83,8 @@ pub struct Settings {
     pub reserve: Bytes,
     /// GPUs for runs, by their ids at the engine's driver; those of the machine, if the engine has a driver, unless named.
     pub gpus: Option<Vec<String>>,
+    /// Registries that images are fetched from, and no others.
+    pub registries: Vec<Registry>,
     /// Images that come with their run, unpacked, at most.
     pub image: Bytes,
     /// An image with `sh`, `cat` and `tail` to try limits with. Without one, [`Runner::probe`] tries less.
@@ -100,6 +104,7 @@ impl Settings {
             output_in_memory: IN_MEMORY,
             reserve: Bytes(0),
             gpus: None,
+            registries: Vec::new(),
             image,
             probe_image: None,
         }
@@ -119,6 +124,8 @@ struct Shared {
     loading: tokio::sync::Mutex<()>,
     /// The GPUs.
     gpus: Vec<String>,
+    /// Held by who has the engine fetch one.
+    fetching: tokio::sync::Mutex<()>,
     /// Runs under way.
     active: Mutex<BTreeMap<RunId, Taken>>,
 }
@@ -241,6 +248,7 @@ impl DockerRunner {
             cannot,
             gpus,
             loading: tokio::sync::Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
             active: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared), handle: Handle::current() })
@@ -284,7 +292,7 @@ impl Runner for DockerRunner {
     fn pin<'a>(&'a self, name: &'a ImageName) -> Work<'a, Result<ImageRef, BadImage>> {
         Box::pin(async move {
             let (shared, name) = (Arc::clone(&self.shared), name.clone());
-            let work = async move { image::pin(&shared.engine, &name).await };
+            let work = async move { image::pin(&shared, &name).await };
             self.handle.spawn(work).await.map_err(trouble("looking at the image broke off"))?
         })
     }

@@ -78,6 +78,32 @@ impl Engine {
         self.docker(&["save", "--output", &to.to_string_lossy(), image]).expect("the image is there");
     }
 
+    /// Pushes an image to a registry under `name`, as who has the password; what is needed for that lies in `home`.
+    ///
+    /// # Panics
+    /// It cannot be pushed.
+    pub fn push(&self, image: &str, name: &str, (user, password): (&str, &str), home: &Path) {
+        let config = home.join("docker").display().to_string();
+        let host = name.split('/').next().expect("it begins with one");
+        self.docker(&["--config", &config, "login", "--username", user, "--password", password, host])
+            .expect("it is ours");
+        self.docker(&["tag", image, name]).expect("the image is there");
+        self.docker(&["--config", &config, "push", name]).expect("the registry takes it");
+    }
+
+    /// Removes all images of a registry.
+    ///
+    /// # Panics
+    /// The engine does not say.
+    pub fn forget_all(&self, host: &str) {
+        let all = self.docker(&["images", "--all", "--no-trunc", "--format", "{{.ID}} {{.Repository}}"]);
+        let all = all.expect("the engine answers");
+        let here = all.lines().filter_map(|line| line.split_once(' ')).filter(|(_, name)| name.starts_with(host));
+        for (id, _) in here {
+            drop(self.docker(&["rmi", "--force", id]));
+        }
+    }
+
     /// Has the images in a file.
     ///
     /// # Panics

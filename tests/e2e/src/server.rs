@@ -116,6 +116,15 @@ impl Server {
         }
     }
 
+    /// All that it has logged.
+    ///
+    /// # Panics
+    /// It has no log.
+    pub fn log(&self) -> String {
+        let parent = self.data.parent().expect("a data folder lies in a folder");
+        std::fs::read_to_string(parent.join("server.log")).expect("it logs")
+    }
+
     /// What [`Server::again`] starts with.
     pub fn configure(&mut self, config: &str) {
         config.clone_into(&mut self.options.config);

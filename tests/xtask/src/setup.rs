@@ -27,10 +27,12 @@ pub fn wasm_target() -> Result<(), Failure> {
 }
 
 /// What tests use of the system. strace shows that no answer precedes its fdatasync; busybox is all that there is in the
-/// image that containers are tested with, and runsc is gVisor, which some of these run under. Tests that miss one say so when they skip.
+/// image that containers are tested with, docker-registry is where
+/// some images of these come from, and runsc is gVisor, which some run under. Tests that miss one say so when they skip.
 pub fn programs() {
     program("strace", "-V", "strace", "the durability test skips");
     program("busybox", "--help", "busybox-static", "the tests of containers skip");
+    program("docker-registry", "--version", "docker-registry", "the test of images from a registry skips");
     program("runsc", "--version", "runsc", "the test of programs under gVisor skips");
 }
 

@@ -1,8 +1,9 @@
 //! Looks an image over before a container is made of it: what it asks for that no run gets.
 //!
-//! Not here: pulling, and whether its name is allowed. The engine either has it or the run is refused.
+//! Where it comes from if the engine does not have it, is `registry`'s matter.
 
-use super::engine::{Engine, trouble};
+use super::Shared;
+use super::engine::{status, trouble};
 use bollard::models::ImageConfig;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::ports::runner::{BadImage, Ended, ImageFacts, RefusalCode, RunnerError};
@@ -22,10 +23,14 @@ pub(super) fn refused(code: RefusalCode, text: impl Into<String>) -> Ended {
     Ended::Refused { code, text: text.into() }
 }
 
-/// What `name` stands for now, if a program can be run in it.
-pub(super) async fn pin(engine: &Engine, name: &ImageName) -> Result<Result<ImageRef, BadImage>, RunnerError> {
+/// What `name` stands for now, if a program can be run in it: at the engine, or at its registry.
+pub(super) async fn pin(shared: &Shared, name: &ImageName) -> Result<Result<ImageRef, BadImage>, RunnerError> {
+    let engine = &shared.engine;
     let found = match engine.docker.inspect_image(name.as_str()).await {
-        Err(error) if super::engine::status(&error) == Some(404) => {
+        Err(error) if status(&error) == Some(404) => {
+            if let Some(pinned) = shared.at_registry(name).await? {
+                return Ok(pinned);
+            }
             let text = format!("the container engine has no image `{name}`; build or load it there first");
             return Ok(Err(BadImage { code: RefusalCode::ImageMissing, text }));
         }
@@ -35,18 +40,27 @@ pub(super) async fn pin(engine: &Engine, name: &ImageName) -> Result<Result<Imag
     if let Some(bad) = refusal(&config, &machine, &engine.architecture, true) {
         return Ok(Err(bad));
     }
+    // By what it can be fetched again, if it can be.
+    if let Some(pinned) = shared.by_digest(name, found.repo_digests.as_deref().unwrap_or_default()) {
+        return Ok(Ok(pinned));
+    }
     let id = found.id.unwrap_or_default();
     id.parse().map(Ok).map_err(trouble("the engine gave an image an id that is none"))
 }
 
-/// The image, or why it is refused.
+/// The image, fetched if it is not here and may be; or why it is refused.
 pub(super) async fn look(
-    engine: &Engine,
+    shared: &Shared,
     image: &ImageRef,
     has_command: bool,
 ) -> Result<Result<Image, Ended>, RunnerError> {
-    let found = match engine.docker.inspect_image(image.as_str()).await {
-        Err(error) if super::engine::status(&error) == Some(404) => return Ok(Err(missing(image))),
+    let engine = &shared.engine;
+    let mut found = engine.docker.inspect_image(image.as_str()).await;
+    if found.as_ref().is_err_and(|error| status(error) == Some(404)) && shared.fetch(image).await? {
+        found = engine.docker.inspect_image(image.as_str()).await;
+    }
+    let found = match found {
+        Err(error) if status(&error) == Some(404) => return Ok(Err(missing(image))),
         other => other.map_err(trouble("the image could not be looked at"))?,
     };
     let config = found.config.unwrap_or_default();

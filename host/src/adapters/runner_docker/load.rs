@@ -79,16 +79,18 @@ pub(super) async fn load(
     saved: &SavedImage,
     gone: &AtomicBool,
 ) -> Result<Option<Result<Loaded, Ended>>, RunnerError> {
-    let stopped = async {
-        while !run.stop.load(SeqCst) && !gone.load(SeqCst) {
-            tokio::time::sleep(PERIOD).await;
-        }
-    };
     tokio::select! {
         loaded = tokio::time::timeout(PATIENCE, loaded(shared, run.id, saved)) => {
             loaded.map_err(trouble("the engine did not take the image in its time"))?.map(Some)
         }
-        () = stopped => Ok(None),
+        () = stopped(run, gone) => Ok(None),
+    }
+}
+
+/// Comes when nobody waits for the run any more.
+pub(super) async fn stopped(run: &Run, gone: &AtomicBool) {
+    while !run.stop.load(SeqCst) && !gone.load(SeqCst) {
+        tokio::time::sleep(PERIOD).await;
     }
 }
 
@@ -173,7 +175,7 @@ fn full_disk() -> RunnerError {
 }
 
 /// Whether there is room for `more` bytes where the engine keeps its images, and for files.
-fn room(shared: &Shared, more: u64) -> Result<(), RunnerError> {
+pub(super) fn room(shared: &Shared, more: u64) -> Result<(), RunnerError> {
     // Where it cannot be asked, the engine says it in the end.
     let Ok(stat) = rustix::fs::statvfs(&shared.engine.root) else { return Ok(()) };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);

@@ -20,7 +20,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt as _;
 use gradus_core::domain::report::LimitKind;
-use gradus_core::domain::run::Place;
+use gradus_core::domain::run::{ImageRef, Place};
 use gradus_core::ports::chain;
 use gradus_core::ports::runner::{
     Ended, Output, Program, Ran, RanBeside, RefusalCode, Run, RunImage, RunnerError, Used,
@@ -155,7 +155,7 @@ async fn image_of(
     gone: &AtomicBool,
 ) -> Result<Result<Image, Ended>, RunnerError> {
     let saved = match &program.image {
-        RunImage::Known(image) => return image::look(&shared.engine, image, program.command.is_some()).await,
+        RunImage::Known(image) => return known(shared, run, image, program, gone).await,
         RunImage::Saved(saved) => saved,
     };
     let loaded = match load::load(shared, run, saved, gone).await? {
@@ -163,8 +163,22 @@ async fn image_of(
         Some(Err(refused)) => return Ok(Err(refused)),
         None => return Ok(Err(Ended::Stopped)),
     };
-    let looked = image::look(&shared.engine, &loaded.image, program.command.is_some()).await?;
+    let looked = image::look(shared, &loaded.image, program.command.is_some()).await?;
     Ok(looked.map(|image| Image { id: Some(loaded.digest), ..image }))
+}
+
+/// An image that the engine has, or can fetch while somebody waits.
+async fn known(
+    shared: &Arc<Shared>,
+    run: &Run,
+    image: &ImageRef,
+    program: &Program,
+    gone: &AtomicBool,
+) -> Result<Result<Image, Ended>, RunnerError> {
+    tokio::select! {
+        looked = image::look(shared, image, program.command.is_some()) => looked,
+        () = load::stopped(run, gone) => Ok(Err(Ended::Stopped)),
+    }
 }
 
 /// What a caller of ours must not ask for.

@@ -1,0 +1,213 @@
+//! Registries that images may be fetched from: which, with what credentials, and how.
+//!
+//! A name becomes a digest when a challenge is published, by asking the registry; the image itself comes when a run needs it
+//! and the engine does not have it. Credentials go to the engine with the request, and into no container, log or error.
+
+use super::Shared;
+use super::engine::trouble;
+use super::load::room;
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error;
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::StreamExt as _;
+use gradus_core::domain::run::{ImageName, ImageRef};
+use gradus_core::ports::runner::{BadImage, RefusalCode, RunnerError};
+use std::fmt;
+use std::time::Duration;
+
+/// The registry of names without one.
+const USUAL: &str = "docker.io";
+/// How long fetching an image may take.
+const PATIENCE: Duration = Duration::from_secs(1_800);
+/// How often a registry that does not answer well is asked, and the first pause in between.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks at the disk.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// A registry.
+#[derive(Clone)]
+pub struct Registry {
+    /// Its name, with its port if it has one: as images are named.
+    pub host: String,
+    /// Who we are there, and the password.
+    pub credentials: Option<(String, String)>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.credentials.is_some();
+        f.debug_struct("Registry").field("host", &self.host).field("has_credentials", &named).finish()
+    }
+}
+
+/// The registry that an image's name begins with.
+fn host(name: &str) -> &str {
+    match name.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
+        Some(_) | None => USUAL,
+    }
+}
+
+/// A name without its tag and digest.
+fn repository(name: &str) -> &str {
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        Some(_) | None => name,
+    }
+}
+
+/// Whether the registry says that it has no such image, or does not show it to us.
+fn not_there(error: &Error) -> bool {
+    const WORDS: [&str; 6] = [
+        "manifest unknown",
+        "not found",
+        "access denied",
+        "access to the resource is denied",
+        "unauthorized",
+        "authentication required",
+    ];
+    let says = |text: &str| WORDS.iter().any(|words| text.contains(words));
+    if let Error::DockerResponseServerError { status_code, message } = error {
+        return matches!(status_code, 401 | 403 | 404) || says(message);
+    }
+    if let Error::DockerStreamError { error } = error { says(error) } else { false }
+}
+
+impl Shared {
+    /// The registry of an image, if images may be fetched from there.
+    fn registry(&self, name: &str) -> Option<&Registry> {
+        let host = host(name);
+        self.settings.registries.iter().find(|registry| registry.host == host)
+    }
+
+    /// `name` by its digest, if its registry is one that images may be fetched from, and by what the engine says that it had
+    /// from there.
+    pub(super) fn by_digest(&self, name: &ImageName, had: &[String]) -> Option<ImageRef> {
+        let repository = repository(name.as_str());
+        self.registry(name.as_str())?;
+        had.iter().find(|had| self::repository(had) == repository)?.parse().ok()
+    }
+
+    /// What `name` stands for at its registry now. `None`: images may not be fetched from there.
+    pub(super) async fn at_registry(
+        &self,
+        name: &ImageName,
+    ) -> Result<Option<Result<ImageRef, BadImage>>, RunnerError> {
+        let Some(registry) = self.registry(name.as_str()) else { return Ok(None) };
+        let mut tries = 0;
+        let found = loop {
+            let found = self.engine.docker.inspect_registry_image(name.as_str(), registry.credentials()).await;
+            match found {
+                Err(error) if !not_there(&error) && tries + 1 < TRIES => {
+                    tokio::time::sleep(PAUSE * 4_u32.pow(tries)).await;
+                    tries += 1;
+                }
+                found => break found,
+            }
+        };
+        let found = match found {
+            Err(error) if not_there(&error) => {
+                let text = format!(
+                    "the registry `{}` has no image `{name}`, or does not show it to this server; push it there, or ask \
+                     the operator for access",
+                    registry.host
+                );
+                return Ok(Some(Err(BadImage { code: RefusalCode::ImageMissing, text })));
+            }
+            found => found.map_err(trouble(format!("the registry `{}` did not answer well", registry.host)))?,
+        };
+        let digest = found.descriptor.digest.unwrap_or_default();
+        let pinned = format!("{}@{digest}", repository(name.as_str())).parse();
+        Ok(Some(Ok(pinned.map_err(trouble("the registry gave an image a digest that is none"))?)))
+    }
+
+    /// Has the engine fetch `image`. `false`: it may not be fetched, or is not there.
+    pub(super) async fn fetch(&self, image: &ImageRef) -> Result<bool, RunnerError> {
+        let name = image.as_str();
+        let Some(registry) = self.registry(name).filter(|_| name.contains('@')) else { return Ok(false) };
+        // One at a time; who waits for the same finds it there.
+        let _turn = self.fetching.lock().await;
+        if self.engine.docker.inspect_image(name).await.is_ok() {
+            return Ok(true);
+        }
+        for tried in 0..TRIES {
+            match tokio::time::timeout(PATIENCE, self.fetched(name, registry)).await {
+                Ok(Ok(())) => return Ok(true),
+                Ok(Err(error)) if not_there(&error) => return Ok(false),
+                Ok(Err(error)) if tried + 1 == TRIES => {
+                    return Err(trouble(format!("an image was not fetched from `{}`", registry.host))(error));
+                }
+                Ok(Err(_)) => tokio::time::sleep(PAUSE * 4_u32.pow(tried)).await,
+                Err(late) => {
+                    return Err(trouble(format!("`{}` did not give an image in its time", registry.host))(late));
+                }
+            }
+            room(self, 0)?;
+        }
+        Ok(false)
+    }
+
+    async fn fetched(&self, name: &str, registry: &Registry) -> Result<(), Error> {
+        tracing::info!(image = name, "an image is fetched");
+        let options = CreateImageOptionsBuilder::default().from_image(name).build();
+        let docker = self.engine.docker.clone().with_timeout(PATIENCE);
+        let fetched = async {
+            let mut steps = docker.create_image(Some(options), None, registry.credentials());
+            while let Some(step) = steps.next().await {
+                step?;
+            }
+            Ok(())
+        };
+        let filled = async {
+            while room(self, 0).is_ok() {
+                tokio::time::sleep(PERIOD).await;
+            }
+        };
+        tokio::select! {
+            fetched = fetched => fetched,
+            () = filled => Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into()),
+        }
+    }
+}
+
+impl Registry {
+    fn credentials(&self) -> Option<DockerCredentials> {
+        let (username, password) = self.credentials.clone()?;
+        Some(DockerCredentials {
+            username: Some(username),
+            password: Some(password),
+            serveraddress: Some(self.host.clone()),
+            ..DockerCredentials::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_its_registry_and_repository() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (name, at, plain) in [
+            ("python".to_owned(), USUAL, "python"),
+            ("python:3.12".to_owned(), USUAL, "python"),
+            ("team/python:3".to_owned(), USUAL, "team/python"),
+            ("localhost/x:1".to_owned(), "localhost", "localhost/x"),
+            ("images.example.org:5000/a/b:1".to_owned(), "images.example.org:5000", "images.example.org:5000/a/b"),
+            ("images.example.org:5000/a".to_owned(), "images.example.org:5000", "images.example.org:5000/a"),
+            (format!("example.org/a@{digest}"), "example.org", "example.org/a"),
+        ] {
+            assert_eq!((host(&name), repository(&name)), (at, plain), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_shown_nowhere() {
+        let registry = Registry { host: "h".to_owned(), credentials: Some(("me".to_owned(), "secret".to_owned())) };
+        let shown = format!("{registry:?}");
+        assert!(!shown.contains("secret") && shown.contains("has_credentials: true"), "{shown}");
+    }
+}
