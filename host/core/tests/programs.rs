@@ -332,7 +332,7 @@ fn an_ingestion_program_is_started_and_reads_what_was_handed_in() {
     for (toml, command, word) in [
         (toml.clone(), "x: 1\n", "ingestion/metadata.yaml has no `command`"),
         (toml.clone(), "command: cat $hidden\n", "no container"),
-        (toml.replace("\"ingestion\"", "\"nothing\""), "command: x\n", "nothing/metadata.yaml is not there"),
+        (toml.replace("\"ingestion\"", "\"nothing\""), "command: x\n", "nothing/metadata is not there"),
     ] {
         let Err(Refusal::Challenge(problems)) = publish(&toml, command) else { panic!("{command}") };
         assert!(problems[0].key == "tasks.t.ingestion" && problems[0].message.contains(word), "{problems:?}");

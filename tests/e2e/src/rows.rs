@@ -79,8 +79,9 @@ pub fn apart(image: &str, lanes: &str) -> TempDir {
     let ask = r#"echo the environment asks
 cd $3; mkfifo ask tell; echo id,label > $2/predictions.csv
 tail -n +2 $1/rows.csv | while IFS=, read id label; do
-  echo "$id" > ask; read answer < tell; echo "$id,$answer" >> $2/predictions.csv
-done
+  echo "$id" > ask; read answer < tell; [ "$answer" = crash ] && echo why >&2 && exit 4
+  echo "$id,$answer" >> $2/predictions.csv
+done || exit 4
 echo over > ask
 "#;
     write("ingestion/ask.sh", ask);

@@ -93,6 +93,23 @@ fn each_end_of_an_agent_is_told() {
     assert!(refused.status == 422 && refused.text().contains("the two meet in `$shared`"), "{}", refused.text());
 }
 
+/// An environment that fails while nothing is wrong with the agent is its organizers' doing.
+#[test]
+fn an_environment_that_fails_costs_nobody_else() {
+    let Some(setting) = setting() else { return };
+    let crash = AGENT.replace("echo a > tell", "echo crash > tell");
+    let id = hand_in(&setting.anna, &crash);
+    let ended = setting.ended(&id);
+    assert_eq!((&ended["outcome"], &ended["fault"]), (&"run-failed".into(), &"challenge".into()), "{ended}");
+    assert_eq!(ended["charged"], false, "{ended}");
+    assert!(ended["reason"].as_str().is_some_and(|why| why.contains("ingestion program")), "{ended}");
+    assert_eq!(setting.log(&setting.server.operator(), &id, "ingestion"), "the environment asks\nwhy\n");
+    // Who checks it on their own computer is told what it said.
+    std::fs::write(setting.folder.path().join("solutions/copies/agent.sh"), crash).expect("there is room");
+    let checked = run(&["challenge", "check", setting.folder.path().to_str().expect("UTF-8")], &[]);
+    assert!(checked.code == 1 && checked.out.contains("exit code 4: why"), "{}{}", checked.out, checked.err);
+}
+
 #[test]
 fn an_agent_sees_nothing_but_its_own_files() {
     let Some(setting) = setting() else { return };

@@ -354,14 +354,16 @@ fn a_program_is_scored_on_this_computer_as_on_a_server() {
 }
 
 #[test]
-fn the_example_with_programs_holds() {
+fn the_examples_with_programs_hold() {
     let _alone = alone();
     let built = Command::new("bash").arg(root().join("tests/images/python.sh")).output().expect("bash is there");
     if !built.status.success() {
         return skip(&format!("the image with Python: {}", String::from_utf8_lossy(&built.stderr)));
     }
-    let ran = run(&["challenge", "check", example("digits-code").to_str().expect("UTF-8")], &[]);
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    for name in ["digits-code", "corridors"] {
+        let ran = run(&["challenge", "check", example(name).to_str().expect("UTF-8")], &[]);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    }
 }
 
 /// An operator removed the image: that is nobody's fault who hands in, and it is put right by loading it again.

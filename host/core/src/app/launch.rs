@@ -158,7 +158,7 @@ pub(super) fn ingestion_command(files: &Folder, apart: bool) -> Result<Vec<Strin
 }
 
 fn its_command(files: &Folder, starts: Starts) -> Result<Vec<String>, Problem> {
-    let name = program::file(files.tree()).unwrap_or(program::FILES[0]);
+    let name = program::file(files.tree()).unwrap_or(program::FILES[1]);
     command(files, name, starts)
 }
 

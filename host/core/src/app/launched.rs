@@ -2,7 +2,7 @@
 
 use super::check::Pending;
 use super::launch::{LaunchError, Launched, Launcher};
-use crate::domain::report::{Fault, Outcome};
+use crate::domain::report::{Fault, LimitKind, Outcome};
 use crate::domain::run_record::{IngestionRecord, RunFailure, RunRecord};
 use crate::ports::blobs::Part;
 use crate::ports::runner::{Ended, Output, Ran, RanBeside, RefusalCode, RunnerError, Used};
@@ -65,7 +65,13 @@ impl Launcher {
             (_, its @ Ended::Exited { code: 1.. }) => Some(failure(its, "your program", own)?),
             (Ended::Stopped, Ended::Exited { .. }) => return Ok(None),
             (refused @ Ended::Refused { .. }, _) => Some(of_the_challenge(refused)?),
-            (ended, _) => Some(failure(ended, "the task's ingestion program, beside which yours ran,", own)?),
+            // Time says as much of the one as of the other.
+            (ended @ Ended::Limit { limit: LimitKind::Wall, .. }, _) => Some(failure(ended, "the run", own)?),
+            // Nothing was wrong with the other one: what it said may be why, and still that is no reason to fail.
+            (ended, _) => {
+                let failed = failure(ended, "the task's ingestion program, beside which yours ran,", own)?;
+                Some(RunFailure { fault: Fault::Challenge, ..failed })
+            }
         };
         record.failed = failed;
         let ingestion = [ingestion, more].concat();

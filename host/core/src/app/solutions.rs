@@ -200,12 +200,14 @@ impl Bench<'_> {
         let launched =
             launcher.launch(&*containers.runner, (self.ids)(), (lane, &files), &launcher.printed(), self.stop)?;
         drop(lent);
-        let Some(Launched { record, left, stderr, .. }) = launched else {
+        let Some(Launched { record, left, stderr, ingestion, .. }) = launched else {
             return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));
         };
         Ok(match (record.failed.clone(), left) {
             (None, Some(left)) => Ready::Left(left.folder().clone(), Box::new(record)),
-            (Some(failed), _) => Ready::Over(Came::failed(failed.outcome, failed.text + &last_words(&stderr)).into()),
+            (Some(failed), _) => Ready::Over(
+                Came::failed(failed.outcome, failed.text + &last_words(&stderr) + &last_words(&ingestion)).into(),
+            ),
             (None, None) => Ready::Over(Came::failed(Outcome::Platform, "the run left nothing".to_owned()).into()),
         })
     }

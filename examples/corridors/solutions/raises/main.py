@@ -1,0 +1,3 @@
+"""Fails before it has met anybody."""
+
+raise ValueError("no such luck")
