@@ -109,7 +109,11 @@ pub struct Registry {
     /// Who the server is there; nobody unless set.
     pub username: Option<String>,
     /// A file with the password.
+    #[serde(default)]
     pub password_file: Option<PathBuf>,
+    /// What the names begin with, after the registry's, of images that participants may name: `teams/`. None unless set.
+    #[serde(default)]
+    pub participants: Vec<String>,
 }
 
 /// What participants' programs run in.
@@ -129,6 +133,8 @@ pub struct Runner {
     pub gpus: Option<Vec<String>>,
     /// Runtimes of the engine's that tasks may name.
     pub runtimes: Vec<String>,
+    /// Networks of the engine's that tasks may name. What runs there reaches whatever the network reaches.
+    pub networks: Vec<String>,
     /// Registries that images of tasks are fetched from; none unless named.
     pub registries: Vec<Registry>,
     /// Disk for the outputs of all runs together, of those that do not lie in memory; half of what is free at the start
@@ -226,7 +232,7 @@ impl Config {
         if config.runner.runs == Some(0) || config.runner.cpus == Some(0) || config.runner.memory == Some(Bytes(0)) {
             bail!("{name}: runner: `runs`, `cpus` and `memory` are more than 0");
         }
-        for Registry { host, username, password_file } in &config.runner.registries {
+        for Registry { host, username, password_file, participants } in &config.runner.registries {
             if host.is_empty() || host.contains(['/', '@', ' ']) {
                 bail!(
                     "{name}: runner.registries: `{host}` is no registry; write its name, such as \"images.example.org\""
@@ -235,6 +241,16 @@ impl Config {
             if username.is_some() != password_file.is_some() {
                 bail!("{name}: runner.registries: `{host}` needs both `username` and `password_file`, or none of them");
             }
+            if let Some(prefix) = participants.iter().find(|prefix| prefix.len() < 2 || !prefix.ends_with('/')) {
+                bail!(
+                    "{name}: runner.registries: `{prefix}` in `participants` is no folder; write one, such as \"teams/\""
+                );
+            }
+        }
+        let shared =
+            |network: &&String| matches!(network.as_str(), "host" | "none" | "default") || network.contains(':');
+        if let Some(network) = config.runner.networks.iter().find(shared) {
+            bail!("{name}: runner: `{network}` in `networks` is no network of its own; make one, and write its name");
         }
         if let Engine::Socket(path) = &config.runner.engine
             && !path.is_absolute()
@@ -329,6 +345,10 @@ mod tests {
             (
                 "[[runner.registries]]\nhost = \"x.org\"\nusername = \"me\"\n",
                 "g.toml: runner.registries: `x.org` needs both `username` and `password_file`, or none of them",
+            ),
+            (
+                "[runner]\nnetworks = [\"host\"]\n",
+                "g.toml: runner: `host` in `networks` is no network of its own; make one, and write its name",
             ),
             ("[workers]\ngraders = 0\n", "g.toml: workers: `graders` and `checks` are at least 1"),
         ] {

@@ -11,7 +11,7 @@ use crate::live::Hub;
 use crate::serve::{Running, start};
 use crate::worker::Opener;
 use anyhow::Context as _;
-use gradus_core::app::launch::Containers;
+use gradus_core::app::launch::{Allows, Containers};
 use gradus_core::app::{App, Stock, chain};
 use gradus_core::domain::queue::Room;
 use gradus_core::ports::blobs::Blobs;
@@ -88,14 +88,15 @@ pub async fn probe(
 
 /// A registry, with its password.
 fn registry(config: &config::Registry) -> Result<Registry, String> {
-    let config::Registry { host, username, password_file } = config;
+    let config::Registry { host, username, password_file, participants } = config;
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|error| format!("the password for the registry `{host}`: {}: {error}", path.display()));
         text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
     };
     let password = password_file.as_ref().map(read).transpose()?;
-    Ok(Registry { host: host.clone(), credentials: username.clone().zip(password) })
+    let credentials = username.clone().zip(password);
+    Ok(Registry { host: host.clone(), credentials, participants: participants.clone() })
 }
 
 /// What runs participants' programs, all together within `room`; or why nothing does. As [`probe`].
@@ -119,8 +120,8 @@ pub async fn containers(
         Some(Finding { check, text, .. }) => Err(format!("the check `{check}` of the container engine fails: {text}")),
         None => {
             let room = Room { gpus: runner.gpus(), ..room };
-            let (image, runtimes) = (config.image.clone(), config.runtimes.clone());
-            Ok(Containers { runner: Arc::new(runner), image, room, runtimes })
+            let allows = Allows { runtimes: config.runtimes.clone(), networks: config.networks.clone() };
+            Ok(Containers { runner: Arc::new(runner), image: config.image.clone(), room, allows })
         }
     }
 }

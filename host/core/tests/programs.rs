@@ -270,6 +270,43 @@ fn a_host_that_dies_in_a_run_runs_it_again_and_one_that_dies_in_scoring_does_not
 }
 
 #[test]
+fn images_are_named_by_their_digest_from_where_they_may() {
+    let world = world();
+    let (task, _) = TOML.split_once("[[solutions]]").unwrap();
+    let images = task.replace("[\"code\", \"results\"]", "[\"image\", \"code\"]");
+    assert_eq!(world.publish(&images).unwrap(), OperationState::Done);
+    let anna = world.entrant("anna");
+    let hand_in = |text: &str| world.submit_files(&anna, &[("metadata", text)], None).map(|(id, _)| id);
+    let name = |name: &str| format!("image: {name}@sha256:{}\n", "1".repeat(64));
+    for (text, word) in [
+        ("image: here/1:latest\n".to_owned(), "by its digest"),
+        (name("there/1"), "image-not-allowed"),
+        (format!("image: here/1@sha256:{}\n", "0".repeat(64)), "image-missing"),
+        (name("here/1") + "command: x\n", "remove one"),
+    ] {
+        let Err(Refusal::Format(problems)) = hand_in(&text) else { panic!("{text}") };
+        assert!(problems.first[0].message.contains(word), "{problems:?}");
+    }
+    assert_eq!(world.remaining(&anna), 3);
+    // Its registry does not answer: it is taken in all the same, and waits.
+    world.runner.down.store(true, SeqCst);
+    let id = hand_in(&name("here/3")).unwrap();
+    world.runner.down.store(false, SeqCst);
+    let tracked = world.app.store.submission(id).unwrap().unwrap();
+    assert_eq!((tracked.submission.lane, tracked.job.stage()), (Lane::Image, Stage::Run));
+    world.work();
+    let job = world.job(id);
+    assert_eq!((job.state, job.run.unwrap().exit_code), (State::Failed, Some(3)));
+    // A program still goes its own way; where no images are taken, that is said.
+    let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
+    world.work();
+    assert_eq!(world.job(id).state, State::Scored);
+    world.publish(TOML).unwrap();
+    let Err(Refusal::Format(problems)) = hand_in(&name("here/3")) else { panic!("no images are taken") };
+    assert!(problems.first[0].message.contains("takes no images"), "{problems:?}");
+}
+
+#[test]
 fn a_challenge_that_cannot_be_run_here_is_refused() {
     let world = world();
     for (from, to, key, word) in [
@@ -284,6 +321,9 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
         ("memory = \"1GiB\"", "gpus = 1", "runner", "asks for 1 GPUs; runs get at most 0 GPUs here"),
         ("memory = \"1GiB\"", "runtime = \"fast\"", "runner.runtime", "these are: safe"),
         ("memory = \"1GiB\"", "runtime = \"a b\"", "runner.runtime", "such as"),
+        ("memory = \"1GiB\"", "network = \"host\"", "runner.network", "these are: mirror"),
+        ("memory = \"1GiB\"", "network = \"container:x\"", "runner.network", "engine's networks"),
+        ("memory = \"1GiB\"", "cpus = 1.5, pinned = true", "runner.pinned", "whole number"),
         ("memory = \"1GiB\"", "image = \"a b\"", "runner.image", "names no image"),
         ("[\"code\", \"results\"]", "[\"results\"]", "runner", "add \"code\""),
         ("[\"code\", \"results\"]", "[\"git\"]", "accepts", "yet"),

@@ -25,12 +25,14 @@ mod group;
 mod image;
 mod load;
 mod log;
+mod named;
 mod outcome;
 mod probe;
 mod registry;
 mod request;
 mod run;
 mod sweep;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -45,12 +47,13 @@ use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::{BadImage, Finding, Program, Ran, Run, RunImage, Runner, RunnerError, Swept, Work};
 use group::Hierarchies;
 pub use registry::Registry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use taken::Taken;
 use tokio::runtime::Handle;
 
 /// Label with the id of the data folder.
@@ -124,19 +127,12 @@ struct Shared {
     loading: tokio::sync::Mutex<()>,
     /// The GPUs.
     gpus: Vec<String>,
+    /// The CPUs, by their numbers.
+    cpus: Vec<usize>,
     /// Held by who has the engine fetch one.
     fetching: tokio::sync::Mutex<()>,
     /// Runs under way.
     active: Mutex<BTreeMap<RunId, Taken>>,
-}
-
-/// What a run under way has to itself.
-#[derive(Debug, Clone)]
-struct Taken {
-    /// User and group.
-    user: u32,
-    /// GPUs.
-    gpus: Vec<String>,
 }
 
 impl Shared {
@@ -163,44 +159,16 @@ impl Shared {
         self.active().contains_key(&id)
     }
 
-    /// Gives the run a user of its own: what the kernel counts by user, no other run uses up. And so many GPUs.
-    fn begin(&self, id: RunId, gpus: u32) -> Result<Taken, RunnerError> {
-        let wrong = |what: String| RunnerError { what, source: None };
-        let mut active = self.active();
-        if active.contains_key(&id) {
-            return Err(wrong(format!("the run {id} is under way already")));
-        }
-        let busy: BTreeSet<&String> = active.values().flat_map(|taken| &taken.gpus).collect();
-        let gpus: Vec<String> =
-            self.gpus.iter().filter(|gpu| !busy.contains(gpu)).take(gpus as usize).cloned().collect();
-        let taken: BTreeSet<u32> = active.values().map(|taken| taken.user).collect();
-        // Another server on this machine begins elsewhere, by its owner.
-        let users: Vec<u32> = self.settings.users.clone().collect();
-        let first =
-            self.folders.owner.bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        let from = first % users.len().max(1);
-        let free = users[from..].iter().chain(&users[..from]).copied().find(|user| !taken.contains(user));
-        let user = free.ok_or_else(|| wrong("more runs are under way than there are users for".to_owned()))?;
-        let taken = Taken { user, gpus };
-        active.insert(id, taken.clone());
-        Ok(taken)
-    }
-
     /// From its begin to the last of its traces.
     async fn run(self: Arc<Self>, run: Run, gone: Arc<AtomicBool>) -> Result<Ran, RunnerError> {
         if let Some(why) = self.cannot {
             return Err(RunnerError { what: why.to_owned(), source: None });
         }
         let id = run.id;
-        let saved = |program: &Program| matches!(program.image, RunImage::Saved(_));
+        let saved = |program: &Program| !matches!(program.image, RunImage::Known(_));
         let both = run.beside.is_some();
         let own_image = saved(&run.program) || run.beside.as_ref().is_some_and(|beside| saved(&beside.program));
-        let taken = self.begin(id, run.gpus)?;
-        if taken.gpus.len() < run.gpus as usize {
-            self.active().remove(&id);
-            let what = format!("{} of the {} GPUs that the run needs are free", taken.gpus.len(), run.gpus);
-            return Err(RunnerError { what, source: None });
-        }
+        let taken = self.begin(&run)?;
         // A task of its own, so that a panic in there is cleared up after too.
         let here = Arc::clone(&self);
         let ran = tokio::spawn(async move { run::carry_out(&here, &run, &taken, &gone).await }).await;
@@ -208,7 +176,7 @@ impl Shared {
         if own_image {
             cleared = cleared.and(self.remove_image(id).await.map(drop));
         }
-        self.active().remove(&id);
+        self.end(id);
         if let Err(error) = cleared {
             // The result stands; what is left is swept.
             tracing::warn!(run = %id, error = %gradus_core::ports::chain(&error), "a run could not be removed");
@@ -247,6 +215,7 @@ impl DockerRunner {
             blobs,
             cannot,
             gpus,
+            cpus: taken::cpus(),
             loading: tokio::sync::Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
             active: Mutex::default(),
@@ -293,6 +262,14 @@ impl Runner for DockerRunner {
         Box::pin(async move {
             let (shared, name) = (Arc::clone(&self.shared), name.clone());
             let work = async move { image::pin(&shared, &name).await };
+            self.handle.spawn(work).await.map_err(trouble("looking at the image broke off"))?
+        })
+    }
+
+    fn may_name<'a>(&'a self, image: &'a ImageRef) -> Work<'a, Result<(), BadImage>> {
+        Box::pin(async move {
+            let (shared, image) = (Arc::clone(&self.shared), image.clone());
+            let work = async move { shared.may_name(&image).await };
             self.handle.spawn(work).await.map_err(trouble("looking at the image broke off"))?
         })
     }

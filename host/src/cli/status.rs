@@ -94,11 +94,15 @@ fn ran(run: &RunInfo) -> String {
     let (wall, cpu) = (Millis(run.wall_ms), Millis(run.cpu_ms));
     let killed =
         if run.oom_kills > 0 && run.exit_code.is_some() { "; a process was killed for want of memory" } else { "" };
+    let loosened = [("runtime", &run.runtime), ("network", &run.network)];
+    let loosened =
+        loosened.map(|(what, name)| name.as_ref().map_or_else(String::new, |name| format!("; {what} {name}")));
     format!(
-        "{end}{wall} of {}, {cpu} CPU, {} of {} memory{killed}",
+        "{end}{wall} of {}, {cpu} CPU, {} of {} memory{killed}{}",
         Millis(run.allowed.wall_ms),
         Bytes(run.peak_memory),
-        Bytes(run.allowed.memory)
+        Bytes(run.allowed.memory),
+        loosened.concat()
     )
 }
 

@@ -13,20 +13,25 @@ use gradus_core::domain::event::EventKind;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Hand in predictions: a file, an archive, or a folder.
+/// Hand in predictions, a program or an image: a file, an archive, or a folder.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   gradus submit breast-cancer predictions.csv --wait
   gradus submit breast-cancer predictions.csv --check         the format check only: stores and charges nothing
   gradus submit breast-cancer predictions.zip --phase final --method-name 'random forest'
+  gradus submit digits-code --image images.example.org/teams/anna/reader@sha256:...
 
 With --wait the exit code is 0 when it was scored, and 1 when it ended without a score.")]
 pub struct Submit {
     /// The challenge.
     challenge: String,
-    /// The predictions.
-    file: PathBuf,
+    /// What is handed in.
+    #[arg(required_unless_present = "image")]
+    file: Option<PathBuf>,
+    /// In place of a file: an image that lies where the server lets you push, by its digest.
+    #[arg(long, value_name = "NAME@DIGEST", conflicts_with = "file")]
+    image: Option<String>,
     /// The phase [default: the open one].
     #[arg(long)]
     phase: Option<String>,
@@ -59,8 +64,8 @@ pub struct Submit {
 
 impl Submit {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
-        if !self.file.exists() {
-            return Err(usage(format!("there is no file {}", self.file.display())));
+        if let Some(file) = self.file.as_ref().filter(|file| !file.exists()) {
+            return Err(usage(format!("there is no file {}", file.display())));
         }
         let client = context.client(&self.remote)?;
         let phase = match &self.phase {
@@ -69,7 +74,10 @@ impl Submit {
         };
         // Held until it is sent.
         let room = tempfile::tempdir().context("could not make a temporary folder")?;
-        let file = upload(&self.file, room.path())?;
+        let file = match (&self.file, &self.image) {
+            (Some(file), _) => upload(file, room.path())?,
+            (None, image) => named(image.as_deref().unwrap_or_default(), room.path())?,
+        };
         let mut bar = Progress::bytes(&context.out, "sending");
         let mut told = |sent, of| bar.set(sent, of);
         if self.check {
@@ -143,6 +151,14 @@ pub fn upload(path: &Path, room: &Path) -> anyhow::Result<Upload> {
     let archive = room.join("submission.tar.zst");
     local::pack(&folder, &archive)?;
     Ok(Upload { path: archive, name: format!("{name}.tar.zst") })
+}
+
+/// What is sent for an image that is named: the file that names it, made in `room`.
+fn named(image: &str, room: &Path) -> anyhow::Result<Upload> {
+    let path = room.join("metadata");
+    let line = serde_json::to_string(image).context("the name has no text")?;
+    std::fs::write(&path, format!("image: {line}\n")).context("could not write a temporary file")?;
+    Ok(Upload::new(&path)?)
 }
 
 /// Follows a submission to its end, and shows what it got.

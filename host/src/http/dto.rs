@@ -163,6 +163,12 @@ pub struct RunInfo {
     pub image: Option<String>,
     /// What it was allowed.
     pub allowed: RunAllowance,
+    /// The container engine's runtime that ran it, where the task named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// The container engine's network that it had, where the task named one; else it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// The task's ingestion program, if it ran beside it in a container of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingestion: Option<IngestionInfo>,
@@ -211,6 +217,8 @@ impl From<&RunRecord> for RunInfo {
             oom_kills: record.oom_kills,
             image: record.image.clone(),
             allowed: (&record.limits).into(),
+            runtime: record.runtime.clone(),
+            network: record.network.clone(),
             ingestion: record.ingestion.as_deref().map(|ingestion| IngestionInfo {
                 exit_code: ingestion.exit_code,
                 signal: ingestion.signal,

@@ -78,17 +78,39 @@ impl Engine {
         self.docker(&["save", "--output", &to.to_string_lossy(), image]).expect("the image is there");
     }
 
-    /// Pushes an image to a registry under `name`, as who has the password; what is needed for that lies in `home`.
+    /// Pushes an image to a registry under `name`, as who has the password; what is needed for that lies in `home`. Its
+    /// digest there.
     ///
     /// # Panics
     /// It cannot be pushed.
-    pub fn push(&self, image: &str, name: &str, (user, password): (&str, &str), home: &Path) {
+    pub fn push(&self, image: &str, name: &str, (user, password): (&str, &str), home: &Path) -> String {
         let config = home.join("docker").display().to_string();
         let host = name.split('/').next().expect("it begins with one");
         self.docker(&["--config", &config, "login", "--username", user, "--password", password, host])
             .expect("it is ours");
         self.docker(&["tag", image, name]).expect("the image is there");
-        self.docker(&["--config", &config, "push", name]).expect("the registry takes it");
+        let said = self.docker(&["--config", &config, "push", name]).expect("the registry takes it");
+        let digest = said.split("digest: ").nth(1).and_then(|rest| rest.split(' ').next());
+        digest.expect("the engine tells it").to_owned()
+    }
+
+    /// Fetches an image by its digest, as who pushed it before from `home`.
+    ///
+    /// # Panics
+    /// It is not there.
+    pub fn pull(&self, name: &str, home: &Path) {
+        let config = home.join("docker").display().to_string();
+        self.docker(&["--config", &config, "pull", name]).expect("the registry has it");
+    }
+
+    /// Images that came from a registry, by whatever name.
+    ///
+    /// # Panics
+    /// The engine does not say.
+    pub fn of_registry(&self, host: &str) -> Vec<String> {
+        let all = self.docker(&["images", "--digests", "--format", "{{.Repository}} {{.Digest}}"]);
+        let all = all.expect("the engine answers");
+        all.lines().filter(|line| line.starts_with(host)).map(ToOwned::to_owned).collect()
     }
 
     /// Removes all images of a registry.

@@ -1,7 +1,8 @@
 //! Images of tasks that the engine does not have, and that a real registry gives to who has the password.
 
 use gradus_e2e::programs::{Engine, alone};
-use gradus_e2e::{Options, Server, rows, run, skip};
+use gradus_e2e::{Answer, Api, Options, Server, rows, run, skip};
+use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -69,6 +70,14 @@ impl Registry {
         engine.forget(image);
         name
     }
+
+    /// The same; its name by its digest.
+    fn pushed(&self, engine: &Engine, image: &str, name: &str) -> String {
+        let name = format!("{}/{name}", self.host);
+        let digest = engine.push(image, &format!("{name}:1"), ("gradus", PASSWORD), self.home.path());
+        engine.forget(image);
+        format!("{name}@{digest}")
+    }
 }
 
 impl Drop for Registry {
@@ -90,6 +99,19 @@ fn publish(server: &Server, folder: &Path) -> (i32, String) {
     let environment = [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))];
     let ran = run(&["challenge", "publish", "--no-check", folder.to_str().expect("UTF-8")], &environment);
     (ran.code, ran.out + &ran.err)
+}
+
+/// Waits until a submission that has not ended is seen as it should be.
+fn waits_for(api: &Api, id: &str, seen: impl Fn(&Value) -> bool) {
+    let end = Instant::now() + Duration::from_secs(40);
+    loop {
+        let submission = api.get(&format!("/api/v1/submissions/{id}")).json();
+        assert!(submission["outcome"].is_null() && Instant::now() < end, "{submission}");
+        if seen(&submission) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Looks for the password, which it does not hold in one piece itself.
@@ -161,16 +183,9 @@ fn an_image_is_fetched_when_it_is_needed_and_is_what_it_was_at_publication() {
     let id = rows::hand_in(&anna, HONEST);
     let results = anna.submit("rows", "dev", "predictions.csv", b"id,label\n1,a\n2,b\n");
     assert_eq!(anna.ended(results.json()["id"].as_str().expect("an id"))["outcome"], "scored");
-    let end = Instant::now() + Duration::from_secs(40);
-    loop {
-        let waits = anna.get(&format!("/api/v1/submissions/{id}")).json();
-        assert!(waits["outcome"].is_null(), "{waits}");
-        if waits["reason"].as_str().is_some_and(|why| why.contains("cannot be run on this server")) {
-            break;
-        }
-        assert!(Instant::now() < end, "{waits}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    waits_for(&anna, &id, |waits| {
+        waits["reason"].as_str().is_some_and(|why| why.contains("cannot be run on this server"))
+    });
     registry.again();
     assert_eq!(anna.ended(&id)["outcome"], "scored");
     engine.assert_nothing_is_left(server.data(), "registry");
@@ -178,4 +193,121 @@ fn an_image_is_fetched_when_it_is_needed_and_is_what_it_was_at_publication() {
     let told = server.log();
     assert!(!told.contains(PASSWORD), "the password is in the log");
     engine.forget_all(&registry.host);
+}
+
+/// An image that starts `script`.
+fn starting(engine: &Engine, script: &str, more: &str) -> Result<String, String> {
+    let start = serde_json::to_string(&["sh", "-c", script]).map_err(|error| error.to_string())?;
+    engine.image(&format!("ENTRYPOINT {start}{more}"))
+}
+
+/// Hands an image in by its name.
+fn named(api: &Api, image: &str) -> Answer {
+    api.submit("rows", "dev", "metadata", format!("image: {image}\n").as_bytes())
+}
+
+fn taken(api: &Api, image: &str) -> String {
+    let answer = named(api, image);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn participants_name_images_where_the_operator_lets_them_push() {
+    let _alone = alone();
+    let engine = Engine::default();
+    let mut registry = match Registry::start() {
+        Ok(registry) => registry,
+        Err(why) => return skip(&why),
+    };
+    let honest = "cp /mnt/in/rows.csv /mnt/out/predictions.csv; echo $PWD; sleep 1";
+    let made = engine.image("").and_then(|usual| {
+        let volume = starting(&engine, "true", "\nVOLUME /data")?;
+        Ok((usual, starting(&engine, honest, "\nLABEL gradus.owner=x")?, volume))
+    });
+    let (usual, honest, volume) = match made {
+        Ok(made) => made,
+        Err(why) => return skip(&why),
+    };
+    let folder = rows::challenge(&usual, "");
+    let path = folder.path().join("challenge.toml");
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    std::fs::write(&path, text.replace(r#"accepts = ["code", "results"]"#, r#"accepts = ["code", "image"]"#))
+        .expect("there is room");
+    let secret = registry.home.path().join("password");
+    std::fs::write(&secret, PASSWORD).expect("there is room");
+    let config = config(&registry, &secret) + "participants = [\"teams/\"]\n";
+
+    let image = registry.pushed(&engine, &honest, "teams/anna/agent");
+    let elsewhere =
+        registry.pushed(&engine, &starting(&engine, "true", "").expect("it was made"), "secret/environment");
+    let volume = registry.pushed(&engine, &volume, "teams/anna/volume");
+    // What a server left that died while it fetched an image.
+    engine.pull(&image, registry.home.path());
+    let mut server = Server::start_with(Options { config: config.clone(), under: Vec::new() });
+    server.publish(folder.path());
+    assert_eq!(engine.of_registry(&registry.host), [""; 0]);
+    let anna = server.participant("anna");
+
+    // At the door, for nothing.
+    let unknown = format!("{}@sha256:{}", image.split('@').next().expect("a name"), "0".repeat(64));
+    for (image, words) in [
+        (image.replace("@sha256:", ":"), "by its digest"),
+        (elsewhere, "images are taken from"),
+        (unknown, "has no image"),
+    ] {
+        let answer = named(&anna, &image);
+        assert!(answer.status == 422 && answer.text().contains(words), "{image}: {}", answer.text());
+    }
+    let quota = anna.get("/api/v1/challenges/rows/quota").json();
+    assert_eq!(quota["phases"][0]["rules"][0]["used"], 0, "{quota}");
+
+    let nothing_is_left = |server: &Server| {
+        engine.assert_nothing_is_left(server.data(), "a named image");
+        assert_eq!(engine.images(server.data()), [""; 0]);
+        assert_eq!(engine.of_registry(&registry.host), [""; 0]);
+    };
+    // Two at once of one image, then one more: each has it for itself.
+    let ids = [taken(&anna, &image), taken(&anna, &image), taken(&anna, &image)];
+    for id in &ids {
+        let ended = anna.ended(id);
+        assert_eq!((&ended["outcome"], &ended["lane"]), (&"scored".into(), &"image".into()), "{ended}");
+        assert_eq!(ended["run"]["image"], image.as_str(), "{ended}");
+    }
+    nothing_is_left(&server);
+    let token = server.data().join("operator.token");
+    let environment = [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))];
+    let ran = run(&["submit", "rows", "--image", &image, "--wait"], &environment);
+    assert!(ran.code == 0 && ran.out.contains("accuracy"), "{}{}", ran.out, ran.err);
+    let ended = anna.ended(&taken(&anna, &volume));
+    assert_eq!((&ended["outcome"], &ended["run"]["code"]), (&"run-failed".into(), &"image-refused".into()), "{ended}");
+    nothing_is_left(&server);
+
+    // The host is killed under it: fetched again, and scored once.
+    let id = taken(&anna, &image);
+    waits_for(&anna, &id, |submission| submission["state"] == "running");
+    server.kill();
+    server.again();
+    let anna = server.participant("anna");
+    assert_eq!(server.operator().ended(&id)["outcome"], "scored");
+    nothing_is_left(&server);
+    // Its registry is away: it is taken in, and waits.
+    registry.stop();
+    let id = taken(&anna, &image);
+    waits_for(&anna, &id, |submission| submission["reason"].as_str().is_some_and(|why| why.contains("registry")));
+    // Nobody else does.
+    let other = rows::hand_in(&anna, "cp /app/input_data/rows.csv /app/output/predictions.csv");
+    assert_eq!(anna.ended(&other)["outcome"], "scored");
+    registry.again();
+    assert_eq!(anna.ended(&id)["outcome"], "scored");
+    drop(server);
+
+    // One that is too big.
+    let server = Server::start_with(Options { config: config + "[limits]\nimage = \"1MiB\"\n", under: Vec::new() });
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    let ended = anna.ended(&taken(&anna, &image));
+    assert_eq!((&ended["outcome"], &ended["run"]["code"]), (&"run-failed".into(), &"image-too-big".into()), "{ended}");
+    engine.assert_nothing_is_left(server.data(), "a big image");
+    assert_eq!(engine.of_registry(&registry.host), [""; 0]);
 }

@@ -41,8 +41,32 @@ pub struct Containers {
     pub image: Option<ImageName>,
     /// What all runs together may use.
     pub room: Room,
+    /// What tasks and participants may ask for.
+    pub allows: Allows,
+}
+
+/// What the operator allows beyond what every run gets.
+#[derive(Debug, Clone, Default)]
+pub struct Allows {
     /// Runtimes of the engine's that tasks may name.
     pub runtimes: Vec<String>,
+    /// Networks of the engine's that tasks may name.
+    pub networks: Vec<String>,
+}
+
+impl Allows {
+    /// The key of `run` that asks for what is not allowed, and in words what is.
+    pub fn refusal(&self, run: &TaskRun) -> Option<(&'static str, String)> {
+        let asked = [
+            ("runner.runtime", "runtime", &run.runtime, &self.runtimes),
+            ("runner.network", "network", &run.network, &self.networks),
+        ];
+        asked.into_iter().find_map(|(key, what, asked, allowed)| {
+            let asked = asked.as_ref().filter(|asked| !allowed.contains(asked))?;
+            let known = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+            Some((key, format!("`{asked}` is no {what} that tasks may name here; these are: {known}")))
+        })
+    }
 }
 
 /// All that running needs of a task.
@@ -111,7 +135,10 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
         let message = "is the name of the file that says how to start a program, and this task takes predictions; leave \
                        it out";
         let problem = Problem { file: Some(RunRecord::METADATA.to_owned()), line: None, message: message.to_owned() };
-        return Err(Problems { first: vec![problem], total: 1 });
+        return Err(problem.into());
+    }
+    if image && named_image(files)?.is_some() {
+        return Ok(Lane::Image);
     }
     if image && found.is_none_or(|_| !code) && (saved_image::is_one(files) || !(code || results)) {
         if !saved_image::is_one(files) {
@@ -120,7 +147,7 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
         }
         return match saved_image::read(files) {
             Ok(_) => Ok(Lane::Image),
-            Err(problem) => Err(Problems { first: vec![problem], total: 1 }),
+            Err(problem) => Err(problem.into()),
         };
     }
     if !code || (found.is_none() && results) {
@@ -136,7 +163,16 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
         return Ok(Lane::Code);
     }
     let started = command(files, name, if apart { Starts::SubmissionApart } else { Starts::Submission });
-    started.map(|_| Lane::Code).map_err(|problem| Problems { first: vec![problem], total: 1 })
+    Ok(started.map(|_| Lane::Code)?)
+}
+
+/// The image that a file at the top names, if one does.
+///
+/// # Errors
+/// What is wrong with the file, for the participant.
+pub(super) fn named_image(files: &Folder) -> Result<Option<ImageRef>, Problem> {
+    let Some(name) = program::file(files.tree()) else { return Ok(None) };
+    program::image(name, &text(files, name)?)
 }
 
 /// Whether these files are an image, or mean to be.
@@ -163,13 +199,17 @@ fn its_command(files: &Folder, starts: Starts) -> Result<Vec<String>, Problem> {
 }
 
 fn command(files: &Folder, name: &str, starts: Starts) -> Result<Vec<String>, Problem> {
+    program::command(name, &text(files, name)?, starts)
+}
+
+/// The file that says how to start a program.
+fn text(files: &Folder, name: &str) -> Result<Vec<u8>, Problem> {
     let problem = |message: String| Problem { file: Some(name.to_owned()), line: None, message };
     let file = files.get(name).ok_or_else(|| problem("is not there".to_owned()))?;
     if file.about.len > program::MAX_LEN {
         return Err(problem(format!("has {} bytes; {} at most", file.about.len, program::MAX_LEN)));
     }
-    let text = read_all(&*file.bytes).map_err(|error| problem(format!("cannot be read: {error}")))?;
-    program::command(name, &text, starts)
+    read_all(&*file.bytes).map_err(|error| problem(format!("cannot be read: {error}")))
 }
 
 impl Launcher {
@@ -202,20 +242,24 @@ impl Launcher {
             _ => (handed_in, None),
         };
         let output = place(if own && beside.is_none() { IMAGE_OUTPUT } else { OUTPUT })?;
-        let (gpus, runtime) = (self.run.gpus, self.run.runtime.clone());
-        let run = Run { id, program, beside, output, limits, gpus, runtime, stop: Arc::clone(stop) };
+        let TaskRun { gpus, pinned, .. } = self.run;
+        let (runtime, network) = (self.run.runtime.clone(), self.run.network.clone());
+        let run = Run { id, program, beside, output, limits, gpus, runtime, network, pinned, stop: Arc::clone(stop) };
         self.launched(wait(runner.run(run))?, own)
     }
 
     /// An image of the participant's, by its own entry point.
     fn its_image(&self, files: &Folder, printed: &Arc<Printed>) -> Result<Program, RunnerError> {
         // Looked at when it was taken in.
-        let image = saved_image::read(files).map_err(|problem| wrong(problem.message))?;
+        let image = match named_image(files).map_err(|problem| wrong(problem.message))? {
+            Some(named) => RunImage::Named(named),
+            None => RunImage::Saved(saved_image::read(files).map_err(|problem| wrong(problem.message))?),
+        };
         let inputs = match self.run.apart {
             Some(_) => Vec::new(),
             None => vec![input(IMAGE_INPUT, &self.input)?],
         };
-        self.program(RunImage::Saved(image), None, inputs, printed)
+        self.program(image, None, inputs, printed)
     }
 
     /// A program, in the task's image.

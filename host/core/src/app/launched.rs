@@ -107,6 +107,8 @@ impl Launcher {
             oom_kills,
             image: image.or_else(|| self.image.as_ref().map(ToString::to_string)),
             limits: self.run.limits,
+            runtime: self.run.runtime.clone(),
+            network: self.run.network.clone(),
             ingestion: None,
         }
     }
@@ -135,7 +137,9 @@ fn failure(ended: Ended, whose: &str, own: bool) -> Result<RunFailure, LaunchErr
             fault: Fault::Participant,
             text: format!("the run reached its limit of {}", limit.shown(allowed)),
         },
-        Ended::Refused { code: RefusalCode::ImageMissing, text } if own => return Err(ours(text)),
+        // Tried again from time to time, and holds nobody up.
+        Ended::Refused { code: RefusalCode::RegistryAway, text } => return Err(LaunchError::Missing(text)),
+        Ended::Refused { code: code @ RefusalCode::ImageMissing, text } if own => fails(code.word(), text),
         // The task's image was there when the challenge was published: what became of it is not the participant's.
         Ended::Refused { code: RefusalCode::ImageMissing, .. } => {
             let text = "the image that programs of this task run in is not on the server any more; its operator has to \
@@ -145,7 +149,14 @@ fn failure(ended: Ended, whose: &str, own: bool) -> Result<RunFailure, LaunchErr
         // Tried again a few times: that tells a trouble that passes from an image that is why.
         Ended::Refused { code: RefusalCode::NotStarted, text } => return Err(LaunchError::NotStarted(text)),
         Ended::Refused { code: code @ RefusalCode::NoEntryPoint, text } => fails(code.word(), text),
-        Ended::Refused { code: code @ (RefusalCode::ImageRefused | RefusalCode::WrongArchitecture), text } => {
+        Ended::Refused {
+            code:
+                code @ (RefusalCode::ImageRefused
+                | RefusalCode::WrongArchitecture
+                | RefusalCode::ImageNotAllowed
+                | RefusalCode::ImageTooBig),
+            text,
+        } => {
             let fault = if own { Fault::Participant } else { Fault::Challenge };
             RunFailure { fault, ..fails(code.word(), text) }
         }

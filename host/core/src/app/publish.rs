@@ -186,7 +186,7 @@ fn launcher(
             return Ok(None);
         }
     };
-    let Containers { runner, image, room, runtimes } = containers;
+    let Containers { runner, image, room, allows } = containers;
     let mut launcher = Launcher { image: None, input, ingestion, ingestion_image: None, run: run.clone() };
     let usual = run.image.as_ref().or(image.as_ref());
     let code = task.accepts.contains(&Lane::Code);
@@ -195,13 +195,9 @@ fn launcher(
         code.then_some(("runner.image", usual, &mut launcher.image)),
         apart.map(|apart| ("runner.ingestion_image", apart.image.as_ref().or(usual), &mut launcher.ingestion_image)),
     ];
-    let unknown = run.runtime.as_ref().filter(|runtime| !runtimes.contains(runtime)).map(|runtime| {
-        let known = if runtimes.is_empty() { "none".to_owned() } else { runtimes.join(", ") };
-        format!("`{runtime}` is no runtime that tasks may name here; these are: {known}")
-    });
     let mut lacking = too_big(run, *room)
         .map(|message| ("runner", message, true))
-        .or_else(|| unknown.map(|message| ("runner.runtime", message, true)));
+        .or_else(|| allows.refusal(run).map(|(part, message)| (part, message, true)));
     for (part, name, place) in needed.into_iter().flatten() {
         if lacking.is_some() {
             break;
@@ -423,6 +419,7 @@ impl App {
         let mut problems = Vec::new();
         let containers = self.containers();
         let bench = Bench {
+            server: true,
             scorer: &*self.scorer,
             containers: containers.as_ref().map_err(String::as_str),
             graders: &graders,

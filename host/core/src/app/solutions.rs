@@ -2,7 +2,7 @@
 
 use super::folder::Folder;
 use super::grade::{Graded, Grader, cut};
-use super::launch::{Containers, LaunchError, Launched, Launcher, Lent, lane};
+use super::launch::{Containers, LaunchError, Launched, Launcher, Lent, lane, named_image, wait};
 use crate::domain::challenge::{Challenge, Expected, Solution};
 use crate::domain::id::{RunId, TaskId};
 use crate::domain::manifest::{FILE, Located, nearest};
@@ -40,6 +40,8 @@ pub struct Bench<'a> {
     pub scorer: &'a dyn Scorer,
     /// What runs programs, or why nothing does.
     pub containers: Result<&'a Containers, &'a str>,
+    /// Whether this is where participants' submissions run: what may not be named here may not be named at all.
+    pub server: bool,
     /// What grades each task.
     pub graders: &'a BTreeMap<TaskId, Grader>,
     /// What runs programs of each task that takes some.
@@ -196,6 +198,13 @@ impl Bench<'_> {
             (Ok(_), Some(Err(why))) => return Ok(Ready::Not(why.clone())),
             (Ok(_), None) => return Ok(Ready::Not(format!("task `{}` has no image", solution.task))),
         };
+        if lane == Lane::Image
+            && let Ok(Some(image)) = named_image(&files)
+            && let Err(bad) = wait(containers.runner.may_name(&image))?
+        {
+            let failed = || Came::failed(Outcome::RunFailed { code: bad.code.word().to_owned() }, bad.text.clone());
+            return Ok(if self.server { Ready::Over(failed().into()) } else { Ready::Not(bad.text) });
+        }
         let lent = (self.room)(launcher.run.room());
         let launched =
             launcher.launch(&*containers.runner, (self.ids)(), (lane, &files), &launcher.printed(), self.stop)?;

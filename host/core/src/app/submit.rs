@@ -2,7 +2,7 @@
 
 use super::check::Pending;
 use super::folder::Folder;
-use super::launch::lane;
+use super::launch::{lane, named_image, wait};
 use super::{App, Refusal};
 use crate::domain::challenge::{Phase, PhaseState, TaskRun, Version};
 use crate::domain::digest::{Digest, Hasher};
@@ -112,7 +112,22 @@ impl App {
             }
             checked?;
         }
+        if lane == Lane::Image {
+            self.may_name(files)?;
+        }
         Ok(lane)
+    }
+
+    /// An image that is named and not handed in: whether it may be, and is there.
+    fn may_name(&self, files: &Folder) -> Result<(), Refusal> {
+        let refused = |message: String| Refusal::Format(Problems::one(message));
+        let named = named_image(files).map_err(|problem| Refusal::Format(problem.into()))?;
+        // Without an engine, or when its registry does not answer, it is taken in and waits.
+        let (Some(image), Ok(containers)) = (named, self.containers()) else { return Ok(()) };
+        match wait(containers.runner.may_name(&image)) {
+            Ok(Err(bad)) => Err(refused(bad.text)),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
     }
 
     /// Takes a submission in. When this returns `Ok`, it survives a power cut.

@@ -135,6 +135,12 @@ pub struct TaskRun {
     /// The engine's runtime that runs it, by its name there; the engine's usual one unless named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
+    /// The engine's network that it has, by its name there; none unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// Its CPUs are its own, and it stays on them.
+    #[serde(default)]
+    pub pinned: bool,
 }
 
 /// How an ingestion program runs in a container of its own.
@@ -173,6 +179,8 @@ impl Default for TaskRun {
             apart: None,
             gpus: 0,
             runtime: None,
+            network: None,
+            pinned: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! container.
 
 use super::report::Problem;
+use super::run::ImageRef;
 use super::tree::Tree;
 use serde::Deserialize;
 
@@ -86,6 +87,21 @@ impl Starts {
 #[derive(Deserialize)]
 struct Metadata {
     command: Option<String>,
+    image: Option<String>,
+}
+
+impl Metadata {
+    fn read(name: &str, text: &[u8]) -> Result<Self, Problem> {
+        let text = std::str::from_utf8(text).map_err(|_| problem(name, "is not UTF-8; save it as UTF-8"))?;
+        serde_saphyr::from_str(text).map_err(|error| Problem {
+            line: error.location().map(|place| place.line()),
+            ..problem(name, "is not what it should be: write one line such as `command: python3 $program/main.py`")
+        })
+    }
+}
+
+fn problem(file: &str, message: impl Into<String>) -> Problem {
+    Problem { file: Some(file.to_owned()), line: None, message: message.into() }
 }
 
 /// The file of `tree` that says how to start it. `None`: these files are no program.
@@ -107,28 +123,41 @@ pub fn how_to_start(tree: &Tree) -> String {
     }
 }
 
+/// The image that `text`, the bytes of the file `name`, names to be started by itself. `None`: it names none.
+///
+/// # Errors
+/// What is wrong with it, for the participant.
+pub fn image(name: &str, text: &[u8]) -> Result<Option<ImageRef>, Problem> {
+    let Metadata { command, image } = Metadata::read(name, text)?;
+    let Some(image) = image else { return Ok(None) };
+    if command.is_some() {
+        let message = "has an `image` and a `command`: an image is started by its own ENTRYPOINT and CMD; remove one";
+        return Err(problem(name, message));
+    }
+    // A tag may stand for something else tomorrow.
+    let pinned = image.parse::<ImageRef>().ok().filter(|image| image.as_str().contains('@'));
+    let message = "has an `image` that is not named by its digest: write `image: registry/name@sha256:…`, with the digest \
+                   that `docker push` printed";
+    pinned.map(Some).ok_or_else(|| problem(name, message))
+}
+
 /// The program and arguments that `text`, the bytes of the file `name`, asks for.
 ///
 /// # Errors
 /// What is wrong with it, for whose program it is.
 pub fn command(name: &str, text: &[u8], starts: Starts) -> Result<Vec<String>, Problem> {
-    let problem = |line: Option<u64>, message: String| Problem { file: Some(name.to_owned()), line, message };
-    let text = std::str::from_utf8(text).map_err(|_| problem(None, "is not UTF-8; save it as UTF-8".to_owned()))?;
-    let metadata: Metadata = serde_saphyr::from_str(text).map_err(|error| {
-        let line = error.location().map(|place| place.line());
-        let message = "is not what it should be: write one line such as `command: python3 $program/main.py`";
-        problem(line, message.to_owned())
-    })?;
-    let command = metadata.command.filter(|command| !command.trim().is_empty()).ok_or_else(|| {
-        problem(None, "has no `command`: add one, such as `command: python3 $program/main.py`".to_owned())
+    let Metadata { command, image } = Metadata::read(name, text)?;
+    let command = command.filter(|command| !command.trim().is_empty()).ok_or_else(|| {
+        let but = if image.is_some() { ", and what it is handed in for takes no images" } else { "" };
+        problem(name, format!("has no `command`{but}: add one, such as `command: python3 $program/main.py`"))
     })?;
     let words = shlex::split(&command)
-        .ok_or_else(|| problem(None, "has a `command` with an open quote or a `\\` at its end".to_owned()))?;
+        .ok_or_else(|| problem(name, "has a `command` with an open quote or a `\\` at its end"))?;
     if words.first().is_none_or(|word| word.trim().is_empty()) {
-        return Err(problem(None, "has a `command` that names no program".to_owned()));
+        return Err(problem(name, "has a `command` that names no program"));
     }
     if words.len() > MAX_WORDS || words.iter().any(|word| word.contains('\0')) {
-        return Err(problem(None, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
+        return Err(problem(name, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
     }
     let mut filled = words;
     for placeholder in PLACEHOLDERS {
@@ -137,7 +166,7 @@ pub fn command(name: &str, text: &[u8], starts: Starts) -> Result<Vec<String>, P
         }
         match starts.place(placeholder) {
             Ok(place) => filled.iter_mut().for_each(|word| *word = word.replace(placeholder, place)),
-            Err(why) => return Err(problem(None, format!("has `{placeholder}` in its `command`: {why}"))),
+            Err(why) => return Err(problem(name, format!("has `{placeholder}` in its `command`: {why}"))),
         }
     }
     Ok(filled)
@@ -184,6 +213,25 @@ mod tests {
         ] {
             let problem = command("metadata", text.as_bytes(), starts).unwrap_err();
             assert!(problem.message.contains("the two meet in `$shared`"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_named_by_its_digest() {
+        let digest = format!("sha256:{}", "1".repeat(64));
+        let named = |text: String| image("metadata", text.as_bytes());
+        assert_eq!(named("command: x\n".to_owned()), Ok(None));
+        let name = format!("images.example.org:5000/team/x@{digest}");
+        assert_eq!(named(format!("image: {name}\n")).unwrap().unwrap().as_str(), name);
+        for (text, word) in [
+            (format!("image: {name}\ncommand: x\n"), "remove one"),
+            ("image: images.example.org/team/x:1\n".to_owned(), "by its digest"),
+            // Whatever the engine has, by its id.
+            (format!("image: {digest}\n"), "by its digest"),
+            ("image: [x]\n".to_owned(), "write one line"),
+        ] {
+            let problem = named(text).unwrap_err();
+            assert!(problem.message.contains(word), "{problem:?}");
         }
     }
 

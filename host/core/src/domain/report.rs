@@ -211,7 +211,13 @@ pub struct Problems {
 impl Problems {
     /// A single problem that is in no file in particular.
     pub fn one(message: impl Into<String>) -> Self {
-        Self { first: vec![Problem { file: None, line: None, message: message.into() }], total: 1 }
+        Problem { file: None, line: None, message: message.into() }.into()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self { first: vec![problem], total: 1 }
     }
 }
 

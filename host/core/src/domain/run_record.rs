@@ -43,6 +43,12 @@ pub struct RunRecord {
     pub image: Option<String>,
     /// What it was allowed.
     pub limits: RunLimits,
+    /// The engine's runtime that ran it, where the task named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// The engine's network that it had, where the task named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// The ingestion program, if it ran apart; then all above is of what was handed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingestion: Option<Box<IngestionRecord>>,
@@ -141,6 +147,8 @@ mod tests {
             oom_kills: 0,
             image: None,
             limits: RunLimits::default(),
+            runtime: None,
+            network: None,
             ingestion: None,
         };
         assert_eq!(record.metadata(), b"exitCode: 0\nelapsedTime: 12.034\n");

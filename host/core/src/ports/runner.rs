@@ -75,6 +75,8 @@ pub enum RunImage {
     Known(ImageRef),
     /// One of the run's own.
     Saved(SavedImage),
+    /// One that who hands in named: fetched for the run and removed after it, unless the engine has it.
+    Named(ImageRef),
 }
 
 impl From<ImageRef> for RunImage {
@@ -128,6 +130,10 @@ pub struct Run {
     pub gpus: u32,
     /// The engine's runtime that runs it; its usual one unless named.
     pub runtime: Option<String>,
+    /// The engine's network that its containers have; none unless named.
+    pub network: Option<String>,
+    /// Whether the CPUs of each container are its own, and it stays on them. Then there is a whole number of them.
+    pub pinned: bool,
     /// Set from outside to stop it: the end is then [`Ended::Stopped`].
     pub stop: Arc<AtomicBool>,
 }
@@ -168,8 +174,14 @@ pub enum Ended {
 /// Why a run is not started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalCode {
-    /// The engine does not have the image.
+    /// The engine does not have the image, nor does its registry.
     ImageMissing,
+    /// It is not from where participants may name images.
+    ImageNotAllowed,
+    /// It is bigger than what may be handed in.
+    ImageTooBig,
+    /// Its registry does not answer now.
+    RegistryAway,
     /// The image asks for what no run gets.
     ImageRefused,
     /// The image is for other machines.
@@ -185,6 +197,9 @@ impl RefusalCode {
     pub fn word(self) -> &'static str {
         match self {
             Self::ImageMissing => "image-missing",
+            Self::ImageNotAllowed => "image-not-allowed",
+            Self::ImageTooBig => "image-too-big",
+            Self::RegistryAway => "registry-away",
             Self::ImageRefused => "image-refused",
             Self::WrongArchitecture => "wrong-architecture",
             Self::NoEntryPoint => "no-entry-point",
@@ -418,6 +433,12 @@ pub trait Runner: Send + Sync {
     /// # Errors
     /// The outer one is ours; the inner one says what is wrong with the image.
     fn pin<'a>(&'a self, name: &'a ImageName) -> Work<'a, Result<ImageRef, BadImage>>;
+
+    /// Whether an image that a participant names may be run, as far as that is known before it is fetched.
+    ///
+    /// # Errors
+    /// The outer one is ours, as when its registry does not answer; the inner one says what is wrong with the image.
+    fn may_name<'a>(&'a self, image: &'a ImageRef) -> Work<'a, Result<(), BadImage>>;
 
     /// Whether the engine answers now.
     ///

@@ -49,6 +49,10 @@ impl FakeRunner {
             RunImage::Known(image) => {
                 (image.as_str() != MISSING && !self.gone.load(SeqCst), run.program.command.as_deref())
             }
+            RunImage::Named(image) => {
+                of_image = named(image.as_str());
+                (!image.as_str().ends_with(MISSING), Some(of_image.as_slice()))
+            }
             RunImage::Saved(saved) => {
                 of_image = cmd(&saved.config);
                 (true, Some(of_image.as_slice()))
@@ -108,6 +112,12 @@ impl FakeRunner {
     }
 }
 
+/// What an image starts by its name: `exit` with the number that is its last part.
+fn named(image: &str) -> Vec<String> {
+    let code = image.split('@').next().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
+    vec!["exit".to_owned(), code.to_owned()]
+}
+
 /// What an image starts.
 fn cmd(config: &[u8]) -> Vec<String> {
     let config: serde_json::Value = serde_json::from_slice(config).unwrap_or_default();
@@ -153,6 +163,18 @@ impl Runner for FakeRunner {
             // A name stands for the digest of itself.
             let named = || format!("sha256:{}", Digest::of(name.as_str().as_bytes()).hex());
             Ok(Ok(pinned.or_else(|_| named().parse()).map_err(|_| failed("that is no digest"))?))
+        })
+    }
+
+    fn may_name<'a>(&'a self, image: &'a ImageRef) -> Work<'a, Result<(), BadImage>> {
+        Box::pin(async move {
+            let bad = |code: RefusalCode| Ok(Err(BadImage { code, text: code.word().to_owned() }));
+            match image.as_str() {
+                _ if self.down.load(SeqCst) => Err(failed("the registry is down")),
+                name if !name.starts_with("here/") => bad(RefusalCode::ImageNotAllowed),
+                name if name.ends_with(MISSING) => bad(RefusalCode::ImageMissing),
+                _ => Ok(Ok(())),
+            }
         })
     }
 

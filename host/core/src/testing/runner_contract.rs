@@ -111,6 +111,8 @@ pub fn run<B: Bench>(bench: &B, deed: Deed<'_>) -> Run {
         output: "/out".parse().unwrap(),
         limits,
         gpus: 0,
+        network: None,
+        pinned: false,
         runtime: None,
         stop: Arc::new(AtomicBool::new(false)),
     }

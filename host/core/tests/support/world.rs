@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code, reason = "this is test code, and not each test needs all of it")]
 
 use gradus_core::app::check::Pending;
-use gradus_core::app::launch::Containers;
+use gradus_core::app::launch::{Allows, Containers};
 use gradus_core::app::submit::Offer;
 use gradus_core::app::work::Worked;
 use gradus_core::app::{App, Refusal};
@@ -39,7 +39,7 @@ fn containers(runner: &Arc<FakeRunner>) -> Containers {
         runner: Arc::clone(runner) as _,
         image: Some("usual".parse().unwrap()),
         room,
-        runtimes: vec!["safe".to_owned()],
+        allows: Allows { runtimes: vec!["safe".to_owned()], networks: vec!["mirror".to_owned()] },
     }
 }
 

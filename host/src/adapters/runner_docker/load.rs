@@ -33,7 +33,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 
 impl Shared {
     /// What the names of images that came with runs begin with.
-    fn images(&self) -> String {
+    pub(super) fn images(&self) -> String {
         format!("gradus-{}", self.folders.owner)
     }
 

@@ -189,6 +189,8 @@ fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
         output: "/out".parse().map_err(super::trouble("a place of our own is none"))?,
         limits,
         gpus: 0,
+        network: None,
+        pinned: false,
         runtime: None,
         stop: Arc::default(),
     })

@@ -8,10 +8,12 @@ use super::engine::trouble;
 use super::load::room;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
+use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::ports::runner::{BadImage, RefusalCode, RunnerError};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the disk.
-const PERIOD: Duration = Duration::from_millis(200);
+pub(super) const PERIOD: Duration = Duration::from_millis(200);
 
 /// A registry.
 #[derive(Clone)]
@@ -32,6 +34,19 @@ pub struct Registry {
     pub host: String,
     /// Who we are there, and the password.
     pub credentials: Option<(String, String)>,
+    /// What the names begin with, after the registry's, of images that participants may name.
+    pub participants: Vec<String>,
+}
+
+/// What came of fetching an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetched {
+    /// The engine has it.
+    Here,
+    /// It may not be fetched, or is not there.
+    Missing,
+    /// It has more bytes, packed, than allowed.
+    TooBig,
 }
 
 impl fmt::Debug for Registry {
@@ -50,7 +65,7 @@ fn host(name: &str) -> &str {
 }
 
 /// A name without its tag and digest.
-fn repository(name: &str) -> &str {
+pub(super) fn repository(name: &str) -> &str {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,
@@ -126,16 +141,23 @@ impl Shared {
     /// Has the engine fetch `image`. `false`: it may not be fetched, or is not there.
     pub(super) async fn fetch(&self, image: &ImageRef) -> Result<bool, RunnerError> {
         let name = image.as_str();
-        let Some(registry) = self.registry(name).filter(|_| name.contains('@')) else { return Ok(false) };
         // One at a time; who waits for the same finds it there.
         let _turn = self.fetching.lock().await;
         if self.engine.docker.inspect_image(name).await.is_ok() {
             return Ok(true);
         }
+        Ok(self.fetch_now(image, None).await? == Fetched::Here)
+    }
+
+    /// The same, in its turn; of `most` bytes, packed.
+    pub(super) async fn fetch_now(&self, image: &ImageRef, most: Option<u64>) -> Result<Fetched, RunnerError> {
+        let name = image.as_str();
+        let Some(registry) = self.registry(name).filter(|_| name.contains('@')) else { return Ok(Fetched::Missing) };
         for tried in 0..TRIES {
-            match tokio::time::timeout(PATIENCE, self.fetched(name, registry)).await {
-                Ok(Ok(())) => return Ok(true),
-                Ok(Err(error)) if not_there(&error) => return Ok(false),
+            match tokio::time::timeout(PATIENCE, self.fetched(name, registry, most)).await {
+                Ok(Ok(true)) => return Ok(Fetched::Here),
+                Ok(Ok(false)) => return Ok(Fetched::TooBig),
+                Ok(Err(error)) if not_there(&error) => return Ok(Fetched::Missing),
                 Ok(Err(error)) if tried + 1 == TRIES => {
                     return Err(trouble(format!("an image was not fetched from `{}`", registry.host))(error));
                 }
@@ -146,19 +168,28 @@ impl Shared {
             }
             room(self, 0)?;
         }
-        Ok(false)
+        Ok(Fetched::Missing)
     }
 
-    async fn fetched(&self, name: &str, registry: &Registry) -> Result<(), Error> {
+    /// `false`: it has more than `most` bytes.
+    async fn fetched(&self, name: &str, registry: &Registry, most: Option<u64>) -> Result<bool, Error> {
         tracing::info!(image = name, "an image is fetched");
         let options = CreateImageOptionsBuilder::default().from_image(name).build();
         let docker = self.engine.docker.clone().with_timeout(PATIENCE);
         let fetched = async {
             let mut steps = docker.create_image(Some(options), None, registry.credentials());
-            while let Some(step) = steps.next().await {
-                step?;
+            let mut layers = BTreeMap::new();
+            while let Some(CreateImageInfo { id, progress_detail, .. }) = steps.next().await.transpose()? {
+                let of = progress_detail.and_then(|detail| u64::try_from(detail.total?).ok());
+                let (Some(id), Some(of)) = (id, of) else { continue };
+                // First packed, then unpacked, if the engine says: the larger one.
+                let known = layers.entry(id).or_insert(0);
+                *known = of.max(*known);
+                if most.is_some_and(|most| layers.values().sum::<u64>() > most) {
+                    return Ok(false);
+                }
             }
-            Ok(())
+            Ok(true)
         };
         let filled = async {
             while room(self, 0).is_ok() {
@@ -206,7 +237,11 @@ mod tests {
 
     #[test]
     fn a_password_is_shown_nowhere() {
-        let registry = Registry { host: "h".to_owned(), credentials: Some(("me".to_owned(), "secret".to_owned())) };
+        let registry = Registry {
+            host: "h".to_owned(),
+            credentials: Some(("me".to_owned(), "secret".to_owned())),
+            participants: Vec::new(),
+        };
         let shown = format!("{registry:?}");
         assert!(!shown.contains("secret") && shown.contains("has_credentials: true"), "{shown}");
     }

@@ -40,6 +40,10 @@ pub(super) struct Around<'a> {
     pub(super) gpus: &'a [String],
     /// The engine's runtime, if another than its usual one.
     pub(super) runtime: Option<&'a str>,
+    /// The engine's network that it has.
+    pub(super) network: Option<&'a str>,
+    /// The CPUs that are its own, as the kernel lists them.
+    pub(super) cpus: Option<&'a str>,
     /// Where each input is, in the order of the program's.
     pub(super) inputs: &'a [&'a Path],
     /// Where it may write what is seen by others, and where that is.
@@ -67,7 +71,8 @@ pub(super) fn request(program: &Program, limits: &RunLimits, around: &Around<'_>
         oom_score_adj: Some(500),
         device_requests: gpu::request(around.gpus),
         runtime: around.runtime.map(ToOwned::to_owned),
-        network_mode: Some("none".to_owned()),
+        network_mode: Some(around.network.unwrap_or("none").to_owned()),
+        cpuset_cpus: around.cpus.map(ToOwned::to_owned),
         ipc_mode: Some("private".to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={SECCOMP}")]),
@@ -191,6 +196,8 @@ mod tests {
                 uid: 60_900,
                 gpus: &[],
                 runtime: None,
+                network: None,
+                cpus: None,
                 inputs: &[],
                 writable: &[(&"/out".parse().unwrap(), Path::new("/runs/x/out"))],
                 biggest: 1 << 20,

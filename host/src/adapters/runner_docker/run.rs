@@ -3,16 +3,18 @@
 //! The order at the end matters: the container is gone before anything is read from its output, so that nobody writes
 //! there any more; the output is read before its place is unmounted.
 
+use super::Shared;
 use super::engine::{status, trouble};
 use super::folder::Folder;
 use super::group::Group;
 use super::image::{self, Image};
 use super::load;
 use super::log::Logs;
+use super::named;
 use super::outcome::{Came, ended, no_program, not_started, used};
 use super::request::{Around, request};
+use super::taken::Taken;
 use super::watch::{Verdict, Watch, watch};
-use super::{Shared, Taken};
 use crate::workspace::outputs::{self, NotTaken};
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -154,11 +156,15 @@ async fn image_of(
     program: &Program,
     gone: &AtomicBool,
 ) -> Result<Result<Image, Ended>, RunnerError> {
-    let saved = match &program.image {
+    let loaded = match &program.image {
         RunImage::Known(image) => return known(shared, run, image, program, gone).await,
-        RunImage::Saved(saved) => saved,
+        RunImage::Saved(saved) => load::load(shared, run, saved, gone).await?,
+        RunImage::Named(image) => tokio::select! {
+            named = named::named(shared, run.id, image) => Some(named?),
+            () = load::stopped(run, gone) => None,
+        },
     };
-    let loaded = match load::load(shared, run, saved, gone).await? {
+    let loaded = match loaded {
         Some(Ok(loaded)) => loaded,
         Some(Err(refused)) => return Ok(Err(refused)),
         None => return Ok(Err(Ended::Stopped)),
@@ -201,7 +207,7 @@ fn check(run: &Run) -> Result<(), RunnerError> {
         return wrong(format!("`{name}` is no variable"));
     }
     // They would have one name.
-    if all().filter(|program| matches!(program.image, RunImage::Saved(_))).count() > 1 {
+    if all().filter(|program| !matches!(program.image, RunImage::Known(_))).count() > 1 {
         return wrong("one image comes with a run at most".to_owned());
     }
     Ok(())
@@ -283,6 +289,8 @@ pub(super) async fn create(
             uid: taken.user,
             gpus: if part.first == run.beside.is_none() { &taken.gpus } else { &[] },
             runtime: run.runtime.as_deref(),
+            network: run.network.as_deref(),
+            cpus: taken.cpuset(part.first).as_deref(),
             inputs: &inputs,
             writable: &writable,
             biggest: common.max(if part.first { run.limits.output.0 } else { 0 }),
@@ -303,7 +311,7 @@ impl Part<'_> {
     fn not_started(&self, error: Error) -> Result<Ended, RunnerError> {
         let answered = status(&error).is_some();
         match (not_started(error), &self.program.image) {
-            (Err(error), RunImage::Saved(_)) if answered => {
+            (Err(error), RunImage::Saved(_) | RunImage::Named(_)) if answered => {
                 tracing::info!(container = self.name, error = %chain(&error), "an image that was handed in does not start");
                 Ok(image::refused(RefusalCode::NotStarted, "the container engine did not start the image"))
             }

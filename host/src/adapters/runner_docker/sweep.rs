@@ -102,9 +102,10 @@ impl Shared {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        if let Some(error) = failed {
-            return Err(error);
+        swept.rest += u64::from(self.sweep_named().await?);
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(swept),
         }
-        Ok(swept)
     }
 }

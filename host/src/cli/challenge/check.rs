@@ -102,6 +102,7 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     // Nothing else runs in this process.
     let machine = RwLock::default();
     let bench = Bench {
+        server: false,
         scorer: &*local.scorer,
         containers: local.containers.as_ref().map_err(String::as_str),
         graders: &graders,

@@ -36,6 +36,8 @@ fn ran(failed: Option<Outcome>) -> JobEvent {
         oom_kills: 0,
         image: None,
         limits: RunLimits::default(),
+        runtime: None,
+        network: None,
         ingestion: None,
     };
     JobEvent::Ran { epoch: 3, run: Box::new(run) }

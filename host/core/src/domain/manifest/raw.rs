@@ -116,6 +116,8 @@ pub struct Runner {
     pub shared: Option<Spanned<String>>,
     pub gpus: Option<Spanned<u32>>,
     pub runtime: Option<Spanned<String>>,
+    pub network: Option<Spanned<String>>,
+    pub pinned: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -200,7 +200,7 @@ impl Bench for Real {
         self.runtime.block_on(async {
             let image = super::super::image::look(shared, &self.image, true).await.unwrap().unwrap();
             let (folder, first, _) = running::prepare(shared, &left, self.uid, image, None).await.unwrap();
-            let taken = super::super::Taken { user: self.uid, gpus: Vec::new() };
+            let taken = super::super::Taken { user: self.uid, ..Default::default() };
             running::create(shared, &left, &taken, &folder, &first).await.unwrap().unwrap();
             shared.engine.docker.start_container(&shared.name(id), None).await.unwrap();
         });

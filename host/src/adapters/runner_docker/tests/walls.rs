@@ -2,7 +2,7 @@
 
 use super::support::{DONE, Real, build, said, seconds};
 use gradus_core::ports::runner::{Ended, RefusalCode, Run, Runner as _};
-use gradus_core::testing::runner_contract::{Bench as _, Deed, id, run};
+use gradus_core::testing::runner_contract::{Bench as _, Deed, run};
 use std::collections::BTreeMap;
 
 #[test]
@@ -149,13 +149,66 @@ fn two_runs_never_have_one_gpu() {
     let ids = ["a", "b", "c"].map(ToOwned::to_owned);
     let Some(real) = Real::with(|settings| settings.gpus = Some(ids.into())) else { return };
     let shared = &real.runner.shared;
-    let (first, second, third) = (id(), id(), id());
-    assert_eq!(shared.begin(first, 2).unwrap().gpus, ["a", "b"]);
-    assert_eq!(shared.begin(second, 1).unwrap().gpus, ["c"]);
-    assert_eq!(shared.begin(third, 1).unwrap().gpus, [""; 0]);
-    shared.active().remove(&first);
-    shared.active().remove(&third);
-    assert_eq!(shared.begin(id(), 1).unwrap().gpus, ["a"]);
+    let asked = |gpus: u32| Run { gpus, ..run(&real, Deed::Exit(0)) };
+    let first = asked(2);
+    assert_eq!(shared.begin(&first).unwrap().gpus, ["a", "b"]);
+    assert_eq!(shared.begin(&asked(1)).unwrap().gpus, ["c"]);
+    let error = shared.begin(&asked(1)).unwrap_err();
+    assert!(error.what.starts_with("0 of the 1 GPUs"), "{error:?}");
+    shared.end(first.id);
+    assert_eq!(shared.begin(&asked(1)).unwrap().gpus, ["a"]);
+}
+
+#[test]
+fn pinned_runs_stay_on_cpus_of_their_own() {
+    let Some(real) = Real::new() else { return };
+    let asked = |pinned: bool| {
+        let mut asked = run(&real, Deed::Exit(0));
+        let script = "sleep 1; sed -n 's/Cpus_allowed_list:.//p' /proc/self/status";
+        asked.program.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
+        Run { pinned, ..asked }
+    };
+    let all = real.runner.shared.cpus.len();
+    if all < 2 {
+        return eprintln!("skipped: this machine has one CPU");
+    }
+    let (one, two, third) = real.runtime.block_on(async {
+        let (runner, third) = (&real.runner, asked(false));
+        tokio::join!(runner.run(asked(true)), runner.run(asked(true)), runner.run(third))
+    });
+    let [one, two, third] = [one, two, third].map(|ran| said(&ran.unwrap()).trim().to_owned());
+    assert!(one.parse::<usize>().is_ok() && two.parse::<usize>().is_ok() && one != two, "{one} {two}");
+    assert!(third.contains(['-', ',']), "{third}");
+    // What is more than there are is told, and holds nothing.
+    let mut big = asked(true);
+    big.limits.cpus = gradus_core::domain::units::MilliCpus(1000 * (all as u64 + 1));
+    let error = real.wait(real.runner.run(big)).unwrap_err();
+    assert!(error.what.contains("too few CPUs"), "{error:?}");
+    real.nothing_is_left();
+}
+
+#[test]
+fn a_run_has_the_network_that_it_names_and_no_other() {
+    let Some(real) = Real::new() else { return };
+    let name = format!("gradus-test-{}", std::process::id());
+    let docker = |args: &[&str]| std::process::Command::new("docker").args(args).output();
+    let made = docker(&["network", "create", "--internal", &name]);
+    if !made.is_ok_and(|output| output.status.success()) {
+        return eprintln!("skipped: the engine makes no network here");
+    }
+    let asked = |network: Option<&str>| {
+        let mut asked = run(&real, Deed::Exit(0));
+        asked.program.command = Some(["sh", "-c", "grep -c : /proc/net/dev"].map(ToOwned::to_owned).into());
+        Run { network: network.map(ToOwned::to_owned), ..asked }
+    };
+    let interfaces =
+        |network| said(&real.wait(real.runner.run(asked(network))).unwrap()).trim().parse::<u32>().unwrap();
+    let (without, with) = (interfaces(None), interfaces(Some(&name)));
+    let gone = real.wait(real.runner.run(asked(Some("gradus-test-no-such"))));
+    docker(&["network", "rm", &name]).unwrap();
+    assert_eq!(with, without + 1);
+    assert!(gradus_core::ports::chain(&gone.unwrap_err()).contains("gradus-test-no-such"));
+    real.nothing_is_left();
 }
 
 /// There is none here: the engine's words for that are ours to pass on, and nobody's fault who hands in.

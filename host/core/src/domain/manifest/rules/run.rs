@@ -100,7 +100,12 @@ impl Reader<'_> {
         }
         let gpus = raw.gpus.as_ref().filter(|gpus| *gpus.get_ref() > 0);
         let gpus = gpus.map_or(0, |_| self.count(&name("gpus"), gpus, 1, MAX_GPUS));
-        let runtime = raw.runtime.as_ref().map(|runtime| self.runtime(&name("runtime"), runtime));
+        let runtime = raw.runtime.as_ref();
+        let runtime =
+            runtime.map(|name_of| self.of_the_engine(&name("runtime"), name_of, "runtimes, such as \"runsc\""));
+        let network = raw.network.as_ref();
+        let network = network.map(|name_of| self.of_the_engine(&name("network"), name_of, "networks"));
+        let pinned = self.pinned(&name("pinned"), raw.pinned.as_ref(), cpus);
         let apart = self.two_containers(&key, ingestion, raw, limits.memory);
         Some(TaskRun {
             image,
@@ -111,15 +116,29 @@ impl Reader<'_> {
             apart,
             gpus,
             runtime,
+            network,
+            pinned,
         })
     }
 
-    fn runtime(&mut self, key: &str, raw: &Spanned<String>) -> String {
+    /// Only whole CPUs can be a run's own.
+    fn pinned(&mut self, key: &str, raw: Option<&Spanned<bool>>, cpus: MilliCpus) -> bool {
+        let Some(raw) = raw else { return false };
+        let line = self.at(key, raw);
+        let pinned = *raw.get_ref();
+        if pinned && !cpus.0.is_multiple_of(1000) {
+            self.problem(line, key, "gives a run whole CPUs of its own; make `cpus` a whole number, or remove this");
+        }
+        pinned
+    }
+
+    /// The name of something of the engine's that the operator may allow.
+    fn of_the_engine(&mut self, key: &str, raw: &Spanned<String>, what: &str) -> String {
         let name = raw.get_ref();
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
             let line = self.at(key, raw);
-            self.problem(line, key, "is the name of one of the engine's runtimes, such as \"runsc\"");
+            self.problem(line, key, format!("is the name of one of the engine's {what}"));
         }
         name.clone()
     }

@@ -1,0 +1,179 @@
+//! Images that participants name: fetched for their run from where the operator lets them push, and removed after it.
+//!
+//! What is fetched gets a name of the run's and loses the one that it came by, so that it goes as an image does that came
+//! with its run. One that the engine had before stays. The disk is looked at while the engine fetches and unpacks: what an
+//! image is unpacked, nobody knows before.
+
+use super::Shared;
+use super::engine::trouble;
+use super::image::refused;
+use super::load::{Loaded, room};
+use super::registry::{Fetched, repository};
+use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
+use gradus_core::domain::id::RunId;
+use gradus_core::domain::run::{ImageName, ImageRef};
+use gradus_core::ports::runner::{BadImage, Ended, RefusalCode, RunnerError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a registry has to say whether it has an image, while somebody waits at the door.
+const AT_THE_DOOR: Duration = Duration::from_secs(10);
+/// Of the disk, as many times what an image may be as fetching one may take: the archive and what is in it.
+const SHARE: u64 = 2;
+
+impl Shared {
+    /// Why participants may not name `image`.
+    fn not_allowed(&self, image: &ImageRef) -> Option<BadImage> {
+        let from = |registry: &super::Registry, prefix: &str| format!("{}/{prefix}", registry.host);
+        let all = || {
+            let each = |registry| move |prefix: &String| from(registry, prefix);
+            self.settings.registries.iter().flat_map(move |registry| registry.participants.iter().map(each(registry)))
+        };
+        let name = repository(image.as_str());
+        if all().any(|prefix| name.starts_with(&prefix)) {
+            return None;
+        }
+        let known: Vec<_> = all().map(|prefix| format!("`{prefix}…`")).collect();
+        let text = if known.is_empty() {
+            "images are not taken by their names here; hand in the file that `docker save` writes".to_owned()
+        } else {
+            format!("images are taken from {}; push it there, and name it as it is named there", known.join(" or "))
+        };
+        Some(BadImage { code: RefusalCode::ImageNotAllowed, text })
+    }
+
+    /// Whether `image` may be run, by what is known without fetching it.
+    pub(super) async fn may_name(&self, image: &ImageRef) -> Result<Result<(), BadImage>, RunnerError> {
+        if let Some(bad) = self.not_allowed(image) {
+            return Ok(Err(bad));
+        }
+        let name: ImageName = image.as_str().parse().map_err(trouble("an image has no name"))?;
+        let asked = tokio::time::timeout(AT_THE_DOOR, self.at_registry(&name));
+        let found = asked.await.map_err(trouble("a registry did not answer in its time"))??;
+        Ok(found.unwrap_or_else(|| Ok(image.clone())).map(drop))
+    }
+
+    /// Removes images that were fetched for runs of which nothing is left. Whether there was one.
+    pub(super) async fn sweep_named(&self) -> Result<bool, RunnerError> {
+        // Whoever fetches one has it without a name of the run's for a moment.
+        let Ok(_turn) = self.fetching.try_lock() else { return Ok(false) };
+        if self.settings.registries.iter().all(|registry| registry.participants.is_empty()) || !self.active().is_empty()
+        {
+            return Ok(false);
+        }
+        let found =
+            self.engine.docker.list_images(Some(ListImagesOptionsBuilder::default().digests(true).build())).await;
+        let found = found.map_err(trouble("the engine does not list its images"))?;
+        let mut any = false;
+        for image in found {
+            // What has a name of its own, somebody wants.
+            if image.repo_tags.iter().any(|tag| !tag.starts_with("<none>")) {
+                continue;
+            }
+            let names = image.repo_digests.iter().filter_map(|name| name.parse::<ImageRef>().ok());
+            for name in names.filter(|name| self.not_allowed(name).is_none()) {
+                any |= self.forget(&name).await?;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Takes an image's name away, and removes it if it has no other.
+    async fn forget(&self, image: &ImageRef) -> Result<bool, RunnerError> {
+        let removed = self.engine.docker.remove_image(image.as_str(), None::<RemoveImageOptions>, None).await;
+        match removed {
+            Ok(_) => Ok(true),
+            // A container is of it, or it went by itself.
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(false),
+            Err(error) => Err(trouble("the engine did not remove an image")(error)),
+        }
+    }
+}
+
+/// Has the engine fetch `image` for a run, if it does not have it; or says why it is not run.
+pub(super) async fn named(
+    shared: &Arc<Shared>,
+    id: RunId,
+    image: &ImageRef,
+) -> Result<Result<Loaded, Ended>, RunnerError> {
+    if let Some(BadImage { code, text }) = shared.not_allowed(image) {
+        return Ok(Err(refused(code, text)));
+    }
+    let _turn = shared.fetching.lock().await;
+    let docker = &shared.engine.docker;
+    let had = docker.inspect_image(image.as_str()).await.is_ok();
+    if !had {
+        // An image may be why it cannot be fetched; a registry that does not even say whether it has it, is why itself.
+        match shared.may_name(image).await {
+            Ok(Ok(())) => {}
+            Ok(Err(BadImage { code, text })) => return Ok(Err(refused(code, text))),
+            Err(error) => {
+                tracing::warn!(image = image.as_str(), error = %gradus_core::ports::chain(&error), "an image waits");
+                let text = "the registry of the image does not answer; it is asked again from time to time";
+                return Ok(Err(refused(RefusalCode::RegistryAway, text)));
+            }
+        }
+        if let Err(ended) = fetched(shared, image).await? {
+            return Ok(Err(ended));
+        }
+    }
+    let found = docker.inspect_image(image.as_str()).await.map_err(trouble("the engine lost an image"))?;
+    let (size, most) = (u64::try_from(found.size.unwrap_or_default()).unwrap_or_default(), shared.settings.image.0);
+    if size > most {
+        if !had {
+            shared.forget(image).await?;
+        }
+        let text = format!("the image has {size} bytes unpacked; {most} at most");
+        return Ok(Err(refused(RefusalCode::ImageTooBig, text)));
+    }
+    let tag = id.to_string();
+    let options = TagImageOptionsBuilder::default().repo(&shared.images()).tag(&tag).build();
+    let tagged = docker.tag_image(image.as_str(), Some(options)).await;
+    tagged.map_err(trouble("the engine gave an image no name"))?;
+    if !had {
+        shared.forget(image).await?;
+    }
+    let own = found.id.unwrap_or_default().parse().map_err(trouble("the engine gave an image an id that is none"))?;
+    Ok(Ok(Loaded { image: own, digest: image.to_string() }))
+}
+
+/// Fetches it within its share of the disk.
+async fn fetched(shared: &Arc<Shared>, image: &ImageRef) -> Result<Result<(), Ended>, RunnerError> {
+    let most = shared.settings.image.0;
+    let free = || rustix::fs::statvfs(&shared.engine.root).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let before = free();
+    let filled = async {
+        loop {
+            tokio::time::sleep(super::registry::PERIOD).await;
+            let took = before.zip(free()).is_some_and(|(before, free)| {
+                before.saturating_sub(free) > most.saturating_mul(SHARE).saturating_add(shared.settings.reserve.0)
+            });
+            if took || room(shared, 0).is_err() {
+                return;
+            }
+        }
+    };
+    let fetched = tokio::select! {
+        fetched = shared.fetch_now(image, Some(most)) => fetched,
+        // Others write there, too: it counts as one try.
+        () = filled => {
+            let text = "the disk of the server got too full while the image was fetched";
+            return Ok(Err(refused(RefusalCode::NotStarted, text)));
+        }
+    };
+    match fetched {
+        Ok(Fetched::Here) => Ok(Ok(())),
+        Ok(Fetched::Missing) => {
+            Ok(Err(refused(RefusalCode::ImageMissing, format!("its registry has no image {image}"))))
+        }
+        Ok(Fetched::TooBig) => {
+            let text = format!("the image has more than {most} bytes, packed; as much is taken at most");
+            Ok(Err(refused(RefusalCode::ImageTooBig, text)))
+        }
+        Err(error) => {
+            tracing::info!(image = image.as_str(), error = %gradus_core::ports::chain(&error), "an image is not fetched");
+            let text = "the container engine could not fetch the image, though its registry has it";
+            Ok(Err(refused(RefusalCode::NotStarted, text)))
+        }
+    }
+}
