@@ -62,6 +62,14 @@ impl Engine {
         Ok(String::from_utf8_lossy(&built.stdout).trim().to_owned())
     }
 
+    /// Builds the image of a folder with a `Dockerfile`.
+    ///
+    /// # Panics
+    /// It cannot be built.
+    pub fn build(&self, name: &str, folder: &Path) {
+        self.docker(&["build", "--quiet", "--tag", name, &folder.to_string_lossy()]).expect("it can be built");
+    }
+
     /// Removes an image, whatever it is for.
     ///
     /// # Panics

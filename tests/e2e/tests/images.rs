@@ -7,6 +7,7 @@ use gradus_e2e::{Api, Options, Server, run, skip};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::MutexGuard;
+use std::time::Instant;
 use tempfile::TempDir;
 
 struct Setting {
@@ -183,9 +184,16 @@ fn layers_that_would_flood_the_disk_are_refused_by_what_they_unpack_to() {
         assert_eq!((&ended["outcome"], &ended["fault"]), (&"run-failed".into(), &"participant".into()), "{ended}");
         assert!(reason.contains(words), "{words}: {ended}");
     }
-    // What is big and fits is taken.
-    let many = layer((0..5_000).map(|n| (format!("d{}/f{n}", n % 100), Vec::new(), 0o644)));
-    let (_, ended) = setting.ended(&image.with_layer(many).archive());
+}
+
+/// What is big and fits is taken.
+#[test]
+fn an_image_of_many_files_is_run_and_gone_afterwards() {
+    let Some(setting) = setting("") else { return };
+    let many = layer((0..100_000).map(|n| (format!("d{}/f{n}", n % 1_000), Vec::new(), 0o644)));
+    let since = Instant::now();
+    let (_, ended) = setting.ended(&gzip(&setting.saved(HONEST).with_layer(many).archive()));
+    println!("100 000 files: {:?}", since.elapsed());
     assert_eq!(ended["outcome"], "scored", "{ended}");
 }
 

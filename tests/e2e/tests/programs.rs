@@ -364,6 +364,21 @@ fn the_examples_with_programs_hold() {
         let ran = run(&["challenge", "check", example(name).to_str().expect("UTF-8")], &[]);
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     }
+    // As its page says.
+    let engine = Engine::default();
+    let room = tempfile::tempdir().expect("there is room for a folder");
+    let (saved, name) = (room.path().join("reader.tar"), format!("gradus-test-reader:{}", std::process::id()));
+    engine.build(&name, &example("digits-code").join("data/public/image"));
+    engine.save(&name, &saved);
+    engine.forget(&name);
+    let server = Server::start();
+    server.publish_example("digits-code");
+    let token = server.data().join("operator.token");
+    let environment = [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))];
+    let ran = run(&["submit", "digits-code", saved.to_str().expect("UTF-8"), "--wait"], &environment);
+    assert!(ran.code == 0 && ran.out.contains("0.98"), "{}{}", ran.out, ran.err);
+    engine.assert_nothing_is_left(server.data(), "an image example");
+    assert_eq!(engine.images(server.data()), [""; 0]);
 }
 
 /// An operator removed the image: that is nobody's fault who hands in, and it is put right by loading it again.

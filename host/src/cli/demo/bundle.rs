@@ -56,6 +56,8 @@ pub const PROGRAMS: Bundle = bundle!["digits-code":
     "data/input/test.csv",
     "data/input/train.csv",
     "data/public/LICENCE.txt",
+    "data/public/image/Dockerfile",
+    "data/public/image/read.py",
     "data/public/sample.csv",
     "data/public/train.csv",
     "data/reference/reference.csv",
