@@ -15,6 +15,7 @@ fn program(name: &str) -> Option<PathBuf> {
 /// The engine; it goes with all that it has.
 pub struct OwnEngine {
     daemon: Option<Child>,
+    maps_users: bool,
     home: TempDir,
 }
 
@@ -24,12 +25,30 @@ impl OwnEngine {
     /// # Errors
     /// What is not here, for who skips the test.
     pub fn start() -> Result<Self, String> {
+        Self::of(false)
+    }
+
+    /// One whose containers have users that are none of this machine's: its `userns-remap`.
+    ///
+    /// # Errors
+    /// As [`OwnEngine::start`].
+    pub fn mapping_users() -> Result<Self, String> {
+        let kept = |path: &str| {
+            std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line.starts_with("daemon:")))
+        };
+        if !(kept("/etc/subuid") && kept("/etc/subgid")) {
+            return Err("no users are kept for `daemon` in /etc/subuid and /etc/subgid".to_owned());
+        }
+        Self::of(true)
+    }
+
+    fn of(maps_users: bool) -> Result<Self, String> {
         let there = Command::new("dockerd").arg("--version").stdout(Stdio::null()).status();
         if !there.is_ok_and(|status| status.success()) {
             return Err("there is no dockerd".to_owned());
         }
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let mut engine = Self { daemon: None, home };
+        let mut engine = Self { daemon: None, maps_users, home };
         engine.launch()?;
         Ok(engine)
     }
@@ -80,6 +99,7 @@ impl OwnEngine {
             .arg(self.at("pid"))
             // No network of its own: containers here have none.
             .args(["--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            .args(self.maps_users.then_some("--userns-remap=daemon"))
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(other)

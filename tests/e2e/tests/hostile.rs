@@ -110,6 +110,36 @@ fn hostile_programs_are_held_by_gvisor() {
     engine.assert_nothing_is_left(server.data(), "gVisor");
 }
 
+/// The same under an engine that maps users, which takes minutes, too: for `cargo xtask torture`. One of them, each time.
+#[test]
+fn hostile_programs_are_held_where_users_are_mapped() {
+    let _alone = alone();
+    let own = match OwnEngine::mapping_users() {
+        Ok(own) => own,
+        Err(why) => return skip(&why),
+    };
+    let engine = own.engine();
+    let image = match engine.image("") {
+        Ok(image) => image,
+        Err(why) => return skip(&why),
+    };
+    let config = format!("[runner]\nengine = \"{}\"\nprobe_image = \"{image}\"\n", own.socket().display());
+    let folder = rows::challenge(&image, ", pids = 32");
+    if std::env::var("GRADUS_ROUNDS").is_ok() {
+        return all(&engine, &folder, config, &[]);
+    }
+    let server = Server::start_with(Options { config, under: Vec::new() });
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    let script = "cp /app/input_data/rows.csv /app/output/predictions.csv; cat /proc/self/uid_map; id -u; touch /tmp/x";
+    let id = rows::hand_in(&anna, script);
+    assert_eq!(anna.ended(&id)["outcome"], "scored", "{}", anna.ended(&id));
+    let printed = anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
+    let words: Vec<_> = printed.split_whitespace().collect();
+    assert!(words[0] == "0" && words[1] != "0" && words[3].starts_with('6'), "{printed}");
+    engine.assert_nothing_is_left(server.data(), "mapped users");
+}
+
 /// Hands each in, one after the other, to a server with `config`. `otherwise`: what else some may come to.
 fn all(engine: &Engine, folder: &TempDir, config: String, otherwise: &[Otherwise]) {
     let toml = folder.path().join("challenge.toml");

@@ -1,6 +1,7 @@
 //! What the chores need and a fresh machine may lack.
 
 use super::{Failure, cargo, run};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -34,6 +35,23 @@ pub fn programs() {
     program("busybox", "--help", "busybox-static", "the tests of containers skip");
     program("docker-registry", "--version", "docker-registry", "the test of images from a registry skips");
     program("runsc", "--version", "runsc", "the test of programs under gVisor skips");
+    kept_users();
+}
+
+/// Users that an engine of a test's own may map those of containers to.
+fn kept_users() {
+    for path in ["/etc/subuid", "/etc/subgid"] {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if text.lines().any(|line| line.starts_with("daemon:")) {
+            continue;
+        }
+        let line = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let added = std::fs::File::options().append(true).open(path);
+        let added = added.and_then(|mut file| write!(file, "{line}daemon:1000000:65536\n"));
+        if added.is_err() {
+            eprintln!("xtask: {path} keeps no users for `daemon`: the test of mapped users skips");
+        }
+    }
 }
 
 /// The image of the example with programs, where there is an engine to have it; what is missing is said, and shown without.

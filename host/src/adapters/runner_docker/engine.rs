@@ -1,5 +1,6 @@
 //! The connection to the engine: its socket on this machine, the version of its API that both speak, what it is.
 
+use super::folder::Owner;
 use bollard::models::{SystemInfo, SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use gradus_core::ports::runner::RunnerError;
@@ -20,6 +21,8 @@ pub(super) struct Engine {
     pub(super) version_two: bool,
     /// Where it keeps its images.
     pub(super) root: PathBuf,
+    /// What user 0 of a container is on this machine: others follow.
+    pub(super) zero: Owner,
     /// Whether it is Podman, which speaks Docker's API with an accent.
     pub(super) podman: bool,
 }
@@ -67,8 +70,10 @@ impl Engine {
         let docker = docker.negotiate_version().await.map_err(trouble("the container engine does not answer"))?;
         let version = docker.version().await.map_err(trouble("the container engine does not say what it is"))?;
         let podman = version.components.iter().flatten().any(|part| part.name.starts_with("Podman"));
-        let mut engine = Self { docker, architecture: String::new(), version_two: false, root: PathBuf::new(), podman };
+        let (root, zero) = (PathBuf::new(), Owner::default());
+        let mut engine = Self { docker, architecture: String::new(), version_two: false, root, zero, podman };
         let info = engine.info().await?;
+        engine.zero = mapped(&info).unwrap_or_default().unwrap_or_default();
         engine.version_two = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2);
         engine.root = info.docker_root_dir.unwrap_or_default().into();
         engine.architecture = match info.architecture.as_deref() {
@@ -85,6 +90,27 @@ impl Engine {
     }
 }
 
+/// Whether the engine was told so of itself.
+pub(super) fn says(info: &SystemInfo, name: &str) -> bool {
+    let options = info.security_options.as_deref().unwrap_or_default();
+    options.iter().any(|option| option.split(',').any(|word| word.strip_prefix("name=") == Some(name)))
+}
+
+/// What user 0 of a container is on this machine, if users are mapped to others (`userns-remap`).
+///
+/// # Errors
+/// They are, and the engine does not tell to which.
+pub(super) fn mapped(info: &SystemInfo) -> Result<Option<Owner>, ()> {
+    if !says(info, "userns") {
+        return Ok(None);
+    }
+    // The folder of an engine that maps users is called after them.
+    let name = info.docker_root_dir.as_deref().and_then(|root| root.rsplit('/').next()).unwrap_or_default();
+    let (user, group) = name.split_once('.').ok_or(())?;
+    let number = |text: &str| text.parse::<u32>().map_err(drop);
+    Ok(Some(Owner { user: number(user)?, group: number(group)? }))
+}
+
 /// Why runs cannot be started with this engine by this process, and what to do.
 pub(super) fn cannot(info: &SystemInfo, root: bool, podman: bool) -> Option<&'static str> {
     if podman {
@@ -95,6 +121,12 @@ pub(super) fn cannot(info: &SystemInfo, root: bool, podman: bool) -> Option<&'st
     }
     if !root {
         return Some("capped places for outputs are mounted by root only; start the server as root");
+    }
+    if says(info, "rootless") || mapped(info).is_err() {
+        return Some(
+            "the engine maps users to others in a way that is not supported yet: use one that runs as root, with or \
+             without `userns-remap`",
+        );
     }
     if info.cgroup_driver != Some(SystemInfoCgroupDriverEnum::CGROUPFS) {
         return Some(
@@ -108,6 +140,22 @@ pub(super) fn cannot(info: &SystemInfo, root: bool, podman: bool) -> Option<&'st
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_users_are_mapped_to_is_told_by_the_engines_folder() {
+        let info = |option: &str, root: &str| SystemInfo {
+            security_options: Some(vec!["name=seccomp,profile=default".to_owned(), option.to_owned()]),
+            docker_root_dir: Some(root.to_owned()),
+            cgroup_driver: Some(SystemInfoCgroupDriverEnum::CGROUPFS),
+            ..SystemInfo::default()
+        };
+        assert_eq!(mapped(&info("name=x", "/var/lib/docker/100000.200000")), Ok(None));
+        let owner = Owner { user: 100_000, group: 200_000 };
+        assert_eq!(mapped(&info("name=userns", "/var/lib/docker/100000.200000")), Ok(Some(owner)));
+        for (option, root) in [("name=userns", "/var/lib/docker"), ("name=userns", "/1.x"), ("name=rootless", "/1.1")] {
+            assert!(cannot(&info(option, root), true, false).is_some_and(|why| why.contains("maps users")), "{root}");
+        }
+    }
 
     #[test]
     fn what_runs_cannot_be_started_with_is_told() {

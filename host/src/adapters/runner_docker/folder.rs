@@ -26,6 +26,15 @@ const INODE: u64 = 1 << 10;
 /// The file with the id of this data folder.
 const OWNER: &str = "owner";
 
+/// A user and a group of this machine's, by their numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// The user.
+    pub(super) user: u32,
+    /// The group.
+    pub(super) group: u32,
+}
+
 /// The folder of all runs.
 #[derive(Debug)]
 pub(super) struct Folders {
@@ -76,9 +85,9 @@ impl Folders {
         Ok(found)
     }
 
-    /// Makes the folder of a run, with its inputs in it and the place for its output mounted, for `uid` to write to.
+    /// Makes the folder of a run, with its inputs in it and the place for its output mounted, for `owner` to write to.
     /// What of it there is when this fails, [`remove`](Self::remove) removes.
-    pub(super) fn create(&self, run: &Run, uid: u32, most_in_memory: u64) -> io::Result<Folder> {
+    pub(super) fn create(&self, run: &Run, owner: Owner, most_in_memory: u64) -> io::Result<Folder> {
         let (name, limits) = (run.id.to_string(), &run.limits);
         make_dir(&self.dir, &name, 0o700)?;
         let dir = self.dir.open_dir(&name)?;
@@ -104,9 +113,9 @@ impl Folders {
         if limits.output.0 <= most_in_memory {
             let (size, inodes) = (limits.output.0 + BEYOND, u64::from(limits.files) + 2);
             in_memory = size + inodes * INODE;
-            mount_memory(&out, size, inodes, uid)?;
+            mount_memory(&out, size, inodes, owner)?;
         } else {
-            mount_file(&path.join("image"), &out, limits, uid)?;
+            mount_file(&path.join("image"), &out, limits, owner)?;
         }
         let mut shared_memory = 0;
         if let Some(Beside { shared, .. }) = &run.beside {
@@ -114,7 +123,7 @@ impl Folders {
             let inodes = u64::from(shared.files) + 1;
             shared_memory = shared.bytes.0 + inodes * INODE;
             in_memory += shared_memory;
-            mount_memory(&path.join("shared"), shared.bytes.0, inodes, uid)?;
+            mount_memory(&path.join("shared"), shared.bytes.0, inodes, owner)?;
         }
         let mut folder =
             Folder { path, before: (0, 0), in_memory, shared_memory, in_file: limits.output.0 > most_in_memory };
@@ -231,20 +240,20 @@ fn write_all(dir: &Dir, files: &[RunFile]) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts a file system that lies in memory, for `uid` alone to write to.
-fn mount_memory(at: &Path, size: u64, inodes: u64, uid: u32) -> io::Result<()> {
-    let options = format!("size={size},nr_inodes={inodes},mode=700,uid={uid},gid={uid},nosuid,nodev,noexec");
+/// Mounts a file system that lies in memory, for `owner` alone to write to.
+fn mount_memory(at: &Path, size: u64, inodes: u64, Owner { user, group }: Owner) -> io::Result<()> {
+    let options = format!("size={size},nr_inodes={inodes},mode=700,uid={user},gid={group},nosuid,nodev,noexec");
     tool("mount", |mount| mount.args(["-t", "tmpfs", "-o", &options, "gradus"]).arg(at))
 }
 
 /// Mounts a file system that lies in a file: it takes room on the disk only as it fills, and no memory of the run's.
-fn mount_file(image: &Path, at: &Path, limits: &RunLimits, uid: u32) -> io::Result<()> {
+fn mount_file(image: &Path, at: &Path, limits: &RunLimits, Owner { user, group }: Owner) -> io::Result<()> {
     let inodes = u64::from(limits.files) + 32;
     // The file system's own needs: inode tables, bitmaps, folders, trees of extents.
     let size = limits.output.0 + limits.output.0 / 32 + inodes * 512 + (32 << 20);
     fs::File::options().write(true).create_new(true).open(image)?.set_len(size.next_multiple_of(4096))?;
     let inodes = inodes.to_string();
-    let owner = format!("root_owner={uid}:{uid},lazy_itable_init=1,nodiscard");
+    let owner = format!("root_owner={user}:{group},lazy_itable_init=1,nodiscard");
     let features = "^has_journal,^resize_inode";
     tool("mkfs.ext4", |mkfs| {
         mkfs.args(["-q", "-F", "-b", "4096", "-m", "0", "-N", &inodes, "-E", &owner, "-O", features]).arg(image)

@@ -4,7 +4,8 @@
 //! Versions are not judged: distributions carry fixes back. What counts is what holds.
 
 use super::DockerRunner;
-use super::engine::cannot;
+use super::engine::{cannot, mapped, says};
+use super::folder::Owner;
 use bollard::models::SystemInfo;
 use gradus_core::domain::id::RunId;
 use gradus_core::domain::printed::Printed;
@@ -53,8 +54,6 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
 
 /// What the engine says of itself.
 fn said(info: &SystemInfo) -> Vec<Finding> {
-    let options = info.security_options.clone().unwrap_or_default();
-    let has = |name: &str| options.iter().any(|option| option.split(',').any(|word| word == format!("name={name}")));
     let is = |flag: Option<bool>| flag == Some(true);
     let version = info.server_version.as_deref().unwrap_or("of a version that it does not tell");
     let limits = is(info.memory_limit) && is(info.pids_limit) && is(info.cpu_cfs_quota);
@@ -62,7 +61,7 @@ fn said(info: &SystemInfo) -> Vec<Finding> {
         finding("engine", true, Level::Fail, &format!("the engine {version} answers"), ""),
         finding(
             "seccomp",
-            has("seccomp"),
+            says(info, "seccomp"),
             Level::Fail,
             "system calls are filtered",
             "the engine does not filter system calls: use a kernel and an engine built with seccomp",
@@ -81,14 +80,16 @@ fn said(info: &SystemInfo) -> Vec<Finding> {
             "swap can be limited",
             "swap cannot be limited: boot with `swapaccount=1`, or without swap",
         ),
-        finding(
-            "users",
-            !has("rootless") && !has("userns"),
-            Level::Fail,
-            "the engine uses the machine's own users",
-            "the engine maps users to others, which is not supported yet: use one that runs as root without `userns-remap`",
-        ),
+        finding("users", true, Level::Fail, &users(info), ""),
     ]
+}
+
+/// Whose processes those of runs are.
+fn users(info: &SystemInfo) -> String {
+    match mapped(info) {
+        Ok(Some(Owner { user, .. })) => format!("users of runs are mapped to others of this machine, from {user} on"),
+        Ok(None) | Err(()) => "runs have users of this machine that are nobody's".to_owned(),
+    }
 }
 
 /// The GPUs, if there are to be some.

@@ -5,7 +5,7 @@
 
 use super::Shared;
 use super::engine::{status, trouble};
-use super::folder::Folder;
+use super::folder::{Folder, Owner};
 use super::group::Group;
 use super::image::{self, Image};
 use super::load;
@@ -237,7 +237,9 @@ pub(super) async fn prepare<'r>(
             let what = "the disk is nearly full: there is no room for what the run reads".to_owned();
             return Err(RunnerError { what, source: None });
         }
-        let folder = here.folders.create(&run, user, most);
+        let Owner { user: to, group } = here.engine.zero;
+        let owner = Owner { user: to.saturating_add(user), group: group.saturating_add(user) };
+        let folder = here.folders.create(&run, owner, most);
         let folder = folder.map_err(trouble("the folder of the run could not be made"))?;
         let group = |name: &str, memory: u64| {
             here.groups.create(name, memory).map_err(trouble("the control group of the run could not be made"))
