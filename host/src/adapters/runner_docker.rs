@@ -13,10 +13,10 @@
 //! * Nothing of a run outlives its future, but by the time that it takes to remove it.
 //! * What a program writes is read through handles beneath its output place, and never joined to a path.
 //!
-//! Deliberately absent: building images, removing those that tasks no longer use, networks, more than two containers
-//! in one run, options that loosen a flag, adopting a run that a crash left going (it is swept), engines on other machines,
-//! rootless ones, Podman, and those with control groups of systemd's: [`Runner::probe`] says what fails. Each run has an
-//! unprivileged user that no other run under way has; user namespaces are the engine's matter.
+//! Deliberately absent: building images, removing those that tasks no longer use, making networks, more than two containers
+//! in one run, adopting a run that a crash left going (it is swept), engines on other machines, rootless ones, and those with
+//! control groups of systemd's: [`Runner::probe`] says what fails. Each run has an unprivileged user that no other run under
+//! way has; whether it is another one on this machine is the engine's matter.
 
 mod engine;
 mod folder;
@@ -204,9 +204,15 @@ impl DockerRunner {
         let folders = folders
             .map_err(trouble("opening the folder for runs failed"))?
             .map_err(trouble("the folder for runs could not be opened"))?;
+        if engine.podman {
+            let written = folders.write_seccomp(request::SECCOMP);
+            written.map_err(trouble("the folder for runs could not be written to"))?;
+        }
         let groups = Hierarchies::find(engine.version_two).map_err(trouble("there are no control groups"))?;
-        let cannot = cannot(&info, rustix::process::geteuid().is_root(), engine.podman);
-        let gpus = settings.gpus.clone().unwrap_or_else(|| gpu::of_machine(&info));
+        let cannot = cannot(&info, rustix::process::geteuid().is_root());
+        // Podman's form of Docker's request leaves them out, and says nothing.
+        let gpus =
+            if engine.podman { Vec::new() } else { settings.gpus.clone().unwrap_or_else(|| gpu::of_machine(&info)) };
         let shared = Shared {
             engine,
             settings,

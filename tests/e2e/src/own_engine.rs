@@ -12,10 +12,19 @@ fn program(name: &str) -> Option<PathBuf> {
     found.into_iter().find(|path| path.exists())
 }
 
+/// Which engine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Docker,
+    /// With `userns-remap`.
+    MapsUsers,
+    Podman,
+}
+
 /// The engine; it goes with all that it has.
 pub struct OwnEngine {
     daemon: Option<Child>,
-    maps_users: bool,
+    kind: Kind,
     home: TempDir,
 }
 
@@ -25,7 +34,7 @@ impl OwnEngine {
     /// # Errors
     /// What is not here, for who skips the test.
     pub fn start() -> Result<Self, String> {
-        Self::of(false)
+        Self::of(Kind::Docker)
     }
 
     /// One whose containers have users that are none of this machine's: its `userns-remap`.
@@ -39,16 +48,25 @@ impl OwnEngine {
         if !(kept("/etc/subuid") && kept("/etc/subgid")) {
             return Err("no users are kept for `daemon` in /etc/subuid and /etc/subgid".to_owned());
         }
-        Self::of(true)
+        Self::of(Kind::MapsUsers)
     }
 
-    fn of(maps_users: bool) -> Result<Self, String> {
-        let there = Command::new("dockerd").arg("--version").stdout(Stdio::null()).status();
+    /// Podman, which speaks Docker's API.
+    ///
+    /// # Errors
+    /// As [`OwnEngine::start`].
+    pub fn podman() -> Result<Self, String> {
+        Self::of(Kind::Podman)
+    }
+
+    fn of(kind: Kind) -> Result<Self, String> {
+        let program = if kind == Kind::Podman { "podman" } else { "dockerd" };
+        let there = Command::new(program).arg("--version").stdout(Stdio::null()).status();
         if !there.is_ok_and(|status| status.success()) {
-            return Err("there is no dockerd".to_owned());
+            return Err(format!("there is no {program}"));
         }
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let mut engine = Self { daemon: None, maps_users, home };
+        let mut engine = Self { daemon: None, kind, home };
         engine.launch()?;
         Ok(engine)
     }
@@ -86,7 +104,8 @@ impl OwnEngine {
         };
         let text = serde_json::json!({ "runtimes": runtimes }).to_string();
         std::fs::write(&config, text).map_err(|error| error.to_string())?;
-        let daemon = Command::new("dockerd")
+        let mut daemon = Command::new("dockerd");
+        daemon
             .arg("--config-file")
             .arg(config)
             .arg("--host")
@@ -99,12 +118,19 @@ impl OwnEngine {
             .arg(self.at("pid"))
             // No network of its own: containers here have none.
             .args(["--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false"])
-            .args(self.maps_users.then_some("--userns-remap=daemon"))
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(other)
-            .spawn()
-            .map_err(|error| format!("dockerd: {error}"))?;
+            .args((self.kind == Kind::MapsUsers).then_some("--userns-remap=daemon"));
+        if self.kind == Kind::Podman {
+            daemon = Command::new("podman");
+            daemon
+                .arg("--root")
+                .arg(self.at("data"))
+                .arg("--runroot")
+                .arg(self.at("exec"))
+                .args(["--storage-driver", "vfs", "system", "service", "--time", "0"])
+                .arg(format!("unix://{}", self.socket().display()));
+        }
+        let daemon = daemon.stdin(Stdio::null()).stdout(log).stderr(other).spawn();
+        let daemon = daemon.map_err(|error| format!("the engine: {error}"))?;
         self.daemon = Some(daemon);
         let end = Instant::now() + Duration::from_secs(60);
         while !self.engine().answers() {

@@ -110,6 +110,38 @@ fn hostile_programs_are_held_by_gvisor() {
     engine.assert_nothing_is_left(server.data(), "gVisor");
 }
 
+/// What differs under Podman: it sets two variables more, and its init has a descriptor that goes on to the program, and shows
+/// the program's command as its own.
+const UNDER_PODMAN: [Otherwise; 2] = [("environment.sh", "", ""), ("other-processes.sh", "", "")];
+
+/// The same by Podman's, which takes minutes, too: for `cargo xtask torture`. One of them, each time.
+#[test]
+fn hostile_programs_are_held_by_podman() {
+    let _alone = alone();
+    let own = match OwnEngine::podman() {
+        Ok(own) => own,
+        Err(why) => return skip(&why),
+    };
+    let engine = own.engine();
+    let image = match engine.image("") {
+        Ok(image) => image,
+        Err(why) => return skip(&why),
+    };
+    let config = format!("[runner]\nengine = \"{}\"\n", own.socket().display());
+    let folder = rows::challenge(&image, ", pids = 32");
+    if std::env::var("GRADUS_ROUNDS").is_ok() {
+        return all(&engine, &folder, config, &UNDER_PODMAN);
+    }
+    let server = Server::start_with(Options { config, under: Vec::new() });
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    let id = rows::hand_in(&anna, "cp /app/input_data/rows.csv /app/output/predictions.csv; env");
+    assert_eq!(anna.ended(&id)["outcome"], "scored", "{}", anna.ended(&id));
+    let printed = anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
+    assert!(printed.contains("container=podman"), "{printed}");
+    engine.assert_nothing_is_left(server.data(), "Podman");
+}
+
 /// The same under an engine that maps users, which takes minutes, too: for `cargo xtask torture`. One of them, each time.
 #[test]
 fn hostile_programs_are_held_where_users_are_mapped() {

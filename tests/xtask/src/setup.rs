@@ -35,6 +35,7 @@ pub fn programs() {
     program("busybox", "--help", "busybox-static", "the tests of containers skip");
     program("docker-registry", "--version", "docker-registry", "the test of images from a registry skips");
     program("runsc", "--version", "runsc", "the test of programs under gVisor skips");
+    program("podman", "--version", "podman", "the test of programs by Podman skips");
     kept_users();
 }
 
@@ -47,7 +48,7 @@ fn kept_users() {
         }
         let line = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         let added = std::fs::File::options().append(true).open(path);
-        let added = added.and_then(|mut file| write!(file, "{line}daemon:1000000:65536\n"));
+        let added = added.and_then(|mut file| writeln!(file, "{line}daemon:1000000:65536"));
         if added.is_err() {
             eprintln!("xtask: {path} keeps no users for `daemon`: the test of mapped users skips");
         }

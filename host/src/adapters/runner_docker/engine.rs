@@ -112,13 +112,7 @@ pub(super) fn mapped(info: &SystemInfo) -> Result<Option<Owner>, ()> {
 }
 
 /// Why runs cannot be started with this engine by this process, and what to do.
-pub(super) fn cannot(info: &SystemInfo, root: bool, podman: bool) -> Option<&'static str> {
-    if podman {
-        return Some(
-            "the engine is Podman, which takes the filter of system calls and the limits of places in other forms than \
-             Docker, and is not supported yet; use Docker's engine",
-        );
-    }
+pub(super) fn cannot(info: &SystemInfo, root: bool) -> Option<&'static str> {
     if !root {
         return Some("capped places for outputs are mounted by root only; start the server as root");
     }
@@ -153,7 +147,7 @@ mod tests {
         let owner = Owner { user: 100_000, group: 200_000 };
         assert_eq!(mapped(&info("name=userns", "/var/lib/docker/100000.200000")), Ok(Some(owner)));
         for (option, root) in [("name=userns", "/var/lib/docker"), ("name=userns", "/1.x"), ("name=rootless", "/1.1")] {
-            assert!(cannot(&info(option, root), true, false).is_some_and(|why| why.contains("maps users")), "{root}");
+            assert!(cannot(&info(option, root), true).is_some_and(|why| why.contains("maps users")), "{root}");
         }
     }
 
@@ -161,14 +155,13 @@ mod tests {
     fn what_runs_cannot_be_started_with_is_told() {
         let with = |driver| SystemInfo { cgroup_driver: Some(driver), ..SystemInfo::default() };
         let good = with(SystemInfoCgroupDriverEnum::CGROUPFS);
-        assert_eq!(cannot(&good, true, false), None);
-        for (info, root, podman, word) in [
-            (&good, false, false, "root"),
-            (&good, true, true, "Podman"),
-            (&with(SystemInfoCgroupDriverEnum::SYSTEMD), true, false, "cgroupfs"),
-            (&SystemInfo::default(), true, false, "cgroupfs"),
+        assert_eq!(cannot(&good, true), None);
+        for (info, root, word) in [
+            (&good, false, "root"),
+            (&with(SystemInfoCgroupDriverEnum::SYSTEMD), true, "cgroupfs"),
+            (&SystemInfo::default(), true, "cgroupfs"),
         ] {
-            assert!(cannot(info, root, podman).is_some_and(|why| why.contains(word)), "{word}");
+            assert!(cannot(info, root).is_some_and(|why| why.contains(word)), "{word}");
         }
     }
 }

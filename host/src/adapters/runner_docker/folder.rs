@@ -10,7 +10,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use gradus_core::domain::id::RunId;
 use gradus_core::domain::run_limits::RunLimits;
-use gradus_core::ports::runner::{Beside, Input, Run, RunFile};
+use gradus_core::ports::runner::{Beside, Input, Run, RunFile, Scratch};
 use rustix::fs::{AtFlags, Mode};
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
@@ -25,6 +25,8 @@ const BEYOND: u64 = 64 << 10;
 const INODE: u64 = 1 << 10;
 /// The file with the id of this data folder.
 const OWNER: &str = "owner";
+/// The file with the filter of system calls.
+const SECCOMP: &str = "seccomp.json";
 
 /// A user and a group of this machine's, by their numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +71,16 @@ impl Folders {
         Ok(Self { path, dir, owner })
     }
 
+    /// The file that Podman reads the filter of system calls from.
+    pub(super) fn seccomp(&self) -> PathBuf {
+        self.path.join(SECCOMP)
+    }
+
+    /// Writes that file.
+    pub(super) fn write_seccomp(&self, text: &str) -> io::Result<()> {
+        self.dir.write(SECCOMP, text)
+    }
+
     /// Free bytes of the disk that they are on.
     pub(super) fn free(&self) -> io::Result<u64> {
         free_space(&self.path)
@@ -86,8 +98,14 @@ impl Folders {
     }
 
     /// Makes the folder of a run, with its inputs in it and the place for its output mounted, for `owner` to write to.
-    /// What of it there is when this fails, [`remove`](Self::remove) removes.
-    pub(super) fn create(&self, run: &Run, owner: Owner, most_in_memory: u64) -> io::Result<Folder> {
+    /// What of it there is when this fails, [`remove`](Self::remove) removes. `scratch`: places that the engine does not make.
+    pub(super) fn create(
+        &self,
+        run: &Run,
+        owner: Owner,
+        scratch: &[Scratch],
+        most_in_memory: u64,
+    ) -> io::Result<Folder> {
         let (name, limits) = (run.id.to_string(), &run.limits);
         make_dir(&self.dir, &name, 0o700)?;
         let dir = self.dir.open_dir(&name)?;
@@ -113,7 +131,7 @@ impl Folders {
         if limits.output.0 <= most_in_memory {
             let (size, inodes) = (limits.output.0 + BEYOND, u64::from(limits.files) + 2);
             in_memory = size + inodes * INODE;
-            mount_memory(&out, size, inodes, owner)?;
+            mount_memory(&out, size, inodes, owner, "noexec")?;
         } else {
             mount_file(&path.join("image"), &out, limits, owner)?;
         }
@@ -123,7 +141,13 @@ impl Folders {
             let inodes = u64::from(shared.files) + 1;
             shared_memory = shared.bytes.0 + inodes * INODE;
             in_memory += shared_memory;
-            mount_memory(&path.join("shared"), shared.bytes.0, inodes, owner)?;
+            mount_memory(&path.join("shared"), shared.bytes.0, inodes, owner, "noexec")?;
+        }
+        for (number, place) in scratch.iter().enumerate() {
+            let name = format!("scratch{number}");
+            make_dir(&dir, &name, 0o700)?;
+            // They lie in the run's own memory.
+            mount_memory(&path.join(name), place.bytes.0, u64::from(place.files) + 1, owner, "exec")?;
         }
         let mut folder =
             Folder { path, before: (0, 0), in_memory, shared_memory, in_file: limits.output.0 > most_in_memory };
@@ -163,6 +187,11 @@ impl Folder {
     /// The place that two programs share.
     pub(super) fn shared(&self) -> PathBuf {
         self.path.join("shared")
+    }
+
+    /// The place for what nobody keeps of that number.
+    pub(super) fn scratch(&self, number: usize) -> PathBuf {
+        self.path.join(format!("scratch{number}"))
     }
 
     /// A handle on the output.
@@ -241,8 +270,9 @@ fn write_all(dir: &Dir, files: &[RunFile]) -> io::Result<()> {
 }
 
 /// Mounts a file system that lies in memory, for `owner` alone to write to.
-fn mount_memory(at: &Path, size: u64, inodes: u64, Owner { user, group }: Owner) -> io::Result<()> {
-    let options = format!("size={size},nr_inodes={inodes},mode=700,uid={user},gid={group},nosuid,nodev,noexec");
+fn mount_memory(at: &Path, size: u64, inodes: u64, owner: Owner, exec: &str) -> io::Result<()> {
+    let Owner { user, group } = owner;
+    let options = format!("size={size},nr_inodes={inodes},mode=700,uid={user},gid={group},nosuid,nodev,{exec}");
     tool("mount", |mount| mount.args(["-t", "tmpfs", "-o", &options, "gradus"]).arg(at))
 }
 

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The group of Podman's own process that watches a container.
+const CONMON: &str = "conmon";
+
 /// Where the hierarchies are.
 #[derive(Debug, Clone)]
 pub(super) struct Hierarchies {
@@ -122,9 +125,33 @@ impl Hierarchies {
         Ok(!dirs.is_empty())
     }
 
-    /// Sends SIGKILL to all processes in the group `name`.
+    /// Sends SIGKILL to all processes of containers in the group `name`.
     pub(super) fn kill(&self, name: &str) -> io::Result<()> {
-        kill(&self.controller("pids")?.join(name))
+        let entries = match fs::read_dir(self.controller("pids")?.join(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() && entry.file_name() != CONMON {
+                kill(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Hierarchies {
+    /// Moves Podman's own process out of the group `name`, so that it is not counted with the run, nor killed for its memory:
+    /// without it Podman does not see the end.
+    pub(super) fn move_conmon(&self, name: &str) {
+        for mount in self.all() {
+            let members = fs::read_to_string(mount.join(name).join(CONMON).join("cgroup.procs")).unwrap_or_default();
+            for member in members.lines() {
+                // It may have ended by now.
+                let _ = fs::write(mount.join("cgroup.procs"), member);
+            }
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn not_started(error: Error) -> Result<Ended, RunnerError> {
     if says(&["executable file not found", "exec format error", "exec: \"", "no command specified"]) {
         return Ok(image::refused(RefusalCode::NoEntryPoint, "the program is not in the image, or cannot be executed"));
     }
-    if says(&["Cannot mkdir", "chdir to cwd"]) {
+    if says(&["Cannot mkdir", "chdir to cwd"]) || (says(&["mkdir /"]) && says(&["not a directory"])) {
         return Ok(image::refused(RefusalCode::NoEntryPoint, "the folder to start in is none, or is closed"));
     }
     Err(trouble("the engine did not start the container")(error))
@@ -44,10 +44,13 @@ pub(super) fn not_started(error: Error) -> Result<Ended, RunnerError> {
 pub(super) fn no_program(program: &Program, came: &Came) -> Option<Ended> {
     let (stdout, stderr) = &came.logs;
     let stderr = str::from_utf8(stderr).ok()?.trim_end();
-    let told = stderr.strip_prefix("[FATAL tini (")?;
+    // Docker's init, and Podman's.
+    let docker = stderr.strip_prefix("[FATAL tini (");
+    let podman = stderr.strip_prefix("ERROR (catatonit:").filter(|told| told.contains(": failed to exec pid1: "));
     let program = program.command.as_ref().and_then(|words| words.first());
-    let about = program.is_none_or(|program| told.contains(&format!("exec {program} failed")));
-    let alone = stdout.is_empty() && !told.contains('\n') && about && told.contains(" failed: ");
+    let about = |told: &str| program.is_none_or(|program| told.contains(&format!("exec {program} failed")));
+    let told = docker.filter(|told| about(told) && told.contains(" failed: ")).or(podman)?;
+    let alone = stdout.is_empty() && !told.contains('\n');
     // Never the words themselves: they may be the program's.
     let known = ["No such file or directory", "Permission denied", "Exec format error"];
     let why = known.iter().find(|why| told.ends_with(*why)).unwrap_or(&"the system does not say why");
@@ -56,13 +59,14 @@ pub(super) fn no_program(program: &Program, came: &Came) -> Option<Ended> {
 }
 
 /// What it used, by the counters of its group.
-pub(super) fn used(group: &Group, came: &Came) -> Used {
+pub(super) fn used(group: &Group, came: &Came, limits: &RunLimits) -> Used {
     let millis = u64::try_from(came.wall.as_millis()).unwrap_or(u64::MAX);
     Used {
         wall: Millis(millis),
         cpu: Millis(group.cpu_micros().unwrap_or(0) / 1_000),
         peak_memory: Bytes(group.peak_memory()),
-        peak_pids: group.peak_pids().saturating_sub(1),
+        // The engine's own are counted, too: one of Docker's, more of Podman's.
+        peak_pids: group.peak_pids().saturating_sub(1).min(limits.pids.into()),
         oom_kills: group.oom_kills(),
     }
 }

@@ -36,10 +36,11 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
     let info = shared.engine.info().await?;
     let root = rustix::process::geteuid().is_root();
     let mut findings = said(&info);
-    findings.push(match cannot(&info, root, shared.engine.podman) {
+    findings.push(match cannot(&info, root) {
         None => finding("places", true, Level::Fail, "output places and control groups are ours to make", ""),
         Some(why) => finding("places", false, Level::Fail, "", why),
     });
+    findings.extend(shared.engine.podman.then(podman));
     findings.push(tools());
     findings.extend(gpus(&info, &shared.gpus));
     match shared.settings.probe_image.clone() {
@@ -90,6 +91,13 @@ fn users(info: &SystemInfo) -> String {
         Ok(Some(Owner { user, .. })) => format!("users of runs are mapped to others of this machine, from {user} on"),
         Ok(None) | Err(()) => "runs have users of this machine that are nobody's".to_owned(),
     }
+}
+
+/// What Podman does not do as Docker does.
+fn podman() -> Finding {
+    let not = "the engine is Podman, tried with 4.3: limits and walls hold there, but a run reads the name of its control group, \
+               has no GPUs, and one that is called off while it is made may stay in Podman's lists";
+    finding("podman", false, Level::Warn, "", not)
 }
 
 /// The GPUs, if there are to be some.

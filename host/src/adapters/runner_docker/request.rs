@@ -13,15 +13,17 @@ use gradus_core::domain::run_limits::RunLimits;
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::runner::{Program, Scratch};
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Which system calls a run may make; `seccomp.md` says where it is from.
-const SECCOMP: &str = include_str!("seccomp.json");
+pub(super) const SECCOMP: &str = include_str!("seccomp.json");
 /// The run's memory is held by the group around the container's; this much more here, so that it is that one which
 /// counts what happens.
 const MARGIN: u64 = 4 << 20;
 /// `/dev/shm` of a run that does not ask for one. The engine's own has no cap on the number of files.
 const SHM: (u64, u32) = (16 << 20, 1_024);
+/// Where Podman puts writable places into containers that are read-only.
+const PODMANS: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
 /// Open files of one process.
 const OPEN_FILES: i64 = 1_024;
 
@@ -54,6 +56,17 @@ pub(super) struct Around<'a> {
     pub(super) image: &'a ImageRef,
     /// The image's own variables.
     pub(super) image_environment: &'a [String],
+    /// What Podman needs in another form.
+    pub(super) podman: Option<Podman<'a>>,
+}
+
+/// What Podman takes from files and folders of ours, and Docker from the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Podman<'a> {
+    /// The file with the filter of system calls.
+    pub(super) seccomp: &'a Path,
+    /// Where each of [`places`] is.
+    pub(super) places: &'a [PathBuf],
 }
 
 /// The request for `program`.
@@ -84,6 +97,10 @@ pub(super) fn request(program: &Program, limits: &RunLimits, around: &Around<'_>
         tmpfs: Some(scratch(program).map(|place| (place.at.to_string(), tmpfs(&place, around.uid))).collect()),
         ..HostConfig::default()
     };
+    let host = match around.podman {
+        Some(podman) => for_podman(host, program, limits, podman),
+        None => host,
+    };
     ContainerCreateBody {
         // The engine's own choice is the container's id, which is nobody's business in there.
         hostname: Some("run".to_owned()),
@@ -93,7 +110,7 @@ pub(super) fn request(program: &Program, limits: &RunLimits, around: &Around<'_>
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         tty: Some(false),
-        env: Some(environment(program, around.image_environment)),
+        env: Some(environment(program, around.image_environment, around.podman.is_some())),
         // All of it: an entry point alone makes the engine forget the image's arguments.
         entrypoint: program.command.clone(),
         working_dir: program.workdir.as_ref().map(ToString::to_string),
@@ -105,15 +122,39 @@ pub(super) fn request(program: &Program, limits: &RunLimits, around: &Around<'_>
     }
 }
 
+/// Podman reads the filter from a file, and does not cap the number of files in places of its own: these are mounted.
+fn for_podman(host: HostConfig, program: &Program, limits: &RunLimits, podman: Podman<'_>) -> HostConfig {
+    let seccomp = format!("seccomp={}", podman.seccomp.display());
+    // What it sets by itself it may not be allowed to. The group holds them to less.
+    let processes = i64::from(limits.pids) + 64;
+    let processes = ResourcesUlimits { name: Some("nproc".to_owned()), soft: Some(processes), hard: Some(processes) };
+    let places = places(program);
+    let places = places.iter().zip(podman.places).map(|(place, source)| bind(place.at.as_str(), source));
+    // It mounts anew what it binds, and keeps the other flags.
+    let read = |at: &str| program.inputs.iter().any(|input| input.at.as_str() == at);
+    let mounts = host.mounts.into_iter().flatten().map(|mount| {
+        let read_only = mount.target.as_deref().is_some_and(read);
+        Mount { read_only: Some(read_only), ..mount }
+    });
+    HostConfig {
+        security_opt: Some(vec!["no-new-privileges".to_owned(), seccomp]),
+        ulimits: Some(host.ulimits.into_iter().flatten().chain([processes]).collect()),
+        mounts: Some(mounts.chain(places).collect()),
+        tmpfs: None,
+        ..host
+    }
+}
+
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The run's variables; a name without a value takes the image's away. Its `PATH` stays.
-fn environment(program: &Program, image: &[String]) -> Vec<String> {
+/// The run's variables; a name without a value takes the image's away, and for Podman an empty one hides it. Its `PATH` stays.
+fn environment(program: &Program, image: &[String], podman: bool) -> Vec<String> {
     let own: BTreeSet<&str> = program.environment.iter().map(|(name, _)| name.as_str()).collect();
     let names = image.iter().map(|variable| variable.split('=').next().unwrap_or_default());
-    let unlisted = names.filter(|name| *name != "PATH" && !own.contains(name)).map(ToOwned::to_owned);
+    let unlisted = names.filter(|name| *name != "PATH" && !own.contains(name));
+    let unlisted = unlisted.map(|name| if podman { format!("{name}=") } else { name.to_owned() });
     program.environment.iter().map(|(name, value)| format!("{name}={value}")).chain(unlisted).collect()
 }
 
@@ -134,6 +175,19 @@ fn scratch(program: &Program) -> impl Iterator<Item = Scratch> {
     program.scratch.iter().cloned().chain(own)
 }
 
+/// All places where a program may write what nobody keeps, and those that Podman would make so: these hold nothing.
+pub(super) fn places(program: &Program) -> Vec<Scratch> {
+    let mut places: Vec<Scratch> = scratch(program).collect();
+    for at in PODMANS.iter().filter_map(|at| at.parse::<Place>().ok()) {
+        if !places.iter().any(|place| place.at.meets(&at)) {
+            // A file of its own, from which it starts what is started, is put into the first.
+            let files = u32::from(at.as_str() == PODMANS[0]);
+            places.push(Scratch { at, bytes: Bytes(4 << 10), files });
+        }
+    }
+    places
+}
+
 fn tmpfs(place: &Scratch, uid: u32) -> String {
     // One for the folder itself. It belongs to the run's user, as the mode is the image's choice where it has such a
     // folder. Programs compile to such places what they then load: those may be executed.
@@ -141,8 +195,8 @@ fn tmpfs(place: &Scratch, uid: u32) -> String {
     format!("rw,exec,nosuid,nodev,size={},nr_inodes={inodes},mode=700,uid={uid},gid={uid}", place.bytes.0)
 }
 
-fn mounts(program: &Program, around: &Around<'_>) -> Vec<Mount> {
-    let bind = |target: &str, source: &Path| Mount {
+fn bind(target: &str, source: &Path) -> Mount {
+    Mount {
         target: Some(target.to_owned()),
         source: Some(source.to_string_lossy().into_owned()),
         typ: Some(MountType::BIND),
@@ -153,7 +207,10 @@ fn mounts(program: &Program, around: &Around<'_>) -> Vec<Mount> {
             ..MountBindOptions::default()
         }),
         ..Mount::default()
-    };
+    }
+}
+
+fn mounts(program: &Program, around: &Around<'_>) -> Vec<Mount> {
     let inputs = program.inputs.iter().zip(around.inputs).map(|(input, source)| bind(input.at.as_str(), source));
     inputs.chain(around.writable.iter().map(|(place, source)| bind(place.as_str(), source))).collect()
 }
@@ -203,6 +260,7 @@ mod tests {
                 biggest: 1 << 20,
                 image: &image(),
                 image_environment: &image_environment,
+                podman: None,
             },
         )
     }

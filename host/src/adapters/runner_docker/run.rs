@@ -12,7 +12,7 @@ use super::load;
 use super::log::Logs;
 use super::named;
 use super::outcome::{Came, ended, no_program, not_started, used};
-use super::request::{Around, request};
+use super::request::{Around, Podman, places as places_for, request};
 use super::taken::Taken;
 use super::watch::{Verdict, Watch, watch};
 use crate::workspace::outputs::{self, NotTaken};
@@ -125,7 +125,7 @@ pub(super) async fn carry_out(
     if let Some(refused) = no_program(first.program, &came) {
         return Ok(nothing(refused, first.image.id));
     }
-    let used = used(&first.group, &came);
+    let used = used(&first.group, &came, &run.limits);
     let beside = second.zip(other).map(|(part, came)| ran_beside(run, part, came));
     // From here on nobody writes to the output.
     shared.remove_containers(run.id, beside.is_some()).await?;
@@ -140,7 +140,7 @@ pub(super) async fn carry_out(
 }
 
 fn ran_beside(run: &Run, part: Part<'_>, came: Came) -> RanBeside {
-    let used = used(&part.group, &came);
+    let used = used(&part.group, &came, &run.limits);
     let ended = match no_program(part.program, &came) {
         Some(refused) => refused,
         None => ended(&run.limits, part.memory, &came, &used, (0, 0)),
@@ -239,7 +239,9 @@ pub(super) async fn prepare<'r>(
         }
         let Owner { user: to, group } = here.engine.zero;
         let owner = Owner { user: to.saturating_add(user), group: group.saturating_add(user) };
-        let folder = here.folders.create(&run, owner, most);
+        let programs = [&run.program].into_iter().chain(run.beside.as_ref().map(|beside| &beside.program));
+        let scratch: Vec<_> = programs.filter(|_| here.engine.podman).flat_map(places_for).collect();
+        let folder = here.folders.create(&run, owner, &scratch, most);
         let folder = folder.map_err(trouble("the folder of the run could not be made"))?;
         let group = |name: &str, memory: u64| {
             here.groups.create(name, memory).map_err(trouble("the control group of the run could not be made"))
@@ -281,6 +283,11 @@ pub(super) async fn create(
     let writable: Vec<_> = output.into_iter().chain(both).collect();
     let common = run.beside.as_ref().map_or(0, |beside| beside.shared.bytes.0);
     let id = run.id.to_string();
+    let own = places_for(part.program).len();
+    let before = if part.first { 0 } else { places_for(&run.program).len() };
+    let scratch: Vec<_> = (before..before + own).map(|number| folder.scratch(number)).collect();
+    let seccomp = shared.folders.seccomp();
+    let podman = Podman { seccomp: &seccomp, places: &scratch };
     let asked = request(
         part.program,
         &run.limits,
@@ -298,6 +305,7 @@ pub(super) async fn create(
             biggest: common.max(if part.first { run.limits.output.0 } else { 0 }),
             image: &part.image.name,
             image_environment: &part.image.environment,
+            podman: shared.engine.podman.then_some(podman),
         },
     );
     let options = CreateContainerOptionsBuilder::default().name(&part.name).build();
@@ -323,13 +331,27 @@ impl Part<'_> {
 }
 
 /// Starts a container.
-async fn begin<'p>(shared: &Shared, run: &Run, part: &'p Part<'p>) -> Result<Result<Going<'p>, Ended>, RunnerError> {
+async fn begin<'p>(
+    shared: &Arc<Shared>,
+    run: &Run,
+    part: &'p Part<'p>,
+) -> Result<Result<Going<'p>, Ended>, RunnerError> {
     let docker = &shared.engine.docker;
     let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
     let attached = docker.attach_container(&part.name, Some(options)).await;
-    let attached = attached.map_err(trouble("the engine did not give the container's streams"))?;
+    let attached = match attached {
+        // Podman makes the container only now.
+        Err(error) if shared.engine.podman => return part.not_started(error).map(Err),
+        attached => attached.map_err(trouble("the engine did not give the container's streams"))?,
+    };
     let logs = Logs::read(attached, Arc::clone(&part.program.printed));
-    if let Err(error) = docker.start_container(&part.name, None).await {
+    let started = docker.start_container(&part.name, None).await;
+    if shared.engine.podman {
+        let (here, name) = (Arc::clone(shared), part.name.clone());
+        let moved = tokio::task::spawn_blocking(move || here.groups.move_conmon(&name)).await;
+        moved.map_err(trouble("starting the run failed"))?;
+    }
+    if let Err(error) = started {
         if part.group.oom_kills() > 0 {
             // Before it began: the engine's words for that differ.
             let allowed = run.limits.memory.0;
@@ -449,10 +471,13 @@ async fn end(
         let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
         // It may have ended by itself meanwhile.
         let _ = shared.engine.docker.kill_container(name, Some(options)).await;
+        std::future::pending::<()>().await;
     };
-    let by_engine = async { tokio::join!(kill, &mut *exit).1 };
-    if let Ok(code) = tokio::time::timeout(KILL, by_engine).await {
-        return code;
+    // Once the exit is known, nothing else is waited for: the engine may be slow to say that it killed.
+    tokio::select! {
+        code = &mut *exit => return code,
+        () = kill => {}
+        () = tokio::time::sleep(KILL) => {}
     }
     let (here, group) = (Arc::clone(shared), name.to_owned());
     let killed = tokio::task::spawn_blocking(move || here.groups.kill(&group)).await;

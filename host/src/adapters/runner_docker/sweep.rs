@@ -6,6 +6,7 @@
 use super::Shared;
 use super::engine::{status, trouble};
 use super::request::filter;
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use gradus_core::domain::id::RunId;
 use gradus_core::ports::runner::{RunnerError, Swept};
@@ -13,6 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Tries to list containers with an engine that fails at it.
+const LISTED: u32 = 5;
 /// Tries to remove a container that is already being removed.
 const TRIES: u32 = 50;
 
@@ -63,15 +66,31 @@ impl Shared {
         Ok((container, rest || (image && self.remove_image(id).await?)))
     }
 
+    /// All containers of ours.
+    async fn containers(&self) -> Result<Vec<ContainerSummary>, RunnerError> {
+        let mut tries = 0;
+        loop {
+            let of_ours = filter(super::OWNER, &self.folders.owner);
+            let options = ListContainersOptionsBuilder::default().all(true).filters(&of_ours).build();
+            match self.engine.docker.list_containers(Some(options)).await {
+                // Podman fails when one goes while it lists them, or was only half made: then they are found by their
+                // folders alone.
+                Err(error) if self.engine.podman && status(&error) == Some(500) => {
+                    if tries == LISTED {
+                        return Ok(Vec::new());
+                    }
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                listed => return listed.map_err(trouble("the engine does not list its containers")),
+            }
+        }
+    }
+
     /// Clears all runs of ours but those of `alive` and those under way here.
     pub(super) async fn sweep(self: &Arc<Self>, alive: Vec<RunId>) -> Result<Swept, RunnerError> {
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filter(super::OWNER, &self.folders.owner))
-            .build();
-        let containers = self.engine.docker.list_containers(Some(options)).await;
         let (mut found, mut swept) = (BTreeSet::new(), Swept::default());
-        for container in containers.map_err(trouble("the engine does not list its containers"))? {
+        for container in self.containers().await? {
             let labels = container.labels.unwrap_or_default();
             match (labels.get(super::RUN).and_then(|id| id.parse().ok()), container.id) {
                 (Some(id), _) => {

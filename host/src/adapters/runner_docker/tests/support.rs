@@ -17,8 +17,15 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// The engine's socket.
-const SOCKET: &str = "/var/run/docker.sock";
+/// The engine's socket: the machine's own unless another is named.
+fn socket() -> PathBuf {
+    std::env::var_os("GRADUS_TEST_ENGINE").map_or_else(|| PathBuf::from("/var/run/docker.sock"), PathBuf::from)
+}
+
+/// The same, as the engine's command line takes it.
+pub(super) fn host() -> String {
+    format!("unix://{}", socket().display())
+}
 
 /// A runner, and all that it may leave something in.
 pub(super) struct Real {
@@ -35,8 +42,8 @@ fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("root".to_owned());
     }
-    if !Path::new(SOCKET).exists() {
-        return Some(format!("a container engine at {SOCKET}"));
+    if !socket().exists() {
+        return Some(format!("a container engine at {}", socket().display()));
     }
     build("").err()
 }
@@ -44,7 +51,12 @@ fn missing() -> Option<String> {
 /// The test image, with further instructions.
 pub(super) fn build(more: &str) -> Result<ImageRef, String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/build.sh");
-    let output = Command::new("bash").arg(script).arg(more).output().map_err(|error| format!("bash: {error}"))?;
+    let output = Command::new("bash")
+        .arg(script)
+        .arg(more)
+        .env("DOCKER_HOST", host())
+        .output()
+        .map_err(|error| format!("bash: {error}"))?;
     if !output.status.success() {
         return Err(format!("the test image: {}", String::from_utf8_lossy(&output.stderr)));
     }
@@ -78,8 +90,7 @@ impl Real {
         let data = tempfile::tempdir().unwrap();
         // Nobody else's, so that a process of it is one of this test's.
         let uid = USERS.fetch_add(4, SeqCst);
-        let mut settings =
-            Settings { users: uid..=uid + 3, ..Settings::new(PathBuf::from(SOCKET), data.path().join("runs")) };
+        let mut settings = Settings { users: uid..=uid + 3, ..Settings::new(socket(), data.path().join("runs")) };
         change(&mut settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let blobs = blobs(data.path());

@@ -21,7 +21,7 @@ fn what_a_crash_left_is_swept_whatever_it_was() {
     let left = [id(), id(), id()];
     real.leave(left[0]);
     let asked = run(&real, Deed::Exit(0));
-    shared.folders.create(&Run { id: left[1], ..asked.clone() }, Owner::default(), 4 << 20).unwrap();
+    shared.folders.create(&Run { id: left[1], ..asked.clone() }, Owner::default(), &[], 4 << 20).unwrap();
     shared.groups.create(&shared.name(left[2]), 1 << 26).unwrap();
     assert_eq!(sweep(), Swept { containers: 1, rest: 2 });
     real.nothing_is_left();
