@@ -5,6 +5,7 @@ use crate::disk::free_space;
 use crate::http::state::DoorLimits;
 use crate::workspace::limits::ArchiveLimits;
 use anyhow::{Context as _, bail};
+use gradus_core::domain::id::ChallengeId;
 use gradus_core::domain::manifest::nearest;
 use gradus_core::domain::queue::Room;
 use gradus_core::domain::run::ImageName;
@@ -114,6 +115,9 @@ pub struct Registry {
     /// What the names begin with, after the registry's, of images that participants may name: `teams/`. None unless set.
     #[serde(default)]
     pub participants: Vec<String>,
+    /// The challenges that it is for; all unless set.
+    #[serde(default)]
+    pub challenges: Vec<ChallengeId>,
 }
 
 /// What participants' programs run in.
@@ -232,7 +236,7 @@ impl Config {
         if config.runner.runs == Some(0) || config.runner.cpus == Some(0) || config.runner.memory == Some(Bytes(0)) {
             bail!("{name}: runner: `runs`, `cpus` and `memory` are more than 0");
         }
-        for Registry { host, username, password_file, participants } in &config.runner.registries {
+        for Registry { host, username, password_file, participants, challenges: _ } in &config.runner.registries {
             if host.is_empty() || host.contains(['/', '@', ' ']) {
                 bail!(
                     "{name}: runner.registries: `{host}` is no registry; write its name, such as \"images.example.org\""

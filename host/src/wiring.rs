@@ -79,7 +79,7 @@ pub async fn probe(
     let settings = Settings { reserve, image, gpus, registries, ..Settings::new(socket, runs.to_owned()) };
     let mut runner = DockerRunner::open(settings, blobs).await.map_err(said)?;
     if let Some(name) = &config.probe_image {
-        let image = runner.pin(name).await.map_err(said)?;
+        let image = runner.pin(name, None).await.map_err(said)?;
         runner = runner.trying_in(image.map_err(|bad| format!("`probe_image`: {}", bad.text))?);
     }
     let findings = runner.probe().await.map_err(said)?;
@@ -88,7 +88,7 @@ pub async fn probe(
 
 /// A registry, with its password.
 fn registry(config: &config::Registry) -> Result<Registry, String> {
-    let config::Registry { host, username, password_file, participants } = config;
+    let config::Registry { host, username, password_file, participants, challenges } = config;
     let read = |path: &PathBuf| {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|error| format!("the password for the registry `{host}`: {}: {error}", path.display()));
@@ -96,7 +96,7 @@ fn registry(config: &config::Registry) -> Result<Registry, String> {
     };
     let password = password_file.as_ref().map(read).transpose()?;
     let credentials = username.clone().zip(password);
-    Ok(Registry { host: host.clone(), credentials, participants: participants.clone() })
+    Ok(Registry { host: host.clone(), credentials, participants: participants.clone(), challenges: challenges.clone() })
 }
 
 /// What runs participants' programs, all together within `room`; or why nothing does. As [`probe`].

@@ -270,6 +270,7 @@ impl Workers {
             if tidied.elapsed() >= TIDY {
                 tidied = Instant::now();
                 Self::step("idempotency keys could not be swept", || self.app.tidy());
+                prune(&self.app);
             }
             let (waiting, running) = self.app.load();
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and a queue is short beside 2^53")]
@@ -278,6 +279,13 @@ impl Workers {
                 metrics::gauge!("gradus_jobs_running").set(running as f64);
             }
         }
+    }
+}
+
+/// Removes images that were fetched for tasks and that none needs any more.
+fn prune(app: &App) {
+    if let Some(count @ 1..) = Workers::step("images could not be removed", || app.prune_images()) {
+        info!(count, "images that no task needs any more were removed");
     }
 }
 
@@ -291,6 +299,9 @@ fn open(app: &App, opener: &Opener) -> bool {
         && swept != Swept::default()
     {
         warn!(containers = swept.containers, rest = swept.rest, "what runs of a dead host left was removed");
+    }
+    if well {
+        prune(app);
     }
     well
 }

@@ -270,6 +270,28 @@ fn a_host_that_dies_in_a_run_runs_it_again_and_one_that_dies_in_scoring_does_not
 }
 
 #[test]
+fn images_are_kept_while_a_live_version_or_one_that_waits_needs_them() {
+    let world = world();
+    let with = |image: &str| TOML.replace("memory = \"1GiB\"", &format!("image = \"{image}\""));
+    let pinned = |version: u32| {
+        let version = world.app.store.version(&challenge(), version).unwrap().unwrap();
+        version.images.into_values().next().unwrap()
+    };
+    let needed = || {
+        world.app.prune_images().unwrap();
+        world.runner.needed.lock().unwrap().clone()
+    };
+    world.publish(&with("first")).unwrap();
+    assert_eq!(needed(), [pinned(1)]);
+    let id = submit(&world, &world.entrant("anna"), COPY, "score 0.5").unwrap();
+    world.publish(&with("second")).unwrap();
+    assert_eq!(needed(), [pinned(1), pinned(2)], "one waits for the first");
+    world.work();
+    assert_eq!(world.job(id).state, State::Scored);
+    assert_eq!(needed(), [pinned(2)]);
+}
+
+#[test]
 fn images_are_named_by_their_digest_from_where_they_may() {
     let world = world();
     let (task, _) = TOML.split_once("[[solutions]]").unwrap();

@@ -39,7 +39,7 @@ mod watch;
 
 use engine::{Engine, cannot, trouble};
 use folder::Folders;
-use gradus_core::domain::id::RunId;
+use gradus_core::domain::id::{ChallengeId, RunId};
 use gradus_core::domain::queue::IN_MEMORY;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::domain::units::Bytes;
@@ -264,18 +264,30 @@ impl Runner for DockerRunner {
         })
     }
 
-    fn pin<'a>(&'a self, name: &'a ImageName) -> Work<'a, Result<ImageRef, BadImage>> {
+    fn pin<'a>(
+        &'a self,
+        name: &'a ImageName,
+        challenge: Option<&'a ChallengeId>,
+    ) -> Work<'a, Result<ImageRef, BadImage>> {
         Box::pin(async move {
-            let (shared, name) = (Arc::clone(&self.shared), name.clone());
-            let work = async move { image::pin(&shared, &name).await };
+            let (shared, name, challenge) = (Arc::clone(&self.shared), name.clone(), challenge.cloned());
+            let work = async move { image::pin(&shared, &name, challenge.as_ref()).await };
             self.handle.spawn(work).await.map_err(trouble("looking at the image broke off"))?
         })
     }
 
-    fn may_name<'a>(&'a self, image: &'a ImageRef) -> Work<'a, Result<(), BadImage>> {
+    fn prune(&self, needed: Vec<ImageRef>) -> Work<'_, u64> {
         Box::pin(async move {
-            let (shared, image) = (Arc::clone(&self.shared), image.clone());
-            let work = async move { shared.may_name(&image).await };
+            let shared = Arc::clone(&self.shared);
+            let work = async move { shared.prune(&needed).await };
+            self.handle.spawn(work).await.map_err(trouble("removing images broke off"))?
+        })
+    }
+
+    fn may_name<'a>(&'a self, image: &'a ImageRef, challenge: &'a ChallengeId) -> Work<'a, Result<(), BadImage>> {
+        Box::pin(async move {
+            let (shared, image, challenge) = (Arc::clone(&self.shared), image.clone(), challenge.clone());
+            let work = async move { shared.may_name(&image, Some(&challenge)).await };
             self.handle.spawn(work).await.map_err(trouble("looking at the image broke off"))?
         })
     }

@@ -134,6 +134,7 @@ fn an_image_is_fetched_when_it_is_needed_and_is_what_it_was_at_publication() {
         Err(why) => return skip(&why),
     };
     let name = registry.push(&engine, &image, "team/python:1");
+    let other_servers = engine.names();
     let secret = registry.home.path().join("password");
     std::fs::write(&secret, format!("{PASSWORD}\n")).expect("there is room");
 
@@ -152,7 +153,16 @@ fn an_image_is_fetched_when_it_is_needed_and_is_what_it_was_at_publication() {
     drop(server);
 
     let config = config(&registry, &secret);
-    let mut server = Server::start_with(Options { config, under: Vec::new() });
+    // With one that is another challenge's.
+    let others = config.clone() + "challenges = [\"another\"]\n";
+    let server = Server::start_with(Options { config: others.clone(), under: Vec::new() });
+    let (code, said) = publish(&server, folder.path());
+    assert!(code != 0 && said.contains("is for other challenges"), "{said}");
+    drop(server);
+
+    // One that is this one's comes before one that is for all, and for all it has a wrong password.
+    let own = others.replace("another", "rows") + &config.replace("password\"\n", "wrong\"\n");
+    let mut server = Server::start_with(Options { config: own, under: Vec::new() });
     let (code, said) = publish(&server, folder.path());
     assert_eq!(code, 0, "{said}");
     // A name that is not there.
@@ -189,6 +199,23 @@ fn an_image_is_fetched_when_it_is_needed_and_is_what_it_was_at_publication() {
     registry.again();
     assert_eq!(anna.ended(&id)["outcome"], "scored");
     engine.assert_nothing_is_left(server.data(), "registry");
+    // A new version has another image; the next start removes what none needs.
+    let kept = || {
+        let names = engine.names().into_iter();
+        names.filter(|name| name.contains("-task:") && !other_servers.contains(name)).collect::<Vec<_>>()
+    };
+    assert_eq!(kept().len(), 1, "{:?}", kept());
+    let (code, said) = publish(&server, folder.path());
+    assert_eq!(code, 0, "{said}");
+    let before = kept();
+    assert_eq!(before.len(), 2, "{before:?}");
+    assert_eq!(server.stop(), Some(0));
+    server.again();
+    let left = kept();
+    assert!(left.len() == 1 && before.contains(&left[0]), "{left:?}");
+    let id = rows::hand_in(&server.participant("bob"), HONEST);
+    assert_eq!(server.operator().ended(&id)["outcome"], "scored");
+    engine.forget(&left[0]);
     assert_eq!(server.stop(), Some(0));
     let told = server.log();
     assert!(!told.contains(PASSWORD), "the password is in the log");

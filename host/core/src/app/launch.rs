@@ -8,7 +8,7 @@ use super::check::Pending;
 use super::folder::Folder;
 use super::{App, Refusal, saved_image};
 use crate::domain::challenge::{Task, TaskRun, Version};
-use crate::domain::id::{RunId, TaskId};
+use crate::domain::id::{ChallengeId, RunId, TaskId};
 use crate::domain::printed::Printed;
 use crate::domain::program::{
     self, IMAGE_INPUT, IMAGE_OUTPUT, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, SHARED, Starts,
@@ -72,6 +72,8 @@ impl Allows {
 /// All that running needs of a task.
 #[derive(Clone)]
 pub struct Launcher {
+    /// The challenge.
+    pub challenge: ChallengeId,
     /// The image of programs that come without one, if there may be such.
     pub image: Option<ImageRef>,
     /// What programs read.
@@ -244,7 +246,8 @@ impl Launcher {
         let output = place(if own && beside.is_none() { IMAGE_OUTPUT } else { OUTPUT })?;
         let TaskRun { gpus, pinned, .. } = self.run;
         let (runtime, network) = (self.run.runtime.clone(), self.run.network.clone());
-        let run = Run { id, program, beside, output, limits, gpus, runtime, network, pinned, stop: Arc::clone(stop) };
+        let (challenge, stop) = (Some(self.challenge.clone()), Arc::clone(stop));
+        let run = Run { id, challenge, program, beside, output, limits, gpus, runtime, network, pinned, stop };
         self.launched(wait(runner.run(run))?, own)
     }
 
@@ -360,7 +363,14 @@ impl App {
         let input = found.input.as_ref().map_or_else(Folder::default, |path| files.at(path));
         let ingestion = found.ingestion.as_ref().map(|path| files.at(path));
         let (image, ingestion_image) = (version.images.get(task).cloned(), version.ingestion_images.get(task).cloned());
-        let launcher = Arc::new(Launcher { image, input, ingestion, ingestion_image, run });
+        let launcher = Arc::new(Launcher {
+            challenge: version.challenge.id.clone(),
+            image,
+            input,
+            ingestion,
+            ingestion_image,
+            run,
+        });
         let mut launchers = launchers();
         // As with graders: whatever is here is right.
         if launchers.len() >= 64 {

@@ -187,7 +187,8 @@ fn launcher(
         }
     };
     let Containers { runner, image, room, allows } = containers;
-    let mut launcher = Launcher { image: None, input, ingestion, ingestion_image: None, run: run.clone() };
+    let challenge = manifest.challenge.id.clone();
+    let mut launcher = Launcher { challenge, image: None, input, ingestion, ingestion_image: None, run: run.clone() };
     let usual = run.image.as_ref().or(image.as_ref());
     let code = task.accepts.contains(&Lane::Code);
     let apart = run.apart.as_ref();
@@ -207,9 +208,12 @@ fn launcher(
             lacking = Some(("runner", message.to_owned(), true));
             break;
         };
-        match wait(runner.pin(name))? {
+        match wait(runner.pin(name, Some(&launcher.challenge)))? {
             Ok(image) => *place = Some(image),
-            Err(BadImage { code, text }) => lacking = Some((part, text, code == RefusalCode::ImageMissing)),
+            Err(BadImage { code, text }) => {
+                let lacks = matches!(code, RefusalCode::ImageMissing | RefusalCode::ImageNotAllowed);
+                lacking = Some((part, text, lacks));
+            }
         }
     }
     let Some((part, message, lacks)) = lacking else { return Ok(Some(Ok(launcher))) };

@@ -1,12 +1,18 @@
 //! What runs at the start and from time to time: nothing is stuck, whatever happened. Each is idempotent and takes no
 //! input, so that the way after a crash and the way in between are one.
 
+use super::launch::wait;
 use super::work::LEASE;
 use super::{App, Refusal};
-use crate::domain::job::JobEvent;
+use crate::domain::job::{JobEvent, Stage};
 use crate::domain::operation::Operation;
+use crate::ports::store::Tracked;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+
+/// Challenges that are read at once.
+const PAGE: usize = 256;
 
 impl App {
     /// At the start: claims of the host that was here before are void, as the store has one opener; whatever has not
@@ -70,6 +76,36 @@ impl App {
             }
         }
         Ok(count)
+    }
+
+    /// Removes images that were fetched for tasks and that neither a live version nor anything under way needs. How many.
+    ///
+    /// # Errors
+    /// The store's, the engine's.
+    pub fn prune_images(&self) -> Result<u64, Refusal> {
+        let Ok(containers) = self.containers() else { return Ok(0) };
+        let mut versions = BTreeSet::new();
+        let mut after = None;
+        loop {
+            let rows = self.store.challenges(after.as_ref(), PAGE)?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.id.clone());
+            versions.extend(rows.into_iter().map(|row| (row.id, row.live)));
+        }
+        let operations = self.store.running_operations()?;
+        versions.extend(operations.into_iter().map(|operation| (operation.challenge, operation.version)));
+        for Tracked { submission, job, .. } in self.store.open_jobs()? {
+            if job.stage() == Stage::Run {
+                versions.insert((submission.challenge, submission.version));
+            }
+        }
+        let mut needed = Vec::new();
+        for (challenge, version) in versions {
+            if let Some(version) = self.store.version(&challenge, version)? {
+                needed.extend(version.images.into_values().chain(version.ingestion_images.into_values()));
+            }
+        }
+        Ok(wait(containers.runner.prune(needed))?)
     }
 
     /// Forgets idempotency keys whose day is over.

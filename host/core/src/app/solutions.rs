@@ -200,7 +200,7 @@ impl Bench<'_> {
         };
         if lane == Lane::Image
             && let Ok(Some(image)) = named_image(&files)
-            && let Err(bad) = wait(containers.runner.may_name(&image))?
+            && let Err(bad) = wait(containers.runner.may_name(&image, &launcher.challenge))?
         {
             let failed = || Came::failed(Outcome::RunFailed { code: bad.code.word().to_owned() }, bad.text.clone());
             return Ok(if self.server { Ready::Over(failed().into()) } else { Ready::Not(bad.text) });

@@ -113,18 +113,18 @@ impl App {
             checked?;
         }
         if lane == Lane::Image {
-            self.may_name(files)?;
+            self.may_name(files, &door.version.challenge.id)?;
         }
         Ok(lane)
     }
 
     /// An image that is named and not handed in: whether it may be, and is there.
-    fn may_name(&self, files: &Folder) -> Result<(), Refusal> {
+    fn may_name(&self, files: &Folder, challenge: &ChallengeId) -> Result<(), Refusal> {
         let refused = |message: String| Refusal::Format(Problems::one(message));
         let named = named_image(files).map_err(|problem| Refusal::Format(problem.into()))?;
         // Without an engine, or when its registry does not answer, it is taken in and waits.
         let (Some(image), Ok(containers)) = (named, self.containers()) else { return Ok(()) };
-        match wait(containers.runner.may_name(&image)) {
+        match wait(containers.runner.may_name(&image, challenge)) {
             Ok(Err(bad)) => Err(refused(bad.text)),
             Ok(Ok(())) | Err(_) => Ok(()),
         }

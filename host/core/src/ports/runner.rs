@@ -6,7 +6,7 @@
 
 use super::blobs::{Part, ReadAt};
 use crate::domain::digest::Digest;
-use crate::domain::id::RunId;
+use crate::domain::id::{ChallengeId, RunId};
 use crate::domain::printed::Printed;
 use crate::domain::report::LimitKind;
 use crate::domain::run::{ImageName, ImageRef, Place};
@@ -118,6 +118,8 @@ pub struct Beside {
 pub struct Run {
     /// Names it; never used twice.
     pub id: RunId,
+    /// The challenge that it is for, where it is for one: registries may be one challenge's alone.
+    pub challenge: Option<ChallengeId>,
     /// What is run: the run ends with it.
     pub program: Program,
     /// What goes on beside it, and is ended with it. When it fails, the run ends soon after.
@@ -427,18 +429,28 @@ pub trait Runner: Send + Sync {
     /// We could not do our part.
     fn run(&self, run: Run) -> Work<'_, Ran>;
 
-    /// What `name` stands for now: the image that runs are made of from then on, whatever the name stands for later. It is
-    /// one that a program can be run in.
+    /// What `name` stands for now, in `challenge`: the image that runs are made of from then on, whatever the name stands
+    /// for later. It is one that a program can be run in.
     ///
     /// # Errors
     /// The outer one is ours; the inner one says what is wrong with the image.
-    fn pin<'a>(&'a self, name: &'a ImageName) -> Work<'a, Result<ImageRef, BadImage>>;
+    fn pin<'a>(
+        &'a self,
+        name: &'a ImageName,
+        challenge: Option<&'a ChallengeId>,
+    ) -> Work<'a, Result<ImageRef, BadImage>>;
 
-    /// Whether an image that a participant names may be run, as far as that is known before it is fetched.
+    /// Whether an image that a participant of `challenge` names may be run, as far as that is known before it is fetched.
     ///
     /// # Errors
     /// The outer one is ours, as when its registry does not answer; the inner one says what is wrong with the image.
-    fn may_name<'a>(&'a self, image: &'a ImageRef) -> Work<'a, Result<(), BadImage>>;
+    fn may_name<'a>(&'a self, image: &'a ImageRef, challenge: &'a ChallengeId) -> Work<'a, Result<(), BadImage>>;
+
+    /// Removes images that were fetched for tasks and are none of `needed`. How many.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn prune(&self, needed: Vec<ImageRef>) -> Work<'_, u64>;
 
     /// Whether the engine answers now.
     ///

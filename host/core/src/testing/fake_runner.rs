@@ -4,7 +4,7 @@
 //! [`Deed`](super::runner_contract::Deed) asks for; `platform` is an error of ours.
 
 use crate::domain::digest::Digest;
-use crate::domain::id::RunId;
+use crate::domain::id::{ChallengeId, RunId};
 use crate::domain::report::LimitKind;
 use crate::domain::run::{ImageName, ImageRef};
 use crate::domain::run_record::Stream;
@@ -28,6 +28,8 @@ pub struct FakeRunner {
     blobs: Arc<dyn Blobs>,
     /// Runs that a killed host left.
     pub left: Mutex<BTreeSet<RunId>>,
+    /// The images that were needed when last asked to remove the others.
+    pub needed: Mutex<Vec<ImageRef>>,
     /// Whether it carries nothing out.
     pub down: AtomicBool,
     /// Whether somebody removed all images.
@@ -37,7 +39,13 @@ pub struct FakeRunner {
 impl FakeRunner {
     /// One that keeps outputs in `blobs`.
     pub fn new(blobs: Arc<dyn Blobs>) -> Self {
-        Self { blobs, left: Mutex::default(), down: AtomicBool::default(), gone: AtomicBool::default() }
+        Self {
+            blobs,
+            left: Mutex::default(),
+            needed: Mutex::default(),
+            down: AtomicBool::default(),
+            gone: AtomicBool::default(),
+        }
     }
 
     fn ran(&self, run: &Run) -> Result<Ran, RunnerError> {
@@ -154,7 +162,7 @@ impl Runner for FakeRunner {
         Box::pin(async move { self.ran(&run) })
     }
 
-    fn pin<'a>(&'a self, name: &'a ImageName) -> Work<'a, Result<ImageRef, BadImage>> {
+    fn pin<'a>(&'a self, name: &'a ImageName, _: Option<&'a ChallengeId>) -> Work<'a, Result<ImageRef, BadImage>> {
         Box::pin(async move {
             if name.as_str() == MISSING || name.as_str() == "missing" {
                 return Ok(Err(BadImage { code: RefusalCode::ImageMissing, text: "it is not here".to_owned() }));
@@ -166,7 +174,7 @@ impl Runner for FakeRunner {
         })
     }
 
-    fn may_name<'a>(&'a self, image: &'a ImageRef) -> Work<'a, Result<(), BadImage>> {
+    fn may_name<'a>(&'a self, image: &'a ImageRef, _: &'a ChallengeId) -> Work<'a, Result<(), BadImage>> {
         Box::pin(async move {
             let bad = |code: RefusalCode| Ok(Err(BadImage { code, text: code.word().to_owned() }));
             match image.as_str() {
@@ -176,6 +184,11 @@ impl Runner for FakeRunner {
                 _ => Ok(Ok(())),
             }
         })
+    }
+
+    fn prune(&self, needed: Vec<ImageRef>) -> Work<'_, u64> {
+        *self.needed.lock().expect("nothing panics while it holds them") = needed;
+        Box::pin(async { Ok(0) })
     }
 
     fn answers(&self) -> Work<'_, ()> {

@@ -106,6 +106,7 @@ pub fn run<B: Bench>(bench: &B, deed: Deed<'_>) -> Run {
     };
     Run {
         id: id(),
+        challenge: None,
         program: program(bench, deed, &limits),
         beside: None,
         output: "/out".parse().unwrap(),
@@ -146,7 +147,7 @@ pub fn files_go_in_and_come_out<B: Bench>(bench: &B) {
 pub fn a_name_stands_for_what_can_be_run<B: Bench>(bench: &B) {
     let pin = |image: &ImageRef| {
         let name = image.as_str().parse().unwrap();
-        bench.wait(bench.runner().pin(&name)).unwrap()
+        bench.wait(bench.runner().pin(&name, None)).unwrap()
     };
     let pinned = pin(&bench.image()).unwrap();
     assert_eq!(pin(&pinned), Ok(pinned.clone()));
@@ -158,6 +159,7 @@ pub fn a_name_stands_for_what_can_be_run<B: Bench>(bench: &B) {
     assert_eq!(missing.code, RefusalCode::ImageMissing);
     assert!(!missing.text.is_empty());
     assert!(bench.wait(bench.runner().answers()).is_ok());
+    assert_eq!(bench.wait(bench.runner().prune(Vec::new())).unwrap(), 0, "none was fetched");
 }
 
 /// Codes and signals; an output without files is one.

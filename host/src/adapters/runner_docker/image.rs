@@ -5,6 +5,7 @@
 use super::Shared;
 use super::engine::{status, trouble};
 use bollard::models::ImageConfig;
+use gradus_core::domain::id::ChallengeId;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::ports::runner::{BadImage, Ended, ImageFacts, RefusalCode, RunnerError};
 
@@ -24,11 +25,19 @@ pub(super) fn refused(code: RefusalCode, text: impl Into<String>) -> Ended {
 }
 
 /// What `name` stands for now, if a program can be run in it: at the engine, or at its registry.
-pub(super) async fn pin(shared: &Shared, name: &ImageName) -> Result<Result<ImageRef, BadImage>, RunnerError> {
+pub(super) async fn pin(
+    shared: &Shared,
+    name: &ImageName,
+    challenge: Option<&ChallengeId>,
+) -> Result<Result<ImageRef, BadImage>, RunnerError> {
+    // Also what the engine has: it was fetched for those whose it is.
+    if let Some(bad) = shared.of_others(name.as_str(), challenge) {
+        return Ok(Err(bad));
+    }
     let engine = &shared.engine;
     let found = match engine.docker.inspect_image(name.as_str()).await {
         Err(error) if status(&error) == Some(404) => {
-            if let Some(pinned) = shared.at_registry(name).await? {
+            if let Some(pinned) = shared.at_registry(name, challenge).await? {
                 return Ok(pinned);
             }
             let text = format!("the container engine has no image `{name}`; build or load it there first");
@@ -41,7 +50,7 @@ pub(super) async fn pin(shared: &Shared, name: &ImageName) -> Result<Result<Imag
         return Ok(Err(bad));
     }
     // By what it can be fetched again, if it can be.
-    if let Some(pinned) = shared.by_digest(name, found.repo_digests.as_deref().unwrap_or_default()) {
+    if let Some(pinned) = shared.by_digest(name, challenge, found.repo_digests.as_deref().unwrap_or_default()) {
         return Ok(Ok(pinned));
     }
     let id = found.id.unwrap_or_default();
@@ -52,11 +61,12 @@ pub(super) async fn pin(shared: &Shared, name: &ImageName) -> Result<Result<Imag
 pub(super) async fn look(
     shared: &Shared,
     image: &ImageRef,
+    challenge: Option<&ChallengeId>,
     has_command: bool,
 ) -> Result<Result<Image, Ended>, RunnerError> {
     let engine = &shared.engine;
     let mut found = engine.docker.inspect_image(image.as_str()).await;
-    if found.as_ref().is_err_and(|error| status(error) == Some(404)) && shared.fetch(image).await? {
+    if found.as_ref().is_err_and(|error| status(error) == Some(404)) && shared.fetch(image, challenge).await? {
         found = engine.docker.inspect_image(image.as_str()).await;
     }
     let found = match found {

@@ -10,9 +10,9 @@ use super::image::refused;
 use super::load::{Loaded, room};
 use super::registry::{Fetched, repository};
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
-use gradus_core::domain::id::RunId;
+use gradus_core::domain::id::ChallengeId;
 use gradus_core::domain::run::{ImageName, ImageRef};
-use gradus_core::ports::runner::{BadImage, Ended, RefusalCode, RunnerError};
+use gradus_core::ports::runner::{BadImage, Ended, RefusalCode, Run, RunnerError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,12 +43,16 @@ impl Shared {
     }
 
     /// Whether `image` may be run, by what is known without fetching it.
-    pub(super) async fn may_name(&self, image: &ImageRef) -> Result<Result<(), BadImage>, RunnerError> {
-        if let Some(bad) = self.not_allowed(image) {
+    pub(super) async fn may_name(
+        &self,
+        image: &ImageRef,
+        challenge: Option<&ChallengeId>,
+    ) -> Result<Result<(), BadImage>, RunnerError> {
+        if let Some(bad) = self.not_allowed(image).or_else(|| self.of_others(image.as_str(), challenge)) {
             return Ok(Err(bad));
         }
         let name: ImageName = image.as_str().parse().map_err(trouble("an image has no name"))?;
-        let asked = tokio::time::timeout(AT_THE_DOOR, self.at_registry(&name));
+        let asked = tokio::time::timeout(AT_THE_DOOR, self.at_registry(&name, challenge));
         let found = asked.await.map_err(trouble("a registry did not answer in its time"))??;
         Ok(found.unwrap_or_else(|| Ok(image.clone())).map(drop))
     }
@@ -72,15 +76,15 @@ impl Shared {
             }
             let names = image.repo_digests.iter().filter_map(|name| name.parse::<ImageRef>().ok());
             for name in names.filter(|name| self.not_allowed(name).is_none()) {
-                any |= self.forget(&name).await?;
+                any |= self.forget(name.as_str()).await?;
             }
         }
         Ok(any)
     }
 
     /// Takes an image's name away, and removes it if it has no other.
-    async fn forget(&self, image: &ImageRef) -> Result<bool, RunnerError> {
-        let removed = self.engine.docker.remove_image(image.as_str(), None::<RemoveImageOptions>, None).await;
+    pub(super) async fn forget(&self, image: &str) -> Result<bool, RunnerError> {
+        let removed = self.engine.docker.remove_image(image, None::<RemoveImageOptions>, None).await;
         match removed {
             Ok(_) => Ok(true),
             // A container is of it, or it went by itself.
@@ -93,10 +97,13 @@ impl Shared {
 /// Has the engine fetch `image` for a run, if it does not have it; or says why it is not run.
 pub(super) async fn named(
     shared: &Arc<Shared>,
-    id: RunId,
+    run: &Run,
     image: &ImageRef,
 ) -> Result<Result<Loaded, Ended>, RunnerError> {
-    if let Some(BadImage { code, text }) = shared.not_allowed(image) {
+    let challenge = run.challenge.as_ref();
+    if let Some(BadImage { code, text }) =
+        shared.not_allowed(image).or_else(|| shared.of_others(image.as_str(), challenge))
+    {
         return Ok(Err(refused(code, text)));
     }
     let _turn = shared.fetching.lock().await;
@@ -104,7 +111,7 @@ pub(super) async fn named(
     let had = docker.inspect_image(image.as_str()).await.is_ok();
     if !had {
         // An image may be why it cannot be fetched; a registry that does not even say whether it has it, is why itself.
-        match shared.may_name(image).await {
+        match shared.may_name(image, challenge).await {
             Ok(Ok(())) => {}
             Ok(Err(BadImage { code, text })) => return Ok(Err(refused(code, text))),
             Err(error) => {
@@ -113,7 +120,7 @@ pub(super) async fn named(
                 return Ok(Err(refused(RefusalCode::RegistryAway, text)));
             }
         }
-        if let Err(ended) = fetched(shared, image).await? {
+        if let Err(ended) = fetched(shared, image, challenge).await? {
             return Ok(Err(ended));
         }
     }
@@ -121,24 +128,28 @@ pub(super) async fn named(
     let (size, most) = (u64::try_from(found.size.unwrap_or_default()).unwrap_or_default(), shared.settings.image.0);
     if size > most {
         if !had {
-            shared.forget(image).await?;
+            shared.forget(image.as_str()).await?;
         }
         let text = format!("the image has {size} bytes unpacked; {most} at most");
         return Ok(Err(refused(RefusalCode::ImageTooBig, text)));
     }
-    let tag = id.to_string();
+    let tag = run.id.to_string();
     let options = TagImageOptionsBuilder::default().repo(&shared.images()).tag(&tag).build();
     let tagged = docker.tag_image(image.as_str(), Some(options)).await;
     tagged.map_err(trouble("the engine gave an image no name"))?;
     if !had {
-        shared.forget(image).await?;
+        shared.forget(image.as_str()).await?;
     }
     let own = found.id.unwrap_or_default().parse().map_err(trouble("the engine gave an image an id that is none"))?;
     Ok(Ok(Loaded { image: own, digest: image.to_string() }))
 }
 
 /// Fetches it within its share of the disk.
-async fn fetched(shared: &Arc<Shared>, image: &ImageRef) -> Result<Result<(), Ended>, RunnerError> {
+async fn fetched(
+    shared: &Arc<Shared>,
+    image: &ImageRef,
+    challenge: Option<&ChallengeId>,
+) -> Result<Result<(), Ended>, RunnerError> {
     let most = shared.settings.image.0;
     let free = || rustix::fs::statvfs(&shared.engine.root).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
     let before = free();
@@ -154,7 +165,7 @@ async fn fetched(shared: &Arc<Shared>, image: &ImageRef) -> Result<Result<(), En
         }
     };
     let fetched = tokio::select! {
-        fetched = shared.fetch_now(image, Some(most)) => fetched,
+        fetched = shared.fetch_now(image, challenge, Some(most)) => fetched,
         // Others write there, too: it counts as one try.
         () = filled => {
             let text = "the disk of the server got too full while the image was fetched";

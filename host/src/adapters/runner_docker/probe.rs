@@ -185,6 +185,7 @@ fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
     };
     Ok(Run {
         id: RunId(Ulid(u128::from_ne_bytes(bytes))),
+        challenge: None,
         program: Program {
             image: image.clone().into(),
             command: Some(["sh", "-c", script].map(ToOwned::to_owned).into()),

@@ -9,11 +9,12 @@ use super::load::room;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::models::CreateImageInfo;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::StreamExt as _;
+use gradus_core::domain::id::ChallengeId;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::ports::runner::{BadImage, RefusalCode, RunnerError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Registry {
     pub credentials: Option<(String, String)>,
     /// What the names begin with, after the registry's, of images that participants may name.
     pub participants: Vec<String>,
+    /// The challenges that it is for; all unless there are some.
+    pub challenges: Vec<ChallengeId>,
 }
 
 /// What came of fetching an image.
@@ -91,17 +94,35 @@ fn not_there(error: &Error) -> bool {
 }
 
 impl Shared {
-    /// The registry of an image, if images may be fetched from there.
-    fn registry(&self, name: &str) -> Option<&Registry> {
+    /// The registry of an image, if images may be fetched from there for `challenge`: the one that is its own, or one that
+    /// is for all.
+    fn registry(&self, name: &str, challenge: Option<&ChallengeId>) -> Option<&Registry> {
         let host = host(name);
-        self.settings.registries.iter().find(|registry| registry.host == host)
+        let here = || self.settings.registries.iter().filter(|registry| registry.host == host);
+        let own = |registry: &&Registry| challenge.is_some_and(|id| registry.challenges.contains(id));
+        here().find(own).or_else(|| here().find(|registry| registry.challenges.is_empty()))
+    }
+
+    /// Why `challenge` has nothing from where `name` is, if that is for others.
+    pub(super) fn of_others(&self, name: &str, challenge: Option<&ChallengeId>) -> Option<BadImage> {
+        let host = host(name);
+        let known = self.settings.registries.iter().any(|registry| registry.host == host);
+        (known && self.registry(name, challenge).is_none()).then(|| BadImage {
+            code: RefusalCode::ImageNotAllowed,
+            text: format!("the registry `{host}` is for other challenges here; ask the operator"),
+        })
     }
 
     /// `name` by its digest, if its registry is one that images may be fetched from, and by what the engine says that it had
     /// from there.
-    pub(super) fn by_digest(&self, name: &ImageName, had: &[String]) -> Option<ImageRef> {
+    pub(super) fn by_digest(
+        &self,
+        name: &ImageName,
+        challenge: Option<&ChallengeId>,
+        had: &[String],
+    ) -> Option<ImageRef> {
         let repository = repository(name.as_str());
-        self.registry(name.as_str())?;
+        self.registry(name.as_str(), challenge)?;
         had.iter().find(|had| self::repository(had) == repository)?.parse().ok()
     }
 
@@ -109,8 +130,9 @@ impl Shared {
     pub(super) async fn at_registry(
         &self,
         name: &ImageName,
+        challenge: Option<&ChallengeId>,
     ) -> Result<Option<Result<ImageRef, BadImage>>, RunnerError> {
-        let Some(registry) = self.registry(name.as_str()) else { return Ok(None) };
+        let Some(registry) = self.registry(name.as_str(), challenge) else { return Ok(None) };
         let mut tries = 0;
         let found = loop {
             let found = self.engine.docker.inspect_registry_image(name.as_str(), registry.credentials()).await;
@@ -138,21 +160,36 @@ impl Shared {
         Ok(Some(Ok(pinned.map_err(trouble("the registry gave an image a digest that is none"))?)))
     }
 
-    /// Has the engine fetch `image`. `false`: it may not be fetched, or is not there.
-    pub(super) async fn fetch(&self, image: &ImageRef) -> Result<bool, RunnerError> {
+    /// Has the engine fetch `image` for a task. `false`: it may not be fetched, or is not there.
+    pub(super) async fn fetch(&self, image: &ImageRef, challenge: Option<&ChallengeId>) -> Result<bool, RunnerError> {
         let name = image.as_str();
         // One at a time; who waits for the same finds it there.
         let _turn = self.fetching.lock().await;
         if self.engine.docker.inspect_image(name).await.is_ok() {
             return Ok(true);
         }
-        Ok(self.fetch_now(image, None).await? == Fetched::Here)
+        if self.fetch_now(image, challenge, None).await? != Fetched::Here {
+            return Ok(false);
+        }
+        // A name of ours, by which it is found again when no task needs it any more.
+        let Some((_, tag)) = name.rsplit_once(':') else { return Ok(true) };
+        let options = TagImageOptionsBuilder::default().repo(&self.kept()).tag(tag).build();
+        let tagged = self.engine.docker.tag_image(name, Some(options)).await;
+        tagged.map_err(trouble("the engine gave an image no name"))?;
+        Ok(true)
     }
 
     /// The same, in its turn; of `most` bytes, packed.
-    pub(super) async fn fetch_now(&self, image: &ImageRef, most: Option<u64>) -> Result<Fetched, RunnerError> {
+    pub(super) async fn fetch_now(
+        &self,
+        image: &ImageRef,
+        challenge: Option<&ChallengeId>,
+        most: Option<u64>,
+    ) -> Result<Fetched, RunnerError> {
         let name = image.as_str();
-        let Some(registry) = self.registry(name).filter(|_| name.contains('@')) else { return Ok(Fetched::Missing) };
+        let Some(registry) = self.registry(name, challenge).filter(|_| name.contains('@')) else {
+            return Ok(Fetched::Missing);
+        };
         for tried in 0..TRIES {
             match tokio::time::timeout(PATIENCE, self.fetched(name, registry, most)).await {
                 Ok(Ok(true)) => return Ok(Fetched::Here),
@@ -203,6 +240,41 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The name of images that were fetched for tasks; their tags are their digests.
+    fn kept(&self) -> String {
+        format!("gradus-{}-task", self.folders.owner)
+    }
+
+    /// Removes those that are none of `needed`, but for what containers are of.
+    pub(super) async fn prune(&self, needed: &[ImageRef]) -> Result<u64, RunnerError> {
+        // One that is being fetched has no name yet.
+        let _turn = self.fetching.lock().await;
+        let needed: BTreeSet<&str> =
+            needed.iter().filter_map(|image| Some(image.as_str().rsplit_once(':')?.1)).collect();
+        let of_ours = HashMap::from([("reference".to_owned(), vec![self.kept()])]);
+        let options = ListImagesOptionsBuilder::default().filters(&of_ours).digests(true).build();
+        let found = self.engine.docker.list_images(Some(options)).await;
+        let found = found.map_err(trouble("the engine does not list its images"))?;
+        let mut removed = 0;
+        for image in found {
+            for name in &image.repo_tags {
+                let Some(digest) = name.strip_prefix(&format!("{}:", self.kept())) else { continue };
+                if needed.contains(digest) {
+                    continue;
+                }
+                let by_digest = image.repo_digests.iter().filter_map(|name| name.parse::<ImageRef>().ok());
+                for name in by_digest.filter(|name| name.as_str().ends_with(digest)) {
+                    self.forget(name.as_str()).await?;
+                }
+                // Last: what stays for a container's sake is found again.
+                removed += u64::from(self.forget(name).await?);
+            }
+        }
+        Ok(removed)
+    }
+}
+
 impl Registry {
     fn credentials(&self) -> Option<DockerCredentials> {
         let (username, password) = self.credentials.clone()?;
@@ -241,6 +313,7 @@ mod tests {
             host: "h".to_owned(),
             credentials: Some(("me".to_owned(), "secret".to_owned())),
             participants: Vec::new(),
+            challenges: Vec::new(),
         };
         let shown = format!("{registry:?}");
         assert!(!shown.contains("secret") && shown.contains("has_credentials: true"), "{shown}");

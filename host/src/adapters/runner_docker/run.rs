@@ -160,7 +160,7 @@ async fn image_of(
         RunImage::Known(image) => return known(shared, run, image, program, gone).await,
         RunImage::Saved(saved) => load::load(shared, run, saved, gone).await?,
         RunImage::Named(image) => tokio::select! {
-            named = named::named(shared, run.id, image) => Some(named?),
+            named = named::named(shared, run, image) => Some(named?),
             () = load::stopped(run, gone) => None,
         },
     };
@@ -169,7 +169,7 @@ async fn image_of(
         Some(Err(refused)) => return Ok(Err(refused)),
         None => return Ok(Err(Ended::Stopped)),
     };
-    let looked = image::look(shared, &loaded.image, program.command.is_some()).await?;
+    let looked = image::look(shared, &loaded.image, None, program.command.is_some()).await?;
     Ok(looked.map(|image| Image { id: Some(loaded.digest), ..image }))
 }
 
@@ -182,7 +182,7 @@ async fn known(
     gone: &AtomicBool,
 ) -> Result<Result<Image, Ended>, RunnerError> {
     tokio::select! {
-        looked = image::look(shared, image, program.command.is_some()) => looked,
+        looked = image::look(shared, image, run.challenge.as_ref(), program.command.is_some()) => looked,
         () = load::stopped(run, gone) => Ok(Err(Ended::Stopped)),
     }
 }

@@ -209,7 +209,7 @@ impl Bench for Real {
         let shared = &self.runner.shared;
         let left = Run { id, ..run(self, Deed::Sleep) };
         self.runtime.block_on(async {
-            let image = super::super::image::look(shared, &self.image, true).await.unwrap().unwrap();
+            let image = super::super::image::look(shared, &self.image, None, true).await.unwrap().unwrap();
             let (folder, first, _) = running::prepare(shared, &left, self.uid, image, None).await.unwrap();
             let taken = super::super::Taken { user: self.uid, ..Default::default() };
             running::create(shared, &left, &taken, &folder, &first).await.unwrap().unwrap();
