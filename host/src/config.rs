@@ -120,6 +120,21 @@ pub struct Registry {
     pub challenges: Vec<ChallengeId>,
 }
 
+/// A GPU: its id, or `{ id = "0", memory = "24GiB" }`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "the id of a GPU, or { id = \"0\", memory = \"24GiB\" }")]
+pub enum Gpu {
+    /// Its id at the engine's driver.
+    Id(String),
+    /// And what it has.
+    With {
+        /// Its id.
+        id: String,
+        /// Its memory.
+        memory: Bytes,
+    },
+}
+
 /// What participants' programs run in.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -134,7 +149,7 @@ pub struct Runner {
     /// Memory for all runs together; three quarters of the machine's unless set.
     pub memory: Option<Bytes>,
     /// GPUs for runs, by their ids at the engine's driver; those of the machine unless set.
-    pub gpus: Option<Vec<String>>,
+    pub gpus: Option<Vec<Gpu>>,
     /// Runtimes of the engine's that tasks may name.
     pub runtimes: Vec<String>,
     /// Networks of the engine's that tasks may name. What runs there reaches whatever the network reaches.
@@ -333,6 +348,9 @@ mod tests {
         let good = "[server]\nlisten = \"0.0.0.0:80\"\n[limits]\nsubmission = \"1MiB\"\nbody_idle = \"5s\"\n";
         let config = Config::parse(good, "g.toml").unwrap();
         assert_eq!((config.limits.submission, config.limits.body_idle), (Bytes(1 << 20), Millis(5_000)));
+        let gpus = "[runner]\ngpus = [\"0\", { id = \"1\", memory = \"24GiB\" }]\n";
+        let gpus = Config::parse(gpus, "g.toml").unwrap().runner.gpus.unwrap();
+        assert_eq!(gpus, [Gpu::Id("0".to_owned()), Gpu::With { id: "1".to_owned(), memory: Bytes(24 << 30) }]);
         for (text, expected) in [
             (
                 "[server]\nlistn = \"x\"\n",

@@ -2,7 +2,7 @@
 
 use crate::adapters::blobs_fs::FsBlobs;
 use crate::adapters::clock_os::OsClock;
-use crate::adapters::runner_docker::{DockerRunner, Registry, Settings};
+use crate::adapters::runner_docker::{DockerRunner, Gpu, Registry, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
 use crate::config::{self, Config, Engine};
@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use gradus_core::app::launch::{Allows, Containers};
 use gradus_core::app::{App, Stock, chain};
 use gradus_core::domain::queue::Room;
+use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::{Finding, Level, Runner as _, RunnerError};
 use std::net::SocketAddr;
@@ -74,7 +75,11 @@ pub async fn probe(
         None => what,
     };
     let (reserve, image) = (limits.free_disk, limits.image);
-    let gpus = config.gpus.clone();
+    let gpu = |gpu: &config::Gpu| match gpu.clone() {
+        config::Gpu::Id(id) => Gpu { id, memory: Bytes(0) },
+        config::Gpu::With { id, memory } => Gpu { id, memory },
+    };
+    let gpus = config.gpus.as_ref().map(|gpus| gpus.iter().map(gpu).collect());
     let registries = config.registries.iter().map(registry).collect::<Result<_, _>>()?;
     let settings = Settings { reserve, image, gpus, registries, ..Settings::new(socket, runs.to_owned()) };
     let mut runner = DockerRunner::open(settings, blobs).await.map_err(said)?;
@@ -119,8 +124,9 @@ pub async fn containers(
     match failed.iter().find(|finding| !config.allow_failed_checks || finding.check == "places") {
         Some(Finding { check, text, .. }) => Err(format!("the check `{check}` of the container engine fails: {text}")),
         None => {
-            let room = Room { gpus: runner.gpus(), ..room };
-            let allows = Allows { runtimes: config.runtimes.clone(), networks: config.networks.clone() };
+            let gpus: Vec<Bytes> = runner.gpus().iter().map(|gpu| gpu.memory).collect();
+            let room = Room { gpus: u32::try_from(gpus.len()).unwrap_or(u32::MAX), ..room };
+            let allows = Allows { runtimes: config.runtimes.clone(), networks: config.networks.clone(), gpus };
             Ok(Containers { runner: Arc::new(runner), image: config.image.clone(), room, allows })
         }
     }

@@ -39,12 +39,15 @@ mod watch;
 
 use engine::{Engine, cannot, trouble};
 use folder::Folders;
+pub use gpu::Gpu;
 use gradus_core::domain::id::{ChallengeId, RunId};
 use gradus_core::domain::queue::IN_MEMORY;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::Blobs;
-use gradus_core::ports::runner::{BadImage, Finding, Program, Ran, Run, RunImage, Runner, RunnerError, Swept, Work};
+use gradus_core::ports::runner::{
+    BadImage, Finding, Program, Ran, RefusalCode, Run, RunImage, Runner, RunnerError, Swept, Work,
+};
 use group::Hierarchies;
 pub use registry::Registry;
 use std::collections::BTreeMap;
@@ -85,7 +88,7 @@ pub struct Settings {
     /// So much of the disk with the folder for runs stays free: what would take it is ended.
     pub reserve: Bytes,
     /// GPUs for runs, by their ids at the engine's driver; those of the machine, if the engine has a driver, unless named.
-    pub gpus: Option<Vec<String>>,
+    pub gpus: Option<Vec<Gpu>>,
     /// Registries that images are fetched from, and no others.
     pub registries: Vec<Registry>,
     /// Images that come with their run, unpacked, at most.
@@ -125,8 +128,8 @@ struct Shared {
     cannot: Option<&'static str>,
     /// Held by who has the engine take an image.
     loading: tokio::sync::Mutex<()>,
-    /// The GPUs.
-    gpus: Vec<String>,
+    /// The GPUs, those with the least memory first.
+    gpus: Vec<Gpu>,
     /// The CPUs, by their numbers.
     cpus: Vec<usize>,
     /// Held by who has the engine fetch one.
@@ -168,7 +171,10 @@ impl Shared {
         let saved = |program: &Program| !matches!(program.image, RunImage::Known(_));
         let both = run.beside.is_some();
         let own_image = saved(&run.program) || run.beside.as_ref().is_some_and(|beside| saved(&beside.program));
-        let taken = self.begin(&run)?;
+        let Some(taken) = self.begin(&run)? else {
+            let text = "it waits for GPUs with enough memory, which others have now";
+            return Ok(run::nothing(image::refused(RefusalCode::GpusBusy, text), None));
+        };
         // A task of its own, so that a panic in there is cleared up after too.
         let here = Arc::clone(&self);
         let ran = tokio::spawn(async move { run::carry_out(&here, &run, &taken, &gone).await }).await;
@@ -211,8 +217,9 @@ impl DockerRunner {
         let groups = Hierarchies::find(engine.version_two).map_err(trouble("there are no control groups"))?;
         let cannot = cannot(&info, rustix::process::geteuid().is_root());
         // Podman's form of Docker's request leaves them out, and says nothing.
-        let gpus =
+        let mut gpus =
             if engine.podman { Vec::new() } else { settings.gpus.clone().unwrap_or_else(|| gpu::of_machine(&info)) };
+        gpus.sort_by_key(|gpu| gpu.memory);
         let shared = Shared {
             engine,
             settings,
@@ -231,9 +238,9 @@ impl DockerRunner {
 }
 
 impl DockerRunner {
-    /// How many GPUs runs can have.
-    pub fn gpus(&self) -> u32 {
-        u32::try_from(self.shared.gpus.len()).unwrap_or(u32::MAX)
+    /// The GPUs that runs can have.
+    pub fn gpus(&self) -> Vec<Gpu> {
+        self.shared.gpus.clone()
     }
 
     /// The same; its probe tries limits in `image`.

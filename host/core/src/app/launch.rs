@@ -52,11 +52,21 @@ pub struct Allows {
     pub runtimes: Vec<String>,
     /// Networks of the engine's that tasks may name.
     pub networks: Vec<String>,
+    /// The memory of each GPU, as far as it is known.
+    pub gpus: Vec<Bytes>,
 }
 
 impl Allows {
     /// The key of `run` that asks for what is not allowed, and in words what is.
     pub fn refusal(&self, run: &TaskRun) -> Option<(&'static str, String)> {
+        let enough = self.gpus.iter().filter(|memory| **memory >= run.gpu_memory).count();
+        if enough < run.gpus as usize {
+            let (asked, memory) = (run.gpus, run.gpu_memory);
+            let message = format!(
+                "asks for {asked} GPUs with {memory} each; {enough} here have that, as far as the operator's configuration says"
+            );
+            return Some(("runner.gpu_memory", message));
+        }
         let asked = [
             ("runner.runtime", "runtime", &run.runtime, &self.runtimes),
             ("runner.network", "network", &run.network, &self.networks),
@@ -244,10 +254,11 @@ impl Launcher {
             _ => (handed_in, None),
         };
         let output = place(if own && beside.is_none() { IMAGE_OUTPUT } else { OUTPUT })?;
-        let TaskRun { gpus, pinned, .. } = self.run;
+        let TaskRun { gpus, gpu_memory, pinned, .. } = self.run;
         let (runtime, network) = (self.run.runtime.clone(), self.run.network.clone());
         let (challenge, stop) = (Some(self.challenge.clone()), Arc::clone(stop));
-        let run = Run { id, challenge, program, beside, output, limits, gpus, runtime, network, pinned, stop };
+        let run =
+            Run { id, challenge, program, beside, output, limits, gpus, gpu_memory, runtime, network, pinned, stop };
         self.launched(wait(runner.run(run))?, own)
     }
 

@@ -132,6 +132,9 @@ pub struct TaskRun {
     /// GPUs of one run, no other's meanwhile.
     #[serde(default)]
     pub gpus: u32,
+    /// What each of these has at least.
+    #[serde(default)]
+    pub gpu_memory: Bytes,
     /// The engine's runtime that runs it, by its name there; the engine's usual one unless named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
@@ -178,6 +181,7 @@ impl Default for TaskRun {
             alone: false,
             apart: None,
             gpus: 0,
+            gpu_memory: Bytes(0),
             runtime: None,
             network: None,
             pinned: false,

@@ -130,6 +130,8 @@ pub struct Run {
     pub limits: RunLimits,
     /// GPUs that no other run has meanwhile: of the second program if there is one.
     pub gpus: u32,
+    /// What each of these has at least, where the operator says what they have.
+    pub gpu_memory: Bytes,
     /// The engine's runtime that runs it; its usual one unless named.
     pub runtime: Option<String>,
     /// The engine's network that its containers have; none unless named.
@@ -184,6 +186,8 @@ pub enum RefusalCode {
     ImageTooBig,
     /// Its registry does not answer now.
     RegistryAway,
+    /// GPUs with enough memory are others' now.
+    GpusBusy,
     /// The image asks for what no run gets.
     ImageRefused,
     /// The image is for other machines.
@@ -202,6 +206,7 @@ impl RefusalCode {
             Self::ImageNotAllowed => "image-not-allowed",
             Self::ImageTooBig => "image-too-big",
             Self::RegistryAway => "registry-away",
+            Self::GpusBusy => "gpus-busy",
             Self::ImageRefused => "image-refused",
             Self::WrongArchitecture => "wrong-architecture",
             Self::NoEntryPoint => "no-entry-point",

@@ -112,6 +112,7 @@ pub fn run<B: Bench>(bench: &B, deed: Deed<'_>) -> Run {
         output: "/out".parse().unwrap(),
         limits,
         gpus: 0,
+        gpu_memory: Bytes(0),
         network: None,
         pinned: false,
         runtime: None,

@@ -39,7 +39,7 @@ fn containers(runner: &Arc<FakeRunner>) -> Containers {
         runner: Arc::clone(runner) as _,
         image: Some("usual".parse().unwrap()),
         room,
-        allows: Allows { runtimes: vec!["safe".to_owned()], networks: vec!["mirror".to_owned()] },
+        allows: Allows { runtimes: vec!["safe".to_owned()], networks: vec!["mirror".to_owned()], gpus: Vec::new() },
     }
 }
 

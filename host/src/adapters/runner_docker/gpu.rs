@@ -2,6 +2,16 @@
 //! two runs never share one.
 
 use bollard::models::{DeviceRequest, SystemInfo};
+use gradus_core::domain::units::Bytes;
+
+/// A GPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// Its id at the engine's driver, or the name of its description.
+    pub id: String,
+    /// Its memory; 0 where nobody said.
+    pub memory: Bytes,
+}
 
 /// What the engine's driver for NVIDIA's devices is called, and its runtime.
 const NVIDIA: &str = "nvidia";
@@ -11,10 +21,10 @@ const CDI: &str = "nvidia.com/gpu=";
 const DEVICES: (&str, &str) = ("/dev", "nvidia");
 
 /// The ids of the machine's GPUs, if the engine can give them to containers.
-pub(super) fn of_machine(info: &SystemInfo) -> Vec<String> {
+pub(super) fn of_machine(info: &SystemInfo) -> Vec<Gpu> {
     let names = std::fs::read_dir(DEVICES.0).into_iter().flatten().flatten();
     let names: Vec<String> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    of(info, &names)
+    of(info, &names).into_iter().map(|id| Gpu { id, memory: Bytes(0) }).collect()
 }
 
 fn of(info: &SystemInfo, devices: &[String]) -> Vec<String> {

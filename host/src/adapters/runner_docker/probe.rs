@@ -6,6 +6,7 @@
 use super::DockerRunner;
 use super::engine::{cannot, mapped, says};
 use super::folder::Owner;
+use super::gpu::Gpu;
 use bollard::models::SystemInfo;
 use gradus_core::domain::id::RunId;
 use gradus_core::domain::printed::Printed;
@@ -101,7 +102,8 @@ fn podman() -> Finding {
 }
 
 /// The GPUs, if there are to be some.
-fn gpus(info: &SystemInfo, ids: &[String]) -> Option<Finding> {
+fn gpus(info: &SystemInfo, gpus: &[Gpu]) -> Option<Finding> {
+    let ids: Vec<_> = gpus.iter().map(|gpu| gpu.id.as_str()).collect();
     let driver = info.runtimes.as_ref().is_some_and(|runtimes| runtimes.contains_key("nvidia"));
     let described = ids.iter().all(|id| id.contains('='));
     let ok = format!("runs can have {} GPUs: {}", ids.len(), ids.join(", "));
@@ -199,6 +201,7 @@ fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
         output: "/out".parse().map_err(super::trouble("a place of our own is none"))?,
         limits,
         gpus: 0,
+        gpu_memory: Bytes(0),
         network: None,
         pinned: false,
         runtime: None,

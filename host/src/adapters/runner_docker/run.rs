@@ -61,7 +61,7 @@ struct Going<'p> {
     logs: Logs,
 }
 
-fn nothing(ended: Ended, image: Option<String>) -> Ran {
+pub(super) fn nothing(ended: Ended, image: Option<String>) -> Ran {
     let (stdout, stderr) = (Vec::new(), Vec::new());
     Ran { ended, used: Used::default(), image, stdout, stderr, output: Output::NotTaken, beside: None }
 }

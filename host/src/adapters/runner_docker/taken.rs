@@ -36,18 +36,19 @@ pub(super) fn cpus() -> Vec<usize> {
 
 impl Shared {
     /// Gives the run what it is to have alone; it gives it back by leaving those under way. With a user of its own, what the
-    /// kernel counts by user no other run uses up.
-    pub(super) fn begin(&self, run: &Run) -> Result<Taken, RunnerError> {
+    /// kernel counts by user no other run uses up. `None`: others have the GPUs that it needs.
+    pub(super) fn begin(&self, run: &Run) -> Result<Option<Taken>, RunnerError> {
         let wrong = |what: String| RunnerError { what, source: None };
         let mut active = self.active();
         if active.contains_key(&run.id) {
             return Err(wrong(format!("the run {} is under way already", run.id)));
         }
         let busy: BTreeSet<&String> = active.values().flat_map(|taken| &taken.gpus).collect();
-        let free = self.gpus.iter().filter(|gpu| !busy.contains(gpu));
-        let gpus: Vec<String> = free.take(run.gpus as usize).cloned().collect();
+        let free = self.gpus.iter().filter(|gpu| gpu.memory >= run.gpu_memory && !busy.contains(&gpu.id));
+        // The least that is enough: others may need more.
+        let gpus: Vec<String> = free.take(run.gpus as usize).map(|gpu| gpu.id.clone()).collect();
         if gpus.len() < run.gpus as usize {
-            return Err(wrong(format!("{} of the {} GPUs that the run needs are free", gpus.len(), run.gpus)));
+            return Ok(None);
         }
         let busy: BTreeSet<usize> = active.values().flat_map(|taken| taken.cpus.iter().flatten().copied()).collect();
         // The last ones first: what else goes on tends to be on the first.
@@ -63,7 +64,7 @@ impl Shared {
         let user = user.ok_or_else(|| wrong("more runs are under way than there are users for".to_owned()))?;
         let taken = Taken { user, gpus, cpus: [first, beside] };
         active.insert(run.id, taken.clone());
-        Ok(taken)
+        Ok(Some(taken))
     }
 
     /// All users for runs. Another server on this machine begins elsewhere, by its owner.

@@ -115,6 +115,7 @@ pub struct Runner {
     pub ingestion_image: Option<Spanned<String>>,
     pub shared: Option<Spanned<String>>,
     pub gpus: Option<Spanned<u32>>,
+    pub gpu_memory: Option<Spanned<String>>,
     pub runtime: Option<Spanned<String>>,
     pub network: Option<Spanned<String>>,
     pub pinned: Option<Spanned<bool>>,

@@ -15,6 +15,8 @@ const SCRATCH: (Bytes, Bytes) = (Bytes(1 << 20), Bytes(64 << 30));
 
 /// GPUs of one run, at most.
 const MAX_GPUS: u32 = 64;
+/// Memory of one GPU, at most.
+const MAX_GPU_MEMORY: Bytes = Bytes(1 << 40);
 /// The place where two programs meet, unless said otherwise.
 const SHARED: Bytes = Bytes(16 << 20);
 
@@ -100,6 +102,11 @@ impl Reader<'_> {
         }
         let gpus = raw.gpus.as_ref().filter(|gpus| *gpus.get_ref() > 0);
         let gpus = gpus.map_or(0, |_| self.count(&name("gpus"), gpus, 1, MAX_GPUS));
+        let gpu_memory = self.quantity(&name("gpu_memory"), raw.gpu_memory.as_ref(), Bytes(0), MAX_GPU_MEMORY);
+        if let Some(memory) = raw.gpu_memory.as_ref().filter(|_| gpus == 0) {
+            let line = self.at(&name("gpu_memory"), memory);
+            self.problem(line, name("gpu_memory"), "is for runs with GPUs; add `gpus`, or remove this");
+        }
         let runtime = raw.runtime.as_ref();
         let runtime =
             runtime.map(|name_of| self.of_the_engine(&name("runtime"), name_of, "runtimes, such as \"runsc\""));
@@ -115,6 +122,7 @@ impl Reader<'_> {
             alone: raw.alone,
             apart,
             gpus,
+            gpu_memory,
             runtime,
             network,
             pinned,
