@@ -99,7 +99,7 @@ pub trait Host {
     /// The folder cannot be used.
     fn blobs(&self, folder: &Path) -> anyhow::Result<Arc<dyn Blobs>>;
     /// What runs programs for this process, with its files in `room`; or why nothing does. From then on SIGINT and SIGTERM
-    /// set `stop` and do not end the program: a run has to be cleared up first.
+    /// set `stop` and do not end the program, as a run has to be cleared up first; once it is set, they do.
     ///
     /// # Errors
     /// Why nothing does, in words.

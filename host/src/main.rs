@@ -89,7 +89,10 @@ impl Host for Wired {
         runtime.block_on(async { pass_signals_on(told) }).map_err(|error| error.to_string())?;
         std::thread::spawn(move || {
             while heard.recv().is_ok() {
-                stop.store(true, Ordering::Relaxed);
+                if stop.swap(true, Ordering::Relaxed) {
+                    // As a shell reads it: ended by SIGINT.
+                    std::process::exit(130);
+                }
             }
         });
         Ok(containers)

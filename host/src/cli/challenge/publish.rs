@@ -9,6 +9,7 @@ use crate::http::dto::OperationInfo;
 use anyhow::Context as _;
 use clap::Args;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ impl Publish {
                 }
             }
         };
+        // No run of ours is left to be cleared up: from here on a signal ends it.
+        local.stop.store(true, Ordering::Relaxed);
         let room = tempfile::tempdir().context("could not make a temporary folder")?;
         let archive = room.path().join("challenge.tar.zst");
         local::pack(&local.folder, &archive)?;
