@@ -1,5 +1,6 @@
 //! Images of tasks that the engine does not have, and that a real registry gives to who has the password.
 
+use gradus_e2e::images::Saved;
 use gradus_e2e::programs::{Engine, alone};
 use gradus_e2e::{Answer, Api, Options, Server, rows, run, skip};
 use serde_json::Value;
@@ -75,7 +76,7 @@ impl Registry {
     fn pushed(&self, engine: &Engine, image: &str, name: &str) -> String {
         let name = format!("{}/{name}", self.host);
         let digest = engine.push(image, &format!("{name}:1"), ("gradus", PASSWORD), self.home.path());
-        engine.forget(image);
+        engine.forget_all(&self.host);
         format!("{name}@{digest}")
     }
 }
@@ -228,6 +229,26 @@ fn starting(engine: &Engine, script: &str, more: &str) -> Result<String, String>
     engine.image(&format!("ENTRYPOINT {start}{more}"))
 }
 
+/// An image with a pipe where the engine looks for users before it starts a container.
+fn with_a_pipe(engine: &Engine, room: &Path) -> String {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("etc/passwd").expect("a name");
+    header.set_entry_type(tar::EntryType::Fifo);
+    header.set_size(0);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let mut layer = tar::Builder::new(Vec::new());
+    layer.append(&header, std::io::empty()).expect("memory takes it");
+    let image = Saved::starting(engine, "true").expect("the test image is there");
+    let mut image = image.with_layer(layer.into_inner().expect("memory takes it"));
+    let name = "gradus-test:with-a-pipe";
+    image.names = vec![name.to_owned()];
+    let path = room.join("pipe.tar");
+    std::fs::write(&path, image.archive()).expect("there is room");
+    engine.load(&path);
+    name.to_owned()
+}
+
 /// Hands an image in by its name.
 fn named(api: &Api, image: &str) -> Answer {
     api.submit("rows", "dev", "metadata", format!("image: {image}\n").as_bytes())
@@ -269,6 +290,7 @@ fn participants_name_images_where_the_operator_lets_them_push() {
     let elsewhere =
         registry.pushed(&engine, &starting(&engine, "true", "").expect("it was made"), "secret/environment");
     let volume = registry.pushed(&engine, &volume, "teams/anna/volume");
+    let pipe = registry.pushed(&engine, &with_a_pipe(&engine, registry.home.path()), "teams/anna/pipe");
     // What a server left that died while it fetched an image.
     engine.pull(&image, registry.home.path());
     let mut server = Server::start_with(Options { config: config.clone(), under: Vec::new() });
@@ -306,9 +328,12 @@ fn participants_name_images_where_the_operator_lets_them_push() {
     let environment = [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))];
     let ran = run(&["submit", "rows", "--image", &image, "--wait"], &environment);
     assert!(ran.code == 0 && ran.out.contains("accuracy"), "{}{}", ran.out, ran.err);
-    let ended = anna.ended(&taken(&anna, &volume));
-    assert_eq!((&ended["outcome"], &ended["run"]["code"]), (&"run-failed".into(), &"image-refused".into()), "{ended}");
-    nothing_is_left(&server);
+    for image in [&volume, &pipe] {
+        let ended = anna.ended(&taken(&anna, image));
+        let told = (&ended["outcome"], &ended["run"]["code"]);
+        assert_eq!(told, (&"run-failed".into(), &"image-refused".into()), "{ended}");
+        nothing_is_left(&server);
+    }
 
     // The host is killed under it: fetched again, and scored once.
     let id = taken(&anna, &image);

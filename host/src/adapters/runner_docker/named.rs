@@ -5,11 +5,13 @@
 //! image is unpacked, nobody knows before.
 
 use super::Shared;
-use super::engine::trouble;
+use super::engine::{status, trouble};
 use super::image::refused;
 use super::load::{Loaded, room};
 use super::registry::{Fetched, repository};
-use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
+};
 use gradus_core::domain::id::ChallengeId;
 use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::ports::runner::{BadImage, Ended, RefusalCode, Run, RunnerError};
@@ -18,6 +20,14 @@ use std::time::Duration;
 
 /// How long a registry has to say whether it has an image, while somebody waits at the door.
 const AT_THE_DOOR: Duration = Duration::from_secs(10);
+/// What the engine opens before it starts a container, and its size at most; bytes.
+const OPENED: [&str; 2] = ["/etc/passwd", "/etc/group"];
+const MAX_OPENED: i64 = 1 << 20;
+/// Links from one to the next, at most.
+const MAX_LINKS: u32 = 8;
+/// Bits of a mode as Go has it: a link, and everything that is no file.
+const LINK: u32 = 1 << 27;
+const KINDS: u32 = 1 << 31 | LINK | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
 /// Of the disk, as many times what an image may be as fetching one may take: the archive and what is in it.
 const SHARE: u64 = 2;
 
@@ -142,6 +152,33 @@ pub(super) async fn named(
     }
     let own = found.id.unwrap_or_default().parse().map_err(trouble("the engine gave an image an id that is none"))?;
     Ok(Ok(Loaded { image: own, digest: image.to_string() }))
+}
+
+/// Whether the engine can start a container of an image into which nobody has looked: what it opens itself are files, and
+/// no pipes on which it would wait for ever.
+pub(super) async fn is_plain(shared: &Shared, container: &str) -> Result<(), Ended> {
+    for file in OPENED {
+        if !is_file(shared, container, file).await {
+            let text = format!("the image has a `{file}` that is no file, or too big a one; build it without");
+            return Err(refused(RefusalCode::ImageRefused, text));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `path` in a container that was made and not started is a file of a moderate size, or is not there.
+async fn is_file(shared: &Shared, container: &str, path: &str) -> bool {
+    let docker = shared.engine.docker.clone().with_timeout(AT_THE_DOOR);
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let options = ContainerArchiveInfoOptionsBuilder::default().path(&path).build();
+        match docker.get_container_archive_info(container, Some(options)).await {
+            Ok(stat) if stat.file_mode & LINK != 0 => path = stat.link_target,
+            Ok(stat) => return stat.file_mode & KINDS == 0 && stat.size <= MAX_OPENED,
+            Err(error) => return status(&error) == Some(404),
+        }
+    }
+    false
 }
 
 /// Fetches it within its share of the disk.

@@ -310,6 +310,7 @@ pub(super) async fn create(
     );
     let options = CreateContainerOptionsBuilder::default().name(&part.name).build();
     match shared.engine.docker.create_container(Some(options), asked).await {
+        Ok(_) if matches!(part.program.image, RunImage::Named(_)) => Ok(named::is_plain(shared, &part.name).await),
         Ok(_) => Ok(Ok(())),
         Err(error) if status(&error) == Some(404) => Ok(Err(image::missing(&part.image.name))),
         Err(error) => part.not_started(error).map(Err),
