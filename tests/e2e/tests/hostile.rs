@@ -80,73 +80,53 @@ const UNDER_GVISOR: [Otherwise; 8] = [
     ("write-everywhere.sh", "", ""),
 ];
 
-/// The same under gVisor, which takes minutes: for `cargo xtask torture`. One of them, each time.
+/// The same under gVisor.
 #[test]
 fn hostile_programs_are_held_by_gvisor() {
-    let _alone = alone();
-    let own = match OwnEngine::start() {
-        Ok(own) if own.has_gvisor() => own,
-        Ok(_) => return skip("there is no runsc"),
-        Err(why) => return skip(&why),
+    let own = || match OwnEngine::start() {
+        Ok(own) if own.has_gvisor() => Ok(own),
+        Ok(_) => Err("there is no runsc".to_owned()),
+        Err(why) => Err(why),
     };
-    let engine = own.engine();
-    let image = match engine.image("") {
-        Ok(image) => image,
-        Err(why) => return skip(&why),
-    };
-    let config = format!("[runner]\nengine = \"{}\"\nruntimes = [\"runsc\"]\n", own.socket().display());
     // Its own threads are counted among the run's: 32 are too few.
-    let folder = rows::challenge(&image, ", runtime = \"runsc\"");
-    if std::env::var("GRADUS_ROUNDS").is_ok() {
-        return all(&engine, &folder, config, &UNDER_GVISOR);
-    }
-    let server = Server::start_with(Options { config, under: Vec::new() });
-    server.publish(folder.path());
-    let anna = server.participant("anna");
-    let id = rows::hand_in(&anna, "cp /app/input_data/rows.csv /app/output/predictions.csv; dmesg");
-    assert_eq!(anna.ended(&id)["outcome"], "scored", "{}", anna.ended(&id));
-    let printed = anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
-    assert!(printed.contains("gVisor"), "{printed}");
-    engine.assert_nothing_is_left(server.data(), "gVisor");
+    let runner = ", runtime = \"runsc\"";
+    under(own, "runtimes = [\"runsc\"]\n", runner, &UNDER_GVISOR, "dmesg", |printed| printed.contains("gVisor"));
 }
 
 /// What differs under Podman: it sets two variables more, and its init has a descriptor that goes on to the program, and shows
 /// the program's command as its own.
 const UNDER_PODMAN: [Otherwise; 2] = [("environment.sh", "", ""), ("other-processes.sh", "", "")];
 
-/// The same by Podman's, which takes minutes, too: for `cargo xtask torture`. One of them, each time.
+/// The same by Podman.
 #[test]
 fn hostile_programs_are_held_by_podman() {
-    let _alone = alone();
-    let own = match OwnEngine::podman() {
-        Ok(own) => own,
-        Err(why) => return skip(&why),
-    };
-    let engine = own.engine();
-    let image = match engine.image("") {
-        Ok(image) => image,
-        Err(why) => return skip(&why),
-    };
-    let config = format!("[runner]\nengine = \"{}\"\n", own.socket().display());
-    let folder = rows::challenge(&image, ", pids = 32");
-    if std::env::var("GRADUS_ROUNDS").is_ok() {
-        return all(&engine, &folder, config, &UNDER_PODMAN);
-    }
-    let server = Server::start_with(Options { config, under: Vec::new() });
-    server.publish(folder.path());
-    let anna = server.participant("anna");
-    let id = rows::hand_in(&anna, "cp /app/input_data/rows.csv /app/output/predictions.csv; env");
-    assert_eq!(anna.ended(&id)["outcome"], "scored", "{}", anna.ended(&id));
-    let printed = anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
-    assert!(printed.contains("container=podman"), "{printed}");
-    engine.assert_nothing_is_left(server.data(), "Podman");
+    let is_podman = |printed: &str| printed.contains("container=podman");
+    under(OwnEngine::podman, "", ", pids = 32", &UNDER_PODMAN, "env", is_podman);
 }
 
-/// The same under an engine that maps users, which takes minutes, too: for `cargo xtask torture`. One of them, each time.
+/// The same under an engine that maps users.
 #[test]
 fn hostile_programs_are_held_where_users_are_mapped() {
+    // Inside, outside, how many; and who it is.
+    let is_mapped = |printed: &str| {
+        let words: Vec<_> = printed.split_whitespace().collect();
+        words[0] == "0" && words[1] != "0" && words[3].starts_with('6')
+    };
+    under(OwnEngine::mapping_users, "", ", pids = 32", &[], "cat /proc/self/uid_map; id -u; touch /tmp/x", is_mapped);
+}
+
+/// With an engine of the test's own, a `config` for it and more of the task's `runner`: all of them, which takes minutes, in
+/// `cargo xtask torture`. Else one honest program each time, of which `holds` sees what its last `words` print.
+fn under(
+    engine: impl Fn() -> Result<OwnEngine, String>,
+    config: &str,
+    runner: &str,
+    otherwise: &[Otherwise],
+    words: &str,
+    holds: impl Fn(&str) -> bool,
+) {
     let _alone = alone();
-    let own = match OwnEngine::mapping_users() {
+    let own = match engine() {
         Ok(own) => own,
         Err(why) => return skip(&why),
     };
@@ -155,21 +135,20 @@ fn hostile_programs_are_held_where_users_are_mapped() {
         Ok(image) => image,
         Err(why) => return skip(&why),
     };
-    let config = format!("[runner]\nengine = \"{}\"\nprobe_image = \"{image}\"\n", own.socket().display());
-    let folder = rows::challenge(&image, ", pids = 32");
+    let config = format!("[runner]\nengine = \"{}\"\n{config}", own.socket().display());
+    let folder = rows::challenge(&image, runner);
     if std::env::var("GRADUS_ROUNDS").is_ok() {
-        return all(&engine, &folder, config, &[]);
+        return all(&engine, &folder, config, otherwise);
     }
     let server = Server::start_with(Options { config, under: Vec::new() });
     server.publish(folder.path());
     let anna = server.participant("anna");
-    let script = "cp /app/input_data/rows.csv /app/output/predictions.csv; cat /proc/self/uid_map; id -u; touch /tmp/x";
-    let id = rows::hand_in(&anna, script);
-    assert_eq!(anna.ended(&id)["outcome"], "scored", "{}", anna.ended(&id));
+    let id = rows::hand_in(&anna, &format!("cp /app/input_data/rows.csv /app/output/predictions.csv; {words}"));
+    let ended = anna.ended(&id);
+    assert_eq!(ended["outcome"], "scored", "{ended}");
     let printed = anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
-    let words: Vec<_> = printed.split_whitespace().collect();
-    assert!(words[0] == "0" && words[1] != "0" && words[3].starts_with('6'), "{printed}");
-    engine.assert_nothing_is_left(server.data(), "mapped users");
+    assert!(holds(&printed), "{printed}");
+    engine.assert_nothing_is_left(server.data(), "an honest one");
 }
 
 /// Hands each in, one after the other, to a server with `config`. `otherwise`: what else some may come to.
