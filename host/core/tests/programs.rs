@@ -295,6 +295,7 @@ fn images_are_kept_while_a_live_version_or_one_that_waits_needs_them() {
 fn images_are_named_by_their_digest_from_where_they_may() {
     let world = world();
     let (task, _) = TOML.split_once("[[solutions]]").unwrap();
+    let task = task.replace("limit = 3,", "limit = 9,");
     let images = task.replace("[\"code\", \"results\"]", "[\"image\", \"code\"]");
     assert_eq!(world.publish(&images).unwrap(), OperationState::Done);
     let anna = world.entrant("anna");
@@ -309,7 +310,7 @@ fn images_are_named_by_their_digest_from_where_they_may() {
         let Err(Refusal::Format(problems)) = hand_in(&text) else { panic!("{text}") };
         assert!(problems.first[0].message.contains(word), "{problems:?}");
     }
-    assert_eq!(world.remaining(&anna), 3);
+    assert_eq!(world.remaining(&anna), 9);
     // Its registry does not answer: it is taken in all the same, and waits.
     world.runner.down.store(true, SeqCst);
     let id = hand_in(&name("here/3")).unwrap();
@@ -319,11 +320,18 @@ fn images_are_named_by_their_digest_from_where_they_may() {
     world.work();
     let job = world.job(id);
     assert_eq!((job.state, job.run.unwrap().exit_code), (State::Failed, Some(3)));
+    // Where nothing else is taken, too.
+    world.publish(&task.replace("[\"code\", \"results\"]", "[\"image\"]")).unwrap();
+    let id = hand_in(&name("here/3")).unwrap();
+    assert_eq!(world.app.store.submission(id).unwrap().unwrap().submission.lane, Lane::Image);
+    let Err(Refusal::Format(problems)) = hand_in("command: x\n") else { panic!("no programs are taken") };
+    assert!(problems.first[0].message.contains("takes no programs"), "{problems:?}");
+    world.publish(&images).unwrap();
     // A program still goes its own way; where no images are taken, that is said.
     let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
     world.work();
     assert_eq!(world.job(id).state, State::Scored);
-    world.publish(TOML).unwrap();
+    world.publish(&TOML.replace("limit = 3,", "limit = 9,")).unwrap();
     let Err(Refusal::Format(problems)) = hand_in(&name("here/3")) else { panic!("no images are taken") };
     assert!(problems.first[0].message.contains("takes no images"), "{problems:?}");
 }

@@ -142,15 +142,19 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
     let takes = |lane| task.accepts.contains(&lane);
     let (code, results, image) = (takes(Lane::Code), takes(Lane::Results), takes(Lane::Image));
     let found = program::file(files.tree());
-    if !code && files.get(RunRecord::METADATA).is_some() {
-        // Scorers trust it: where there was no run, there is none.
-        let message = "is the name of the file that says how to start a program, and this task takes predictions; leave \
-                       it out";
-        let problem = Problem { file: Some(RunRecord::METADATA.to_owned()), line: None, message: message.to_owned() };
-        return Err(problem.into());
-    }
     if image && named_image(files)?.is_some() {
         return Ok(Lane::Image);
+    }
+    if !code && files.get(RunRecord::METADATA).is_some() {
+        // Scorers trust it: where there was no run, there is none.
+        let message = if image {
+            "has no `image`, and this task takes no programs: write `image: registry/name@sha256:…`, or hand in the file \
+             that `docker save` writes"
+        } else {
+            "is the name of the file that says how to start a program, and this task takes predictions; leave it out"
+        };
+        let problem = Problem { file: Some(RunRecord::METADATA.to_owned()), line: None, message: message.to_owned() };
+        return Err(problem.into());
     }
     if image && found.is_none_or(|_| !code) && (saved_image::is_one(files) || !(code || results)) {
         if !saved_image::is_one(files) {

@@ -117,6 +117,16 @@ impl fmt::Display for MilliCpus {
     }
 }
 
+impl fmt::Display for Fuel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            n if n > 0 && n.is_multiple_of(1_000_000_000) => write!(f, "{}G", n / 1_000_000_000),
+            n if n > 0 && n.is_multiple_of(1_000_000) => write!(f, "{}M", n / 1_000_000),
+            n => write!(f, "{n}"),
+        }
+    }
+}
+
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (size, unit) = match self.0 {
@@ -169,5 +179,6 @@ mod tests {
         assert_eq!(Bytes(512 << 20).to_string(), "512 MiB");
         assert_eq!(Bytes(1_600).to_string(), "1.5 KiB");
         assert_eq!(Millis(90_000).to_string(), "90 s");
+        assert_eq!([50_000_000_000, 3_000_000, 7].map(|n| Fuel(n).to_string()), ["50G", "3M", "7"]);
     }
 }

@@ -16,7 +16,7 @@ use gradus_core::domain::run::{ImageName, ImageRef};
 use gradus_core::ports::runner::{BadImage, RefusalCode, RunnerError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The registry of names without one.
 const USUAL: &str = "docker.io";
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 /// How often a registry that does not answer well is asked, and the first pause in between.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
+/// How far it is, is told this often.
+const TELL: Duration = Duration::from_secs(10);
 /// Between two looks at the disk.
 pub(super) const PERIOD: Duration = Duration::from_millis(200);
 
@@ -216,16 +218,24 @@ impl Shared {
         let fetched = async {
             let mut steps = docker.create_image(Some(options), None, registry.credentials());
             let mut layers = BTreeMap::new();
+            let mut told = Instant::now();
             while let Some(CreateImageInfo { id, progress_detail, .. }) = steps.next().await.transpose()? {
-                let of = progress_detail.and_then(|detail| u64::try_from(detail.total?).ok());
-                let (Some(id), Some(of)) = (id, of) else { continue };
-                // First packed, then unpacked, if the engine says: the larger one.
-                let known = layers.entry(id).or_insert(0);
-                *known = of.max(*known);
-                if most.is_some_and(|most| layers.values().sum::<u64>() > most) {
+                let number = |number: Option<i64>| u64::try_from(number?).ok();
+                let step = progress_detail.and_then(|detail| Some((number(detail.current)?, number(detail.total)?)));
+                let (Some(id), Some((done, of))) = (id, step) else { continue };
+                // First fetched, then unpacked: the larger one of what is said.
+                let known = layers.entry(id).or_insert((0, 0));
+                *known = (done.max(known.0), of.max(known.1));
+                let (done, of) = layers.values().fold((0, 0), |(done, of), layer| (done + layer.0, of + layer.1));
+                if most.is_some_and(|most| of > most) {
                     return Ok(false);
                 }
+                if told.elapsed() >= TELL {
+                    told = Instant::now();
+                    tracing::info!(image = name, done, of, "an image is being fetched; bytes");
+                }
             }
+            tracing::info!(image = name, "an image was fetched");
             Ok(true)
         };
         let filled = async {

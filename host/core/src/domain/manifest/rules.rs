@@ -70,14 +70,14 @@ impl<'a> Reader<'a> {
 
     fn quantity<T>(&mut self, key: &str, value: Option<&Spanned<String>>, default: T, most: T) -> T
     where
-        T: FromStr<Err: std::fmt::Display> + Ord + Copy + Into<u64>,
+        T: FromStr<Err: std::fmt::Display> + Ord + Copy + Into<u64> + std::fmt::Display,
     {
         let Some(value) = value else { return default };
         let line = self.at(key, value);
         match value.get_ref().parse::<T>() {
             Ok(given) if given.into() == 0 => self.problem(line, key, "must be more than 0"),
             Ok(given) if given > most => {
-                self.problem(line, key, format!("is more than the {} that a task may have", most.into()));
+                self.problem(line, key, format!("is more than the {most} that a task may have"));
             }
             Ok(given) => return given,
             Err(error) => self.problem(line, key, error.to_string()),

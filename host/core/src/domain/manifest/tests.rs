@@ -159,7 +159,7 @@ fn each_mistake_is_found_in_its_line() {
         (
             "\"64MiB\"",
             "\"64GiB\"",
-            "challenge.toml:25: tasks.main.limits.memory: is more than the 4294967296 that a task may have",
+            "challenge.toml:25: tasks.main.limits.memory: is more than the 4 GiB that a task may have",
         ),
         (
             "[{ metric = \"accuracy\" }]",

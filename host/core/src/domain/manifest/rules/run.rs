@@ -142,10 +142,9 @@ impl Reader<'_> {
 
     /// The name of something of the engine's that the operator may allow.
     fn of_the_engine(&mut self, key: &str, raw: &Spanned<String>, what: &str) -> String {
-        let name = raw.get_ref();
+        let (name, line) = (raw.get_ref(), self.at(key, raw));
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
-            let line = self.at(key, raw);
             self.problem(line, key, format!("is the name of one of the engine's {what}"));
         }
         name.clone()
