@@ -194,14 +194,16 @@ fn what_is_hidden_is_nowhere_to_be_found() {
 fn a_program_that_is_cancelled_is_gone_within_two_seconds() {
     let Some((server, _folder)) = serving("") else { return };
     let anna = server.participant("anna");
-    let id = hand_in(&anna, "trap '' TERM INT; while :; do sleep 1; done & while :; do :; done");
+    let script = "trap '' TERM INT; echo so far; while :; do sleep 1; done & while :; do :; done";
+    let id = hand_in(&anna, script);
     is(&anna, &id, "running");
-    until("it is in a container", || Engine::default().containers(server.data()) > 0);
+    until("it is in a container", || printed(&anna, &id, "stdout") == "so far\n");
     let began = Instant::now();
     assert_eq!(anna.post(&format!("/api/v1/submissions/{id}/cancel"), b"").status, 200);
     until("the container goes", || Engine::default().containers(server.data()) == 0);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(info(&anna, &id)["state"], "cancelled");
+    assert_eq!(printed(&anna, &id, "stdout"), "so far\n");
     let id = hand_in(&anna, HONEST);
     assert_eq!(anna.ended(&id)["outcome"], "scored");
     Engine::default().assert_nothing_is_left(server.data(), "cancelled");

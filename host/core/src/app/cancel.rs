@@ -14,7 +14,8 @@ impl App {
         let seen = self.see_submission(token, id)?;
         let submission = &seen.tracked.submission;
         let seat = (submission.challenge.clone(), submission.phase.clone(), submission.entrant.clone());
-        match self.change(id, &JobEvent::Cancelled, None)? {
+        let printed = self.printed_until_now(id)?;
+        match self.change(id, &JobEvent::Cancelled, Some(&printed))? {
             Some(job) => {
                 self.queue().remove(id, &seat);
                 Ok(job)

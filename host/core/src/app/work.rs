@@ -12,7 +12,7 @@ use crate::domain::id::{RunId, SubmissionId};
 use crate::domain::job::{Effect, IllegalTransition, Job, JobEvent, Stage, State, step};
 use crate::domain::quota::Settlement;
 use crate::domain::report::{Outcome, Report};
-use crate::domain::run_record::RunOutput;
+use crate::domain::run_record::{RunOutput, Stream};
 use crate::domain::submission::{Body, MAX_INLINE, Submission};
 use crate::ports::scorer::{Attached, Listener};
 use crate::ports::store::{Advance, Advanced, LedgerKey, Settle, Small, Tracked};
@@ -201,8 +201,29 @@ impl App {
             output.predictions = Some(self.keep_body(kept.to_text())?);
             small = with_row;
         }
-        let mut room = MAX_INLINE.saturating_sub(small.iter().map(|small| small.bytes.len()).sum());
         let printed = [(&mut output.stdout, stdout), (&mut output.stderr, stderr), (&mut output.ingestion, ingestion)];
+        self.keep_printed(printed, &mut small)?;
+        let event = JobEvent::Ran { epoch: claim.epoch(), run: Box::new(record) };
+        Ok((event, Yield { run: Some((output, small)), ..Yield::default() }))
+    }
+
+    /// What a run that is called off printed until now.
+    pub(super) fn printed_until_now(&self, id: SubmissionId) -> Result<Yield, Refusal> {
+        let Some(printed) = self.follow_run(id) else { return Ok(Yield::default()) };
+        let of = |stream| printed.since(stream, 0).0;
+        let (mut output, mut small) = (RunOutput::default(), Vec::new());
+        let both = [(&mut output.stdout, of(Stream::Stdout)), (&mut output.stderr, of(Stream::Stderr))];
+        self.keep_printed(both, &mut small)?;
+        Ok(Yield { run: Some((output, small)), ..Yield::default() })
+    }
+
+    /// Keeps what was printed: with the row what has room there.
+    fn keep_printed<const N: usize>(
+        &self,
+        printed: [(&mut Option<Digest>, Vec<u8>); N],
+        small: &mut Vec<Small>,
+    ) -> Result<(), Refusal> {
+        let mut room = MAX_INLINE.saturating_sub(small.iter().map(|small| small.bytes.len()).sum());
         for (stream, bytes) in printed {
             if bytes.is_empty() {
                 continue;
@@ -216,8 +237,7 @@ impl App {
                 self.keep_bytes(&bytes)?
             });
         }
-        let event = JobEvent::Ran { epoch: claim.epoch(), run: Box::new(record) };
-        Ok((event, Yield { run: Some((output, small)), ..Yield::default() }))
+        Ok(())
     }
 
     /// Scores predictions, those that were handed in or those that the run left. `None`: it was stopped.
@@ -281,7 +301,9 @@ impl App {
             }
             let Bodies { report, log, mut small } =
                 if over { bodies.clone().unwrap_or_default() } else { Bodies::default() };
-            let run = ended.run.clone().map(|(output, with_row)| {
+            // Once its program has ended, all of it is there.
+            let late = *event == JobEvent::Cancelled && tracked.job.state != State::Running;
+            let run = ended.run.clone().filter(|_| !late).map(|(output, with_row)| {
                 small.extend(with_row);
                 output
             });
