@@ -192,7 +192,8 @@ impl Engine {
             left.extend((self.containers(data) > 0).then(|| "a container".to_owned()));
             left
         };
-        let end = Instant::now() + Duration::from_secs(5);
+        // What an engine was asked for by a host that died, it may do after the first sweep; the second comes after 10 s.
+        let end = Instant::now() + Duration::from_secs(15);
         loop {
             let left = left();
             if left.is_empty() {

@@ -4,11 +4,11 @@
 //! with its run. One that the engine had before stays. The disk is looked at while the engine fetches and unpacks: what an
 //! image is unpacked, nobody knows before.
 
-use super::Shared;
 use super::engine::{status, trouble};
 use super::image::refused;
 use super::load::{Loaded, room};
-use super::registry::{Fetched, repository};
+use super::registry::Fetched;
+use super::{Registry, Shared};
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
@@ -32,22 +32,22 @@ const KINDS: u32 = 1 << 31 | LINK | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 <<
 const SHARE: u64 = 2;
 
 impl Shared {
-    /// Why participants may not name `image`.
-    fn not_allowed(&self, image: &ImageRef) -> Option<BadImage> {
-        let from = |registry: &super::Registry, prefix: &str| format!("{}/{prefix}", registry.host);
-        let all = || {
-            let each = |registry| move |prefix: &String| from(registry, prefix);
-            self.settings.registries.iter().flat_map(move |registry| registry.participants.iter().map(each(registry)))
-        };
-        let name = repository(image.as_str());
-        if all().any(|prefix| name.starts_with(&prefix)) {
+    /// Why participants of `challenge` may not name `image`.
+    fn not_allowed(&self, image: &ImageRef, challenge: Option<&ChallengeId>) -> Option<BadImage> {
+        let name = image.as_str();
+        // What it is fetched with says what may be named.
+        if self.registry(name, challenge).is_some_and(|registry| registry.is_for_participants(name)) {
             return None;
         }
-        let known: Vec<_> = all().map(|prefix| format!("`{prefix}…`")).collect();
+        let ours = |registry: &&Registry| {
+            registry.challenges.is_empty() || challenge.is_some_and(|id| registry.challenges.contains(id))
+        };
+        let known: Vec<_> = self.settings.registries.iter().filter(ours).flat_map(Registry::for_participants).collect();
         let text = if known.is_empty() {
             "images are not taken by their names here; hand in the file that `docker save` writes".to_owned()
         } else {
-            format!("images are taken from {}; push it there, and name it as it is named there", known.join(" or "))
+            let known = known.join("…` or `");
+            format!("images are taken from `{known}…`; push it there, and name it as it is named there")
         };
         Some(BadImage { code: RefusalCode::ImageNotAllowed, text })
     }
@@ -58,7 +58,7 @@ impl Shared {
         image: &ImageRef,
         challenge: Option<&ChallengeId>,
     ) -> Result<Result<(), BadImage>, RunnerError> {
-        if let Some(bad) = self.not_allowed(image).or_else(|| self.of_others(image.as_str(), challenge)) {
+        if let Some(bad) = self.not_allowed(image, challenge) {
             return Ok(Err(bad));
         }
         let name: ImageName = image.as_str().parse().map_err(trouble("an image has no name"))?;
@@ -78,6 +78,7 @@ impl Shared {
         let found =
             self.engine.docker.list_images(Some(ListImagesOptionsBuilder::default().digests(true).build())).await;
         let found = found.map_err(trouble("the engine does not list its images"))?;
+        let of_participants = |name: &str| self.settings.registries.iter().any(|from| from.is_for_participants(name));
         let mut any = false;
         for image in found {
             // What has a name of its own, somebody wants.
@@ -85,7 +86,7 @@ impl Shared {
                 continue;
             }
             let names = image.repo_digests.iter().filter_map(|name| name.parse::<ImageRef>().ok());
-            for name in names.filter(|name| self.not_allowed(name).is_none()) {
+            for name in names.filter(|name| of_participants(name.as_str())) {
                 any |= self.forget(name.as_str()).await?;
             }
         }
@@ -111,9 +112,7 @@ pub(super) async fn named(
     image: &ImageRef,
 ) -> Result<Result<Loaded, Ended>, RunnerError> {
     let challenge = run.challenge.as_ref();
-    if let Some(BadImage { code, text }) =
-        shared.not_allowed(image).or_else(|| shared.of_others(image.as_str(), challenge))
-    {
+    if let Some(BadImage { code, text }) = shared.not_allowed(image, challenge) {
         return Ok(Err(refused(code, text)));
     }
     let _turn = shared.fetching.lock().await;

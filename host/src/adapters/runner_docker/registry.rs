@@ -70,7 +70,7 @@ fn host(name: &str) -> &str {
 }
 
 /// A name without its tag and digest.
-pub(super) fn repository(name: &str) -> &str {
+fn repository(name: &str) -> &str {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,
@@ -98,7 +98,7 @@ fn not_there(error: &Error) -> bool {
 impl Shared {
     /// The registry of an image, if images may be fetched from there for `challenge`: the one that is its own, or one that
     /// is for all.
-    fn registry(&self, name: &str, challenge: Option<&ChallengeId>) -> Option<&Registry> {
+    pub(super) fn registry(&self, name: &str, challenge: Option<&ChallengeId>) -> Option<&Registry> {
         let host = host(name);
         let here = || self.settings.registries.iter().filter(|registry| registry.host == host);
         let own = |registry: &&Registry| challenge.is_some_and(|id| registry.challenges.contains(id));
@@ -286,6 +286,16 @@ impl Shared {
 }
 
 impl Registry {
+    /// What the names begin with of images that participants may name.
+    pub(super) fn for_participants(&self) -> impl Iterator<Item = String> {
+        self.participants.iter().map(|prefix| format!("{}/{prefix}", self.host))
+    }
+
+    /// Whether an image of this name is one of these.
+    pub(super) fn is_for_participants(&self, name: &str) -> bool {
+        self.for_participants().any(|prefix| repository(name).starts_with(&prefix))
+    }
+
     fn credentials(&self) -> Option<DockerCredentials> {
         let (username, password) = self.credentials.clone()?;
         Some(DockerCredentials {
@@ -314,6 +324,26 @@ mod tests {
             (format!("example.org/a@{digest}"), "example.org", "example.org/a"),
         ] {
             assert_eq!((host(&name), repository(&name)), (at, plain), "{name}");
+        }
+    }
+
+    #[test]
+    fn participants_name_what_lies_in_their_folders() {
+        let registry = Registry {
+            host: "example.org:5000".to_owned(),
+            credentials: None,
+            participants: vec!["teams/".to_owned()],
+            challenges: Vec::new(),
+        };
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (name, theirs) in [
+            ("example.org:5000/teams/anna/x", true),
+            ("example.org:5000/teamsters/x", false),
+            ("example.org:5000/secret/teams/x", false),
+            ("example.org/teams/x", false),
+            ("teams/x", false),
+        ] {
+            assert_eq!(registry.is_for_participants(&format!("{name}@{digest}")), theirs, "{name}");
         }
     }
 
