@@ -56,6 +56,9 @@ impl OwnEngine {
     /// # Errors
     /// As [`OwnEngine::start`].
     pub fn podman() -> Result<Self, String> {
+        if program("catatonit").is_none() {
+            return Err("there is no catatonit, Podman's init".to_owned());
+        }
         Self::of(Kind::Podman)
     }
 

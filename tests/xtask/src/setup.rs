@@ -36,6 +36,8 @@ pub fn programs() {
     program("docker-registry", "--version", "docker-registry", "the test of images from a registry skips");
     program("runsc", "--version", "runsc", "the test of programs under gVisor skips");
     program("podman", "--version", "podman", "the test of programs by Podman skips");
+    // Its init.
+    program("catatonit", "--version", "catatonit", "the test of programs by Podman skips");
     kept_users();
 }
 
