@@ -300,13 +300,13 @@ impl Config {
 
     /// What all runs together may use, with the data folder at `data`.
     pub fn room(&self, data: &Path) -> Room {
-        // More CPUs than there are, the engine gives no run.
+        // More CPUs than there are, the engine gives no run; more memory, nobody can.
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let cpus = MilliCpus(self.runner.cpus.unwrap_or(cpus).min(cpus) as u64 * 1000);
         let half = || Bytes(free_space(data).map_or(0, |free| free.saturating_sub(self.limits.free_disk.0) / 2));
         let info = rustix::system::sysinfo();
         let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));
-        let memory = self.runner.memory.unwrap_or(Bytes(machine / 4 * 3));
+        let memory = self.runner.memory.unwrap_or(Bytes(machine / 4 * 3)).min(Bytes(machine));
         // How many GPUs there are, the engine tells.
         Room { cpus, memory, gpus: 0, disk: self.runner.disk.unwrap_or_else(half) }
     }

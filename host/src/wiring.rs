@@ -26,6 +26,8 @@ use std::time::Duration;
 /// Where the engine's socket is unless told otherwise.
 const USUAL_SOCKET: &str = "/var/run/docker.sock";
 
+/// Checks of what tasks may name.
+const OFFERED: [&str; 3] = ["runtimes", "networks", "gpus"];
 /// How long the engine has to be opened and probed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -81,7 +83,9 @@ pub async fn probe(
     };
     let gpus = config.gpus.as_ref().map(|gpus| gpus.iter().map(gpu).collect());
     let registries = config.registries.iter().map(registry).collect::<Result<_, _>>()?;
-    let settings = Settings { reserve, image, gpus, registries, ..Settings::new(socket, runs.to_owned()) };
+    let (runtimes, networks) = (config.runtimes.clone(), config.networks.clone());
+    let settings =
+        Settings { reserve, image, gpus, runtimes, networks, registries, ..Settings::new(socket, runs.to_owned()) };
     let mut runner = DockerRunner::open(settings, blobs).await.map_err(said)?;
     if let Some(name) = &config.probe_image {
         let image = runner.pin(name, None).await.map_err(said)?;
@@ -117,7 +121,8 @@ pub async fn containers(
 ) -> Result<Containers, String> {
     let (runner, findings) = probe(config, runs, limits, blobs).await?;
     let failed: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Fail).collect();
-    for finding in &failed {
+    let to_tell = findings.iter().filter(|finding| finding.level == Level::Fail || OFFERED.contains(&finding.check));
+    for finding in to_tell.filter(|finding| finding.level != Level::Ok) {
         tracing::warn!(check = finding.check, "container engine: {}", finding.text);
     }
     // What cannot be done at all is not allowed either.
@@ -126,7 +131,14 @@ pub async fn containers(
         None => {
             let gpus: Vec<Bytes> = runner.gpus().iter().map(|gpu| gpu.memory).collect();
             let room = Room { gpus: u32::try_from(gpus.len()).unwrap_or(u32::MAX), ..room };
-            let allows = Allows { runtimes: config.runtimes.clone(), networks: config.networks.clone(), gpus };
+            if let Some(name) = &config.image
+                && let Ok(Err(bad)) = runner.pin(name, None).await
+            {
+                tracing::warn!("tasks that name no image have none: `image` of [runner]: {}", bad.text);
+            }
+            // What the engine does not have, no task is told that it may name.
+            let offers = runner.offers().await.map_err(|error| error.to_string())?;
+            let allows = Allows { runtimes: offers.0, networks: offers.1, gpus };
             Ok(Containers { runner: Arc::new(runner), image: config.image.clone(), room, allows })
         }
     }
@@ -137,7 +149,10 @@ fn told(opened: &Result<Containers, String>, said: &mut String, engine: &Engine)
     match opened {
         Ok(_) => tracing::info!("programs run in containers"),
         Err(why) if why == said => {}
-        Err(why) if *engine == Engine::Auto => tracing::info!(why, "no programs are run until there is an engine"),
+        // Nobody said that there is one.
+        Err(why) if *engine == Engine::Auto && why.contains("is not there") => {
+            tracing::info!(why, "no programs are run until there is an engine")
+        }
         Err(why) => tracing::warn!(why, "no programs are run until the engine can be used"),
     }
     opened.as_ref().err().map_or("", String::as_str).clone_into(said);

@@ -37,6 +37,7 @@ mod taken;
 mod tests;
 mod watch;
 
+use bollard::query_parameters::InspectNetworkOptions;
 use engine::{Engine, cannot, trouble};
 use folder::Folders;
 pub use gpu::Gpu;
@@ -89,6 +90,10 @@ pub struct Settings {
     pub reserve: Bytes,
     /// GPUs for runs, by their ids at the engine's driver; those of the machine, if the engine has a driver, unless named.
     pub gpus: Option<Vec<Gpu>>,
+    /// Runtimes of the engine's that tasks may name.
+    pub runtimes: Vec<String>,
+    /// Networks of the engine's that tasks may name.
+    pub networks: Vec<String>,
     /// Registries that images are fetched from, and no others.
     pub registries: Vec<Registry>,
     /// Images that come with their run, unpacked, at most.
@@ -110,6 +115,8 @@ impl Settings {
             output_in_memory: IN_MEMORY,
             reserve: Bytes(0),
             gpus: None,
+            runtimes: Vec::new(),
+            networks: Vec::new(),
             registries: Vec::new(),
             image,
             probe_image: None,
@@ -241,6 +248,26 @@ impl DockerRunner {
     /// The GPUs that runs can have.
     pub fn gpus(&self) -> Vec<Gpu> {
         self.shared.gpus.clone()
+    }
+
+    /// The runtimes and the networks of the settings that the engine has.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn offers(&self) -> Result<(Vec<String>, Vec<String>), RunnerError> {
+        let Settings { runtimes, networks, .. } = &self.shared.settings;
+        let has = self.shared.engine.info().await?.runtimes.unwrap_or_default();
+        let runtimes = runtimes.iter().filter(|name| has.contains_key(*name)).cloned().collect();
+        let mut there = Vec::new();
+        for name in networks {
+            let found = self.shared.engine.docker.inspect_network(name, None::<InspectNetworkOptions>).await;
+            match found {
+                Ok(_) => there.push(name.clone()),
+                Err(error) if engine::status(&error) == Some(404) => {}
+                Err(error) => return Err(trouble("the engine does not say which networks it has")(error)),
+            }
+        }
+        Ok((runtimes, there))
     }
 
     /// The same; its probe tries limits in `image`.

@@ -52,11 +52,7 @@ impl Launcher {
         let mut left = None;
         let failed = match (ended, beside.ended) {
             // Whatever became of the other: the environment is content.
-            (Ended::Exited { code: 0 }, _) => {
-                // What scorers read is the end of the run.
-                (record.exit_code, record.signal) = (Some(0), None);
-                took(output, &mut left)?
-            }
+            (Ended::Exited { code: 0 }, _) => took(output, &mut left)?,
             (Ended::Stopped, Ended::Stopped) => return Ok(None),
             // It is over for that reason; or the other one failed for want of it.
             (_, its @ (Ended::Signal { .. } | Ended::Limit { .. } | Ended::Refused { .. })) => {
@@ -197,4 +193,47 @@ fn taken(parts: Vec<Part>) -> Result<Result<Pending, String>, RunnerError> {
     }
     let twice = |path| RunnerError { what: format!("`{path}` came out twice"), source: None };
     Pending::new(parts).map(Ok).map_err(twice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::folder::Folder;
+    use crate::domain::challenge::{Apart, TaskRun};
+    use crate::domain::units::Bytes;
+
+    #[test]
+    fn what_became_of_an_agent_is_told_though_its_environment_is_content() {
+        let launcher = Launcher {
+            challenge: "c".parse().unwrap(),
+            image: None,
+            input: Folder::default(),
+            ingestion: None,
+            ingestion_image: None,
+            run: TaskRun { apart: Some(Apart { image: None, shared: Bytes(1) }), ..TaskRun::default() },
+        };
+        let (used, image) = (Used::default(), None);
+        let (stdout, stderr) = (Vec::new(), Vec::new());
+        for (ended, expected) in [
+            (Ended::Exited { code: 7 }, (Some(7), None)),
+            (Ended::Signal { signal: 9 }, (None, Some(9))),
+            (Ended::Stopped, (None, None)),
+        ] {
+            let (out, err, of) = (stdout.clone(), stderr.clone(), image.clone());
+            let beside = RanBeside { ended, used, image: of, stdout: out, stderr: err };
+            let ran = Ran {
+                ended: Ended::Exited { code: 0 },
+                used,
+                image: image.clone(),
+                stdout: stdout.clone(),
+                stderr: stderr.clone(),
+                output: Output::Parts(Vec::new()),
+                beside: Some(Box::new(beside)),
+            };
+            let Launched { record, left, .. } = launcher.launched(ran, false).unwrap().unwrap();
+            assert!(record.failed.is_none() && left.is_some());
+            assert_eq!((record.exit_code, record.signal), expected);
+            assert_eq!(record.ingestion.unwrap().exit_code, Some(0));
+        }
+    }
 }

@@ -211,6 +211,12 @@ fn launcher(
         match wait(runner.pin(name, Some(&launcher.challenge)))? {
             Ok(image) => *place = Some(image),
             Err(BadImage { code, text }) => {
+                let (part, text) = match &run.image {
+                    None if part == "runner.image" => {
+                        ("runner", format!("names no `image`, and the usual one here: {text}"))
+                    }
+                    None | Some(_) => (part, text),
+                };
                 let lacks = matches!(code, RefusalCode::ImageMissing | RefusalCode::ImageNotAllowed);
                 lacking = Some((part, text, lacks));
             }

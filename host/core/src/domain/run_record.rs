@@ -122,7 +122,9 @@ impl RunRecord {
     /// What that file holds: Codabench's keys, as YAML; seconds.
     pub fn metadata(&self) -> Vec<u8> {
         let mut text = String::new();
-        if let Some(code) = self.exit_code {
+        // Of two programs, the one with which the run ends.
+        let code = self.ingestion.as_ref().map_or(self.exit_code, |ingestion| ingestion.exit_code);
+        if let Some(code) = code {
             let _ = writeln!(text, "exitCode: {code}");
         }
         let _ = writeln!(text, "elapsedTime: {}.{:03}", self.wall.0 / 1000, self.wall.0 % 1000);
@@ -151,6 +153,11 @@ mod tests {
             network: None,
             ingestion: None,
         };
+        assert_eq!(record.metadata(), b"exitCode: 0\nelapsedTime: 12.034\n");
+        // Of two programs, it is the ingestion program with which the run ends.
+        let (cpu, peak_memory) = (Millis(1), Bytes(1));
+        let ingestion = IngestionRecord { exit_code: Some(0), signal: None, cpu, peak_memory, image: None };
+        let record = RunRecord { exit_code: Some(7), ingestion: Some(Box::new(ingestion)), ..record };
         assert_eq!(record.metadata(), b"exitCode: 0\nelapsedTime: 12.034\n");
         let json = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<RunRecord>(&json).unwrap(), record);

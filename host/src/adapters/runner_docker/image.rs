@@ -4,6 +4,7 @@
 
 use super::Shared;
 use super::engine::{status, trouble};
+use super::registry::TRIES;
 use bollard::models::ImageConfig;
 use gradus_core::domain::id::ChallengeId;
 use gradus_core::domain::run::{ImageName, ImageRef};
@@ -37,7 +38,7 @@ pub(super) async fn pin(
     let engine = &shared.engine;
     let found = match engine.docker.inspect_image(name.as_str()).await {
         Err(error) if status(&error) == Some(404) => {
-            if let Some(pinned) = shared.at_registry(name, challenge).await? {
+            if let Some(pinned) = shared.at_registry(name, challenge, TRIES).await? {
                 return Ok(pinned);
             }
             let text = format!("the container engine has no image `{name}`; build or load it there first");

@@ -62,7 +62,8 @@ impl Shared {
             return Ok(Err(bad));
         }
         let name: ImageName = image.as_str().parse().map_err(trouble("an image has no name"))?;
-        let asked = tokio::time::timeout(AT_THE_DOOR, self.at_registry(&name, challenge));
+        // Once: somebody waits at the door, or holds a place that others wait for.
+        let asked = tokio::time::timeout(AT_THE_DOOR, self.at_registry(&name, challenge, 1));
         let found = asked.await.map_err(trouble("a registry did not answer in its time"))??;
         Ok(found.unwrap_or_else(|| Ok(image.clone())).map(drop))
     }

@@ -54,7 +54,9 @@ pub(super) fn no_program(program: &Program, came: &Came) -> Option<Ended> {
     // Never the words themselves: they may be the program's.
     let known = ["No such file or directory", "Permission denied", "Exec format error"];
     let why = known.iter().find(|why| told.ends_with(*why)).unwrap_or(&"the system does not say why");
-    let text = || format!("the program could not be started: {why}");
+    let shown = |word: &String| word.chars().filter(|c| !c.is_control() && *c != '`').take(100).collect::<String>();
+    let named = program.map_or_else(|| "the program".to_owned(), |word| format!("`{}`", shown(word)));
+    let text = || format!("{named} could not be started: {why}");
     (alone && came.verdict.is_none() && came.code != 0).then(|| image::refused(RefusalCode::NoEntryPoint, text()))
 }
 
@@ -71,9 +73,8 @@ pub(super) fn used(group: &Group, came: &Came, limits: &RunLimits) -> Used {
     }
 }
 
-/// What it came to: our own verdict first, then what the end and the places say. `memory`: what its group may use;
-/// `at_end`: bytes and files in the output place, of who has it.
-pub(super) fn ended(limits: &RunLimits, memory: u64, came: &Came, used: &Used, at_end: (u64, u64)) -> Ended {
+/// What it came to: our own verdict first, then what the end and the places say. `at_end`: bytes and files in the output place, of who has it.
+pub(super) fn ended(limits: &RunLimits, came: &Came, used: &Used, at_end: (u64, u64)) -> Ended {
     let (mut bytes, mut files) = at_end;
     let limit = |limit, used, allowed| Ended::Limit { limit, used, allowed };
     match came.verdict {
@@ -89,7 +90,9 @@ pub(super) fn ended(limits: &RunLimits, memory: u64, came: &Came, used: &Used, a
     }
     let killed = came.code == i64::from(128 + SIGKILL);
     if came.verdict.is_none() && killed && used.oom_kills > 0 {
-        return limit(LimitKind::Memory, used.peak_memory.0, memory);
+        // What lies in its places in memory comes on top, and is no part of the limit.
+        let allowed = limits.memory.0;
+        return limit(LimitKind::Memory, used.peak_memory.0.min(allowed), allowed);
     }
     if bytes > limits.output.0 {
         return limit(LimitKind::Output, bytes, limits.output.0);

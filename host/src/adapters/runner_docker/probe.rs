@@ -3,10 +3,10 @@
 //!
 //! Versions are not judged: distributions carry fixes back. What counts is what holds.
 
-use super::DockerRunner;
 use super::engine::{cannot, mapped, says};
 use super::folder::Owner;
 use super::gpu::Gpu;
+use super::{DockerRunner, Settings};
 use bollard::models::SystemInfo;
 use gradus_core::domain::id::RunId;
 use gradus_core::domain::printed::Printed;
@@ -42,6 +42,7 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
         Some(why) => finding("places", false, Level::Fail, "", why),
     });
     findings.extend(shared.engine.podman.then(podman));
+    findings.extend(offered(runner).await?);
     findings.push(tools());
     findings.extend(gpus(&info, &shared.gpus));
     match shared.settings.probe_image.clone() {
@@ -92,6 +93,23 @@ fn users(info: &SystemInfo) -> String {
         Ok(Some(Owner { user, .. })) => format!("users of runs are mapped to others of this machine, from {user} on"),
         Ok(None) | Err(()) => "runs have users of this machine that are nobody's".to_owned(),
     }
+}
+
+/// What the configuration lets tasks name, and the engine does not have.
+async fn offered(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerError> {
+    let Settings { runtimes, networks, .. } = &runner.shared.settings;
+    let (has_runtimes, has_networks) = runner.offers().await?;
+    let of = |check, what: &str, named: &[String], has: &[String]| {
+        let missing: Vec<_> = named.iter().filter(|name| !has.contains(name)).map(String::as_str).collect();
+        let ok = format!("tasks may name the {what} {}", has.join(", "));
+        let not = format!(
+            "the configuration lets tasks name the {what} {}, which the engine does not have",
+            missing.join(", ")
+        );
+        (!named.is_empty()).then(|| finding(check, missing.is_empty(), Level::Warn, &ok, &not))
+    };
+    let runtimes = of("runtimes", "runtimes", runtimes, &has_runtimes);
+    Ok(runtimes.into_iter().chain(of("networks", "networks", networks, &has_networks)).collect())
 }
 
 /// What Podman does not do as Docker does.

@@ -23,7 +23,7 @@ const USUAL: &str = "docker.io";
 /// How long fetching an image may take.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 /// How often a registry that does not answer well is asked, and the first pause in between.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How far it is, is told this often.
 const TELL: Duration = Duration::from_secs(10);
@@ -133,13 +133,14 @@ impl Shared {
         &self,
         name: &ImageName,
         challenge: Option<&ChallengeId>,
+        most_tries: u32,
     ) -> Result<Option<Result<ImageRef, BadImage>>, RunnerError> {
         let Some(registry) = self.registry(name.as_str(), challenge) else { return Ok(None) };
         let mut tries = 0;
         let found = loop {
             let found = self.engine.docker.inspect_registry_image(name.as_str(), registry.credentials()).await;
             match found {
-                Err(error) if !not_there(&error) && tries + 1 < TRIES => {
+                Err(error) if !not_there(&error) && tries + 1 < most_tries => {
                     tokio::time::sleep(PAUSE * 4_u32.pow(tries)).await;
                     tries += 1;
                 }

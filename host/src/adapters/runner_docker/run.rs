@@ -130,7 +130,7 @@ pub(super) async fn carry_out(
     // From here on nobody writes to the output.
     shared.remove_containers(run.id, beside.is_some()).await?;
     let filled = folder.used().map_err(trouble("the output place could not be looked at"))?;
-    let ended = ended(&run.limits, first.memory, &came, &used, filled);
+    let ended = ended(&run.limits, &came, &used, filled);
     let output = match ended {
         Ended::Exited { .. } | Ended::Signal { .. } => collect(shared, run, folder).await?,
         Ended::Limit { .. } | Ended::Refused { .. } | Ended::Stopped => Output::NotTaken,
@@ -143,7 +143,7 @@ fn ran_beside(run: &Run, part: Part<'_>, came: Came) -> RanBeside {
     let used = used(&part.group, &came, &run.limits);
     let ended = match no_program(part.program, &came) {
         Some(refused) => refused,
-        None => ended(&run.limits, part.memory, &came, &used, (0, 0)),
+        None => ended(&run.limits, &came, &used, (0, 0)),
     };
     let (stdout, stderr) = came.logs;
     RanBeside { ended, used, image: part.image.id, stdout, stderr }
