@@ -6,6 +6,7 @@ use super::{Context, Done, Json, Remote};
 use checks::{Finding, Level};
 use clap::Args;
 use serde_json::json;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Look over this computer: folders, engine, clock, server; and say what to do.
@@ -41,7 +42,10 @@ impl Doctor {
         findings.push(checks::engine(context));
         findings.extend(checks::containers(context, &config.runner));
         findings.push(checks::builds());
-        let server = checks::server(context, &self.remote);
+        let mut remote = self.remote;
+        // The server that the configuration is for.
+        remote.server = remote.server.or_else(|| config.server.listen.map(at));
+        let server = checks::server(context, &remote);
         findings.push(checks::clock());
         findings.push(server);
         let failed = findings.iter().any(|finding| finding.level == Level::Fail);
@@ -62,5 +66,28 @@ impl Doctor {
             }
         }
         Ok(Done::well(!failed))
+    }
+}
+
+/// Where a server answers on this computer that listens there.
+fn at(listen: SocketAddr) -> String {
+    let loopback: IpAddr = if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let ip = if listen.ip().is_unspecified() { loopback } else { listen.ip() };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_listens_everywhere_answers_here() {
+        for (listen, expected) in [
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:8400", "http://[::1]:8400"),
+            ("192.0.2.1:8400", "http://192.0.2.1:8400"),
+        ] {
+            assert_eq!(at(listen.parse().unwrap()), expected);
+        }
     }
 }

@@ -130,7 +130,8 @@ fn show_log(context: &Context, client: &Client, id: &str, stream: &str, what: &s
     match client.log(id, stream, &mut log) {
         Ok(_) if log.is_empty() => Ok(()),
         Ok(_) => {
-            context.out.note(what)?;
+            // Beside it, so that what follows is told from events, in a file, too.
+            context.out.line(what)?;
             print_log(context, &log)
         }
         Err(error) if matches!(error.status(), Some(403 | 404)) => Ok(()),
