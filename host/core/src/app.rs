@@ -27,7 +27,6 @@ use crate::domain::challenge::{PhaseState, Version};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
-use crate::domain::printed::Printed;
 use crate::domain::queue::Queue;
 use crate::domain::quota::Standing;
 use crate::domain::report::Problems;
@@ -80,8 +79,8 @@ pub struct App {
 struct Held {
     epoch: u64,
     stop: Arc<AtomicBool>,
-    /// What its program has printed so far.
-    printed: Option<Arc<Printed>>,
+    /// What its programs have printed so far.
+    printed: Option<launch::Prints>,
 }
 
 impl App {

@@ -18,6 +18,7 @@
 //! control groups of systemd's: [`Runner::probe`] says what fails. Each run has an unprivileged user that no other run under
 //! way has; whether it is another one on this machine is the engine's matter.
 
+mod end;
 mod engine;
 mod folder;
 mod gpu;

@@ -14,7 +14,7 @@ pub mod rows;
 mod server;
 mod zip;
 
-pub use gradus::{Ran, example, gradus, root, run, skip};
+pub use gradus::{Ran, example, gradus, root, run, skip, until};
 pub use guest::{misbehaving, misbehaving_challenge};
 pub use http::{Answer, Api};
 pub use kept::{Kept, variant, wide};

@@ -3,7 +3,7 @@
 use gradus_e2e::images::Saved;
 use gradus_e2e::programs::{Engine, alone};
 use gradus_e2e::rows::{self, AGENT, SECRET, hand_in};
-use gradus_e2e::{Api, Server, run, skip};
+use gradus_e2e::{Api, Server, run, skip, until};
 use serde_json::Value;
 use std::sync::MutexGuard;
 use tempfile::TempDir;
@@ -130,10 +130,16 @@ fn an_agent_sees_nothing_but_its_own_files() {
 #[test]
 fn a_cancelled_agent_and_a_dead_host_leave_nothing() {
     let Some(mut setting) = setting() else { return };
-    let id = hand_in(&setting.anna, "sleep 100");
-    std::thread::sleep(std::time::Duration::from_millis(900));
+    let id = hand_in(
+        &setting.anna,
+        "while [ ! -p /app/shared/ask ]; do sleep 0.05; done; read row < /app/shared/ask; echo $row; sleep 100",
+    );
+    until("it is asked", || !setting.log(&setting.anna, &id, "stdout").is_empty());
     assert_eq!(setting.anna.post(&format!("/api/v1/submissions/{id}/cancel"), b"").status, 200);
     setting.engine.assert_nothing_is_left(setting.server.data(), "cancelled");
+    // What either of them had printed is kept.
+    assert_eq!(setting.log(&setting.server.operator(), &id, "ingestion"), "the environment asks\n");
+    assert!(!setting.log(&setting.anna, &id, "stdout").is_empty());
     let id = hand_in(&setting.anna, &format!("sleep 1; {AGENT}"));
     std::thread::sleep(std::time::Duration::from_millis(900));
     setting.server.kill();

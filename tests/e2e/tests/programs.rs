@@ -2,7 +2,7 @@
 
 use gradus_e2e::programs::{Engine, alone};
 use gradus_e2e::rows::{self, SECRET, hand_in};
-use gradus_e2e::{Api, Options, Server, example, root, run, skip};
+use gradus_e2e::{Api, Options, Server, example, root, run, skip, until};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -49,14 +49,6 @@ fn info(api: &Api, id: &str) -> Value {
 
 fn printed(api: &Api, id: &str, stream: &str) -> String {
     api.get(&format!("/api/v1/submissions/{id}/logs/{stream}")).text()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn is(api: &Api, id: &str, state: &str) {

@@ -181,6 +181,20 @@ fn an_image_is_fetched_when_it_is_needed_and_is_what_it_was_at_publication() {
     let printed = anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
     assert!(!printed.contains("sesame"), "{printed}");
 
+    // Now that the engine has it, its id does not give it to another challenge either.
+    let of_anothers = |image: &str| {
+        let another = rows::challenge(image, "");
+        let path = another.path().join("challenge.toml");
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        std::fs::write(&path, text.replace("id = \"rows\"", "id = \"guest\"")).expect("there is room");
+        another
+    };
+    let by_digest = engine.of_registry(&registry.host)[0].replace(' ', "@");
+    for name in [&image, &by_digest] {
+        let (code, said) = publish(&server, of_anothers(name).path());
+        assert!(code != 0 && said.contains("does not show it to this server"), "{said}");
+    }
+
     // Several at once, of an image that nobody has: fetched once, and all are scored.
     engine.forget_all(&registry.host);
     let ids: Vec<_> = (0..4).map(|_| rows::hand_in(&anna, HONEST)).collect();
@@ -200,18 +214,25 @@ fn an_image_is_fetched_when_it_is_needed_and_is_what_it_was_at_publication() {
     registry.again();
     assert_eq!(anna.ended(&id)["outcome"], "scored");
     engine.assert_nothing_is_left(server.data(), "registry");
-    // A new version has another image; the next start removes what none needs.
+    // A new version has another image; the next start removes what none needs any more.
     let kept = || {
         let names = engine.names().into_iter();
         names.filter(|name| name.contains("-task:") && !other_servers.contains(name)).collect::<Vec<_>>()
     };
-    assert_eq!(kept().len(), 1, "{:?}", kept());
+    let first = kept();
+    assert_eq!(first.len(), 1, "{first:?}");
     let (code, said) = publish(&server, folder.path());
     assert_eq!(code, 0, "{said}");
     let before = kept();
     assert_eq!(before.len(), 2, "{before:?}");
     assert_eq!(server.stop(), Some(0));
+    // As if it had been killed when it had fetched one and not named it yet.
+    let digest = first[0].rsplit_once(':').expect("a tag").1;
+    let old = format!("{}@sha256:{digest}", name.trim_end_matches(":1"));
+    engine.forget(&first[0]);
+    std::fs::write(server.data().join("runs/fetching"), old).expect("there is room");
     server.again();
+    assert_eq!(engine.of_registry(&registry.host).len(), 1);
     let left = kept();
     assert!(left.len() == 1 && before.contains(&left[0]), "{left:?}");
     let id = rows::hand_in(&server.participant("bob"), HONEST);

@@ -1,8 +1,9 @@
 //! Calling a submission off.
 
+use super::work::Yield;
 use super::{App, Refusal};
 use crate::domain::id::SubmissionId;
-use crate::domain::job::{IllegalTransition, Job, JobEvent};
+use crate::domain::job::{IllegalTransition, Job, JobEvent, State};
 use crate::domain::token::Token;
 
 impl App {
@@ -14,7 +15,9 @@ impl App {
         let seen = self.see_submission(token, id)?;
         let submission = &seen.tracked.submission;
         let seat = (submission.challenge.clone(), submission.phase.clone(), submission.entrant.clone());
-        let printed = self.printed_until_now(id)?;
+        // Before that there is nothing, and later all of it is kept.
+        let runs = seen.tracked.job.state == State::Running;
+        let printed = if runs { self.printed_until_now(id)? } else { Yield::default() };
         match self.change(id, &JobEvent::Cancelled, Some(&printed))? {
             Some(job) => {
                 self.queue().remove(id, &seat);

@@ -96,6 +96,15 @@ pub struct Launcher {
     pub run: TaskRun,
 }
 
+/// Where the programs of a run print to.
+#[derive(Clone)]
+pub struct Prints {
+    /// The participant's, or the one that calls it.
+    pub program: Arc<Printed>,
+    /// An ingestion program that runs apart.
+    pub ingestion: Arc<Printed>,
+}
+
 /// A run that ended.
 pub struct Launched {
     /// How.
@@ -230,8 +239,9 @@ fn text(files: &Folder, name: &str) -> Result<Vec<u8>, Problem> {
 
 impl Launcher {
     /// Where what a run prints is kept.
-    pub fn printed(&self) -> Arc<Printed> {
-        Arc::new(Printed::new(self.run.limits.log))
+    pub fn printed(&self) -> Prints {
+        let printed = || Arc::new(Printed::new(self.run.limits.log));
+        Prints { program: printed(), ingestion: printed() }
     }
 
     /// Runs what was handed in, which took `lane`, to its end; what it prints goes to `printed` as it comes. `None`: it was
@@ -244,16 +254,17 @@ impl Launcher {
         runner: &dyn Runner,
         id: RunId,
         (lane, files): (Lane, &Folder),
-        printed: &Arc<Printed>,
+        printed: &Prints,
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Launched>, LaunchError> {
         let own = lane == Lane::Image;
         let (apart, limits) = (self.run.apart.as_ref(), self.run.limits);
-        let handed_in = if own { self.its_image(files, printed)? } else { self.in_the_tasks(files, printed)? };
+        let handed_in =
+            if own { self.its_image(files, &printed.program)? } else { self.in_the_tasks(files, &printed.program)? };
         let (program, beside) = match (apart, &self.ingestion) {
             (Some(apart), Some(ingestion)) => {
                 let shared = scratch(SHARED, apart.shared)?;
-                (self.beside_it(ingestion)?, Some(Beside { program: handed_in, shared }))
+                (self.beside_it(ingestion, &printed.ingestion)?, Some(Beside { program: handed_in, shared }))
             }
             _ => (handed_in, None),
         };
@@ -299,12 +310,12 @@ impl Launcher {
     }
 
     /// The ingestion program, in a container of its own.
-    fn beside_it(&self, ingestion: &Folder) -> Result<Program, RunnerError> {
+    fn beside_it(&self, ingestion: &Folder, printed: &Arc<Printed>) -> Result<Program, RunnerError> {
         let image = self.ingestion_image.clone();
         let image = image.ok_or_else(|| wrong("the ingestion program has no image".to_owned()))?;
         let command = ingestion_command(ingestion, true).map_err(|problem| wrong(problem.message))?;
         let inputs = vec![input(INPUT, &self.input)?, input(PROGRAM, ingestion)?];
-        self.program(image.into(), Some(command), inputs, &self.printed())
+        self.program(image.into(), Some(command), inputs, printed)
     }
 
     fn program(

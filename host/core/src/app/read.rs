@@ -279,7 +279,7 @@ impl App {
 
     /// What the program of a submission prints, while it runs here.
     pub fn follow_run(&self, id: SubmissionId) -> Option<Arc<Printed>> {
-        self.running().get(&id).and_then(|held| held.printed.clone())
+        self.running().get(&id).and_then(|held| Some(Arc::clone(&held.printed.as_ref()?.program)))
     }
 
     /// An attachment of a report.

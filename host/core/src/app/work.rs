@@ -1,7 +1,7 @@
 //! A worker's turn: claim a job, run and grade it, store how it ended. Called from threads of their own.
 
 use super::grade::Graded;
-use super::launch::{LaunchError, Launched};
+use super::launch::{LaunchError, Launched, Prints};
 use super::submit::waiting;
 use super::{App, Held, Refusal, chain};
 use crate::domain::board::placements;
@@ -10,6 +10,7 @@ use crate::domain::digest::Digest;
 use crate::domain::event::EventKind;
 use crate::domain::id::{RunId, SubmissionId};
 use crate::domain::job::{Effect, IllegalTransition, Job, JobEvent, Stage, State, step};
+use crate::domain::printed::Printed;
 use crate::domain::quota::Settlement;
 use crate::domain::report::{Outcome, Report};
 use crate::domain::run_record::{RunOutput, Stream};
@@ -186,7 +187,7 @@ impl App {
         let id = RunId(self.clock.id(self.clock.now()));
         let printed = launcher.printed();
         if let Some(held) = self.running().get_mut(&claim.tracked.submission.id) {
-            held.printed = Some(Arc::clone(&printed));
+            held.printed = Some(printed.clone());
         }
         Ok(launcher.launch(&*containers.runner, id, (*lane, &program), &printed, &claim.stop)?)
     }
@@ -209,11 +210,17 @@ impl App {
 
     /// What a run that is called off printed until now.
     pub(super) fn printed_until_now(&self, id: SubmissionId) -> Result<Yield, Refusal> {
-        let Some(printed) = self.follow_run(id) else { return Ok(Yield::default()) };
-        let of = |stream| printed.since(stream, 0).0;
+        let held = self.running().get(&id).and_then(|held| held.printed.clone());
+        let Some(Prints { program, ingestion }) = held else { return Ok(Yield::default()) };
+        let of = |printed: &Printed, stream| printed.since(stream, 0).0;
         let (mut output, mut small) = (RunOutput::default(), Vec::new());
-        let both = [(&mut output.stdout, of(Stream::Stdout)), (&mut output.stderr, of(Stream::Stderr))];
-        self.keep_printed(both, &mut small)?;
+        let both = [of(&ingestion, Stream::Stdout), of(&ingestion, Stream::Stderr)].concat();
+        let all = [
+            (&mut output.stdout, of(&program, Stream::Stdout)),
+            (&mut output.stderr, of(&program, Stream::Stderr)),
+            (&mut output.ingestion, both),
+        ];
+        self.keep_printed(all, &mut small)?;
         Ok(Yield { run: Some((output, small)), ..Yield::default() })
     }
 

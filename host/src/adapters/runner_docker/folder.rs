@@ -28,6 +28,9 @@ const OWNER: &str = "owner";
 /// The file with the filter of system calls.
 const SECCOMP: &str = "seccomp.json";
 
+/// The file with the name of the image that is being fetched for a task.
+const FETCHING: &str = "fetching";
+
 /// A user and a group of this machine's, by their numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Owner {
@@ -79,6 +82,19 @@ impl Folders {
     /// Writes that file.
     pub(super) fn write_seccomp(&self, text: &str) -> io::Result<()> {
         self.dir.write(SECCOMP, text)
+    }
+
+    /// The image that was being fetched for a task when somebody last wrote one down here.
+    pub(super) fn fetching(&self) -> io::Result<Option<String>> {
+        match self.dir.read_to_string(FETCHING) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// Writes it down.
+    pub(super) fn begin_fetching(&self, image: &str) -> io::Result<()> {
+        self.dir.write(FETCHING, image)
     }
 
     /// Free bytes of the disk that they are on.

@@ -46,6 +46,10 @@ pub(super) async fn pin(
         }
         other => other.map_err(trouble("the image could not be looked at"))?,
     };
+    let names = [found.repo_tags, found.repo_digests.clone()].into_iter().flatten().flatten();
+    if let Some(bad) = shared.is_of_others(&names.collect::<Vec<_>>(), challenge).await? {
+        return Ok(Err(bad));
+    }
     let (config, machine) = (found.config.unwrap_or_default(), found.architecture.unwrap_or_default());
     if let Some(bad) = refusal(&config, &machine, &engine.architecture, true) {
         return Ok(Err(bad));

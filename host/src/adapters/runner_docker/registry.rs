@@ -4,7 +4,7 @@
 //! and the engine does not have it. Credentials go to the engine with the request, and into no container, log or error.
 
 use super::Shared;
-use super::engine::trouble;
+use super::engine::{status, trouble};
 use super::load::room;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
@@ -115,6 +115,35 @@ impl Shared {
         })
     }
 
+    /// Why `challenge` may not have an image that the engine has under `names`, if all of them are from registries that give
+    /// others more than it: it may have been fetched for these, and an id tells nothing of that. So the registry is asked.
+    pub(super) async fn is_of_others(
+        &self,
+        names: &[String],
+        challenge: Option<&ChallengeId>,
+    ) -> Result<Option<BadImage>, RunnerError> {
+        let ours = |name: &str| repository(name) == self.images() || repository(name) == self.kept();
+        let mut bad = None;
+        for name in names.iter().filter(|name| !ours(name)) {
+            let host = host(name);
+            let more = self.settings.registries.iter().any(|registry| registry.host == host && registry.is_of_some());
+            let own = || self.registry(name, challenge).is_some_and(Registry::is_of_some);
+            if !more || own() {
+                return Ok(None);
+            }
+            let of_others = match self.of_others(name, challenge) {
+                None => match name.parse() {
+                    Ok(name) => self.at_registry(&name, challenge, TRIES).await?.and_then(Result::err),
+                    Err(_) => continue,
+                },
+                of_others => of_others,
+            };
+            let Some(of_others) = of_others else { return Ok(None) };
+            bad = bad.or(Some(of_others));
+        }
+        Ok(bad)
+    }
+
     /// `name` by its digest, if its registry is one that images may be fetched from, and by what the engine says that it had
     /// from there.
     pub(super) fn by_digest(
@@ -168,18 +197,30 @@ impl Shared {
         let name = image.as_str();
         // One at a time; who waits for the same finds it there.
         let _turn = self.fetching.lock().await;
+        self.name_what_was_fetched().await?;
         if self.engine.docker.inspect_image(name).await.is_ok() {
             return Ok(true);
         }
-        if self.fetch_now(image, challenge, None).await? != Fetched::Here {
-            return Ok(false);
-        }
-        // A name of ours, by which it is found again when no task needs it any more.
-        let Some((_, tag)) = name.rsplit_once(':') else { return Ok(true) };
+        // Whoever starts after us knows of it, should we be killed before it has a name.
+        self.folders.begin_fetching(name).map_err(trouble("the folder for runs could not be written to"))?;
+        let here = self.fetch_now(image, challenge, None).await? == Fetched::Here;
+        self.name_what_was_fetched().await?;
+        Ok(here)
+    }
+
+    /// Gives the image that was last fetched for a task a name of ours, by which it is found again when none needs it any
+    /// more.
+    async fn name_what_was_fetched(&self) -> Result<(), RunnerError> {
+        let name = self.folders.fetching().map_err(trouble("the folder for runs could not be read"))?;
+        let Some((name, (_, tag))) = name.as_deref().and_then(|name| Some((name, name.rsplit_once(':')?))) else {
+            return Ok(());
+        };
         let options = TagImageOptionsBuilder::default().repo(&self.kept()).tag(tag).build();
-        let tagged = self.engine.docker.tag_image(name, Some(options)).await;
-        tagged.map_err(trouble("the engine gave an image no name"))?;
-        Ok(true)
+        match self.engine.docker.tag_image(name, Some(options)).await {
+            // It never came, or has gone.
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            tagged => tagged.map_err(trouble("the engine gave an image no name")),
+        }
     }
 
     /// The same, in its turn; of `most` bytes, packed.
@@ -261,10 +302,11 @@ impl Shared {
     pub(super) async fn prune(&self, needed: &[ImageRef]) -> Result<u64, RunnerError> {
         // One that is being fetched has no name yet.
         let _turn = self.fetching.lock().await;
+        self.name_what_was_fetched().await?;
         let needed: BTreeSet<&str> =
             needed.iter().filter_map(|image| Some(image.as_str().rsplit_once(':')?.1)).collect();
         let of_ours = HashMap::from([("reference".to_owned(), vec![self.kept()])]);
-        let options = ListImagesOptionsBuilder::default().filters(&of_ours).digests(true).build();
+        let options = ListImagesOptionsBuilder::default().filters(&of_ours).build();
         let found = self.engine.docker.list_images(Some(options)).await;
         let found = found.map_err(trouble("the engine does not list its images"))?;
         let mut removed = 0;
@@ -274,9 +316,13 @@ impl Shared {
                 if needed.contains(digest) {
                     continue;
                 }
-                let by_digest = image.repo_digests.iter().filter_map(|name| name.parse::<ImageRef>().ok());
-                for name in by_digest.filter(|name| name.as_str().ends_with(digest)) {
-                    self.forget(name.as_str()).await?;
+                // Listed by one of its names, it has no others in the answer.
+                let found = match self.engine.docker.inspect_image(name).await {
+                    Err(error) if status(&error) == Some(404) => continue,
+                    found => found.map_err(trouble("an image could not be looked at"))?,
+                };
+                for name in found.repo_digests.iter().flatten().filter(|name| name.ends_with(digest)) {
+                    self.forget(name).await?;
                 }
                 // Last: what stays for a container's sake is found again.
                 removed += u64::from(self.forget(name).await?);
@@ -295,6 +341,11 @@ impl Registry {
     /// Whether an image of this name is one of these.
     pub(super) fn is_for_participants(&self, name: &str) -> bool {
         self.for_participants().any(|prefix| repository(name).starts_with(&prefix))
+    }
+
+    /// Whether it is for some challenges, and not for all.
+    fn is_of_some(&self) -> bool {
+        !self.challenges.is_empty()
     }
 
     fn credentials(&self) -> Option<DockerCredentials> {
