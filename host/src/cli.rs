@@ -22,6 +22,7 @@ mod score;
 mod scorer;
 mod serve;
 mod status;
+mod steer;
 mod submit;
 mod table;
 #[cfg(test)]

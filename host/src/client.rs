@@ -7,6 +7,7 @@ mod error;
 mod events;
 pub mod logins;
 mod sse;
+mod steer;
 mod submissions;
 mod target;
 #[cfg(test)]
@@ -158,8 +159,17 @@ impl Client {
 
     /// Sends `document` and reads the answer.
     fn post<T: DeserializeOwned>(&self, target: &str, document: &impl serde::Serialize) -> Result<T, ClientError> {
+        self.send_document(Method::POST, target, document)
+    }
+
+    fn send_document<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: &str,
+        document: &impl serde::Serialize,
+    ) -> Result<T, ClientError> {
         let text = serde_json::to_string(document).expect("the published shapes always have a JSON form");
-        let request = self.request(Method::POST, target).header(header::CONTENT_TYPE, "application/json");
+        let request = self.request(method, target).header(header::CONTENT_TYPE, "application/json");
         let response = self.send(request, text)?;
         self.read(response)
     }

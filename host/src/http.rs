@@ -11,6 +11,7 @@ pub mod health;
 pub mod problem;
 pub mod reserving;
 pub mod state;
+pub mod steer;
 pub mod submissions;
 pub mod tokens;
 pub mod unread;
@@ -55,7 +56,11 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(challenges::list))
         .routes(routes!(challenges::show, challenges::publish))
         .routes(routes!(challenges::file))
-        .routes(routes!(challenges::quota))
+        .routes(routes!(challenges::quota, steer::grant))
+        .routes(routes!(steer::show, steer::set))
+        .routes(routes!(steer::list))
+        .routes(routes!(steer::audit))
+        .routes(routes!(steer::challenge_audit))
         .routes(routes!(challenges::leaderboard))
         .routes(routes!(challenges::operation))
         .routes(routes!(submissions::list))

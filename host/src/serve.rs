@@ -83,7 +83,7 @@ fn first_token(app: &App, data: &Path) -> anyhow::Result<PathBuf> {
         return Ok(path);
     }
     // None yet, or it was lost or revoked: whoever owns the folder can always have one.
-    let (_, text) = app.grant(Role::Operator, "operator".parse()?, Vec::new())?;
+    let (_, text) = app.grant(None, Role::Operator, "operator".parse()?, Vec::new())?;
     let write = || {
         let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(data)?;
         writeln!(file, "{text}")?;

@@ -7,7 +7,7 @@ use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
 use crate::config::{self, Config, Engine};
 use crate::http::reserving::Reserving;
-use crate::live::Hub;
+use crate::live::{Hub, Live};
 use crate::serve::{Running, start};
 use crate::worker::Opener;
 use anyhow::Context as _;
@@ -20,8 +20,10 @@ use gradus_core::ports::runner::{Finding, Level, Runner as _, RunnerError};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Where the engine's socket is unless told otherwise.
 const USUAL_SOCKET: &str = "/var/run/docker.sock";
@@ -30,6 +32,8 @@ const USUAL_SOCKET: &str = "/var/run/docker.sock";
 const OFFERED: [&str; 3] = ["runtimes", "networks", "gpus"];
 /// How long the engine has to be opened and probed.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long in all, when an image is fetched for that.
+const FETCHED: Duration = Duration::from_secs(3_600);
 
 /// The stock scorers.
 pub const STOCK: Stock = stock::STOCK;
@@ -86,13 +90,22 @@ pub async fn probe(
     let (runtimes, networks) = (config.runtimes.clone(), config.networks.clone());
     let settings =
         Settings { reserve, image, gpus, runtimes, networks, registries, ..Settings::new(socket, runs.to_owned()) };
-    let mut runner = DockerRunner::open(settings, blobs).await.map_err(said)?;
+    let mut runner = within(DockerRunner::open(settings, blobs)).await?.map_err(said)?;
     if let Some(name) = &config.probe_image {
+        // It may have to be fetched, which takes what it takes.
         let image = runner.pin(name, None).await.map_err(said)?;
-        runner = runner.trying_in(image.map_err(|bad| format!("`probe_image`: {}", bad.text))?);
+        let image = image.map_err(|bad| format!("`probe_image`: {}", bad.text))?;
+        runner.have(&image).await.map_err(said)?;
+        runner = runner.trying_in(image);
     }
-    let findings = runner.probe().await.map_err(said)?;
+    let findings = within(runner.probe()).await?.map_err(said)?;
     Ok((runner, findings))
+}
+
+/// What the engine answers in its time.
+async fn within<T>(asked: impl Future<Output = T>) -> Result<T, String> {
+    let late = |_| format!("the container engine did not answer within {} s", PATIENCE.as_secs());
+    tokio::time::timeout(PATIENCE, asked).await.map_err(late)
 }
 
 /// A registry, with its password.
@@ -131,13 +144,14 @@ pub async fn containers(
         None => {
             let gpus: Vec<Bytes> = runner.gpus().iter().map(|gpu| gpu.memory).collect();
             let room = Room { gpus: u32::try_from(gpus.len()).unwrap_or(u32::MAX), ..room };
+            // A registry that hangs is no reason to run nothing.
             if let Some(name) = &config.image
-                && let Ok(Err(bad)) = runner.pin(name, None).await
+                && let Ok(Ok(Err(bad))) = within(runner.pin(name, None)).await
             {
                 tracing::warn!("tasks that name no image have none: `image` of [runner]: {}", bad.text);
             }
             // What the engine does not have, no task is told that it may name.
-            let offers = runner.offers().await.map_err(|error| error.to_string())?;
+            let offers = within(runner.offers()).await?.map_err(|error| error.to_string())?;
             let allows = Allows { runtimes: offers.0, networks: offers.1, gpus };
             Ok(Containers { runner: Arc::new(runner), image: config.image.clone(), room, allows })
         }
@@ -156,6 +170,11 @@ fn told(opened: &Result<Containers, String>, said: &mut String, engine: &Engine)
         Err(why) => tracing::warn!(why, "no programs are run until the engine can be used"),
     }
     opened.as_ref().err().map_or("", String::as_str).clone_into(said);
+}
+
+/// Comes when the server stops.
+async fn stopping(live: &mut Receiver<Live>) {
+    while !matches!(live.recv().await, Ok(Live::Stopping) | Err(RecvError::Closed)) {}
 }
 
 /// Opens the data folder and starts the server on `listen`.
@@ -185,12 +204,19 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     let limits = config.limits.clone();
     let handle = tokio::runtime::Handle::current();
     let opener: Option<Opener> = (runner.engine != Engine::Off).then(|| -> Opener {
-        let said = Mutex::new(String::new());
+        let (said, first, bell) = (Mutex::new(String::new()), AtomicBool::new(true), Arc::clone(&hub));
         Box::new(move || {
             let open = containers(&runner, room, &runs, &limits, Arc::clone(&blobs) as _);
-            let late = || format!("the container engine did not answer within {} s", PATIENCE.as_secs());
-            let opened =
-                handle.block_on(async { tokio::time::timeout(PATIENCE, open).await.unwrap_or_else(|_| Err(late())) });
+            // The server does not start later for what is fetched: it is waited for beside it.
+            let most = if first.swap(false, Relaxed) { PATIENCE } else { FETCHED };
+            let late = || format!("the container engine could not be made ready within {} s", most.as_secs());
+            let mut live = bell.listen();
+            let opened = handle.block_on(async {
+                tokio::select! {
+                    opened = tokio::time::timeout(most, open) => opened.unwrap_or_else(|_| Err(late())),
+                    () = stopping(&mut live) => Err("the server stops".to_owned()),
+                }
+            });
             told(&opened, &mut said.lock().unwrap_or_else(PoisonError::into_inner), &runner.engine);
             opened
         })

@@ -82,6 +82,8 @@ impl Workers {
             publications: Mutex::new(operations.into_iter().map(Publication::new).collect()),
             threads: Mutex::default(),
         });
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        workers.app.set_workers(count(runners), count(graders));
         for number in 0..graders {
             workers.spawn(format!("grader-{number}"), |workers, name| workers.work(name, Stage::Score))?;
         }

@@ -16,6 +16,7 @@ pub mod read;
 pub mod reconcile;
 mod saved_image;
 pub mod solutions;
+pub mod steer;
 pub mod submit;
 pub mod work;
 
@@ -23,7 +24,7 @@ use self::grade::Grader;
 use self::lane::ContainerLane;
 use self::launch::{Containers, Launcher};
 use self::solutions::TrialError;
-use crate::domain::challenge::{PhaseState, Version};
+use crate::domain::challenge::{Hold, PhaseState, Version};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
@@ -191,6 +192,9 @@ pub enum Refusal {
         /// When it ends.
         ends: Option<Timestamp>,
     },
+    /// The organizers let the queue run empty.
+    #[error("nothing is taken in at the moment: the organizers let the queue run empty {}", .0.told())]
+    Draining(Hold),
     /// The predictions are not what the task asks for.
     #[error("the format check found {} problem{}; nothing was stored, and your quota is untouched", .0.total, if .0.total == 1 { "" } else { "s" })]
     Format(Problems),
@@ -296,6 +300,7 @@ impl Refusal {
             Self::Forbidden(_) => "forbidden",
             Self::NotOpen { state: PhaseState::Upcoming, .. } => "phase-not-open",
             Self::NotOpen { .. } => "phase-closed",
+            Self::Draining(_) => "draining",
             Self::Format(_) => "invalid-submission",
             Self::OverQuota(_) => "over-quota",
             Self::TooManyOpen { .. } => "too-many-open",

@@ -1,6 +1,7 @@
 //! The use cases of programs, over in-memory ports: a run's whole way, and each way it can end.
 
 use gradus_core::app::Refusal;
+use gradus_core::app::launch::{Allows, Containers};
 use gradus_core::app::work::Worked;
 use gradus_core::domain::id::SubmissionId;
 use gradus_core::domain::job::{Stage, State};
@@ -431,4 +432,43 @@ fn solutions_may_be_programs() {
     assert_eq!(problems, ["good: it is `run-failed` (the program ended with exit code 4), expected scores"]);
     let expected = toml.replace("scores = { accuracy = 0.75 }", "outcome = \"run-failed\"");
     assert_eq!(publish(&expected, "exit 4"), OperationState::Done);
+}
+
+#[test]
+fn a_publication_waits_for_what_others_have() {
+    let world = world();
+    let toml = TOML.replace("good.txt", "good");
+    let metadata = format!("command: {COPY}\n");
+    let files = [
+        ("challenge.toml", toml.as_str()),
+        ("ref.csv", "secret"),
+        ("good/metadata", &metadata),
+        ("good/answer", "score 0.75"),
+        ("in.csv", "rows"),
+    ];
+    let operation = world.app.publish(&world.operator, &challenge(), world.pending(&files)).unwrap();
+    world.runner.busy.store(true, SeqCst);
+    for _ in 0..10 {
+        assert_eq!(world.app.run_operation(&operation).unwrap(), OperationState::Running);
+    }
+    world.runner.busy.store(false, SeqCst);
+    assert_eq!(world.app.run_operation(&operation).unwrap(), OperationState::Done);
+}
+
+#[test]
+fn what_the_operator_allows_no_more_is_not_run() {
+    let world = world();
+    world.publish(&TOML.replace("logs =", "network = \"mirror\", logs =")).unwrap();
+    let anna = world.entrant("anna");
+    let allowed = world.app.containers().unwrap();
+    world.app.open_lane(Ok(Containers { allows: Allows::default(), ..allowed.clone() }));
+    let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
+    world.work();
+    let job = world.job(id);
+    assert_eq!(job.state, State::Queued);
+    assert!(job.reason.as_ref().unwrap().contains("`mirror` is no network that tasks may name here"), "{job:?}");
+    world.app.open_lane(Ok(allowed));
+    world.clock.pass(SignedDuration::from_secs(10));
+    world.work();
+    assert_eq!(world.job(id).state, State::Scored);
 }

@@ -180,7 +180,7 @@ fn a_token_that_is_revoked_on_the_way_brings_nothing_in() {
     let anna = world.entrant("anna");
     let door = || world.app.door(&anna, &challenge(), &"dev".parse().unwrap(), None);
     door().unwrap();
-    world.app.store.revoke_token(anna.id, world.app.clock.now()).unwrap();
+    world.app.revoke(&world.operator, anna.id).unwrap();
     assert_eq!(door().unwrap_err().code(), "invalid-token");
 }
 
@@ -461,11 +461,12 @@ fn a_solution_that_took_too_long_gets_the_machine_for_itself_once() {
 fn who_may_not_see_is_told_that_there_is_nothing() {
     let world = world();
     world.publish(&TOML.replace("title", "visibility = \"private\"\ntitle")).unwrap();
-    let (anna, organizer) = (world.entrant("anna"), world.app.grant(Role::Organizer, "olga".parse().unwrap(), vec![]));
+    let (anna, organizer) =
+        (world.entrant("anna"), world.app.grant(None, Role::Organizer, "olga".parse().unwrap(), vec![]));
     assert!(matches!(world.app.see(None, &challenge()), Err(Refusal::UnknownChallenge(_))));
     assert!(matches!(world.app.see(Some(&anna), &challenge()), Err(Refusal::UnknownChallenge(_))));
     assert!(matches!(world.app.see(Some(&organizer.unwrap().0), &challenge()), Err(Refusal::UnknownChallenge(_))));
-    let (invited, _) = world.app.grant(Role::Participant, "ivan".parse().unwrap(), vec![challenge()]).unwrap();
+    let (invited, _) = world.app.grant(None, Role::Participant, "ivan".parse().unwrap(), vec![challenge()]).unwrap();
     let seen = world.app.see(Some(&invited), &challenge()).unwrap();
     assert!(world.app.file(&seen, "page.md").is_ok());
     for hidden in ["ref.csv", "good.txt", "challenge.toml", "../ref.csv", "/ref.csv", ""] {

@@ -110,6 +110,7 @@ fn submission() -> Submission {
         upload: Upload { name: "p.csv".into(), len: 1, digest: Digest::of(b"p") },
         files: Body::Inline("[]".into()),
         about: About::default(),
+        organizers: false,
     }
 }
 

@@ -58,7 +58,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use taken::Taken;
+use taken::{Taken, Wanted};
 use tokio::runtime::Handle;
 
 /// Label with the id of the data folder.
@@ -142,8 +142,10 @@ struct Shared {
     cpus: Vec<usize>,
     /// Held by who has the engine fetch one.
     fetching: tokio::sync::Mutex<()>,
-    /// Runs under way.
+    /// Runs under way, and those that are over and still there.
     active: Mutex<BTreeMap<RunId, Taken>>,
+    /// GPUs that a run was put off for.
+    wanted: Mutex<Option<Wanted>>,
 }
 
 impl Shared {
@@ -167,7 +169,7 @@ impl Shared {
     }
 
     fn is_active(&self, id: RunId) -> bool {
-        self.active().contains_key(&id)
+        self.active().get(&id).is_some_and(|taken| !taken.left)
     }
 
     /// From its begin to the last of its traces.
@@ -179,9 +181,9 @@ impl Shared {
         let saved = |program: &Program| !matches!(program.image, RunImage::Known(_));
         let both = run.beside.is_some();
         let own_image = saved(&run.program) || run.beside.as_ref().is_some_and(|beside| saved(&beside.program));
-        let Some(taken) = self.begin(&run)? else {
-            let text = "it waits for GPUs with enough memory, which others have now";
-            return Ok(run::nothing(image::refused(RefusalCode::GpusBusy, text), None));
+        let taken = match self.begin(&run)? {
+            Ok(taken) => taken,
+            Err(why) => return Ok(run::nothing(image::refused(RefusalCode::Busy, why), None)),
         };
         // A task of its own, so that a panic in there is cleared up after too.
         let here = Arc::clone(&self);
@@ -190,10 +192,13 @@ impl Shared {
         if own_image {
             cleared = cleared.and(self.remove_image(id).await.map(drop));
         }
-        self.end(id);
-        if let Err(error) = cleared {
-            // The result stands; what is left is swept.
-            tracing::warn!(run = %id, error = %gradus_core::ports::chain(&error), "a run could not be removed");
+        match cleared {
+            Ok(()) => self.end(id),
+            Err(error) => {
+                // The result stands; what is left is swept.
+                self.leave(id);
+                tracing::warn!(run = %id, error = %gradus_core::ports::chain(&error), "a run could not be removed");
+            }
         }
         ran.map_err(trouble("the run broke off"))?
     }
@@ -240,6 +245,7 @@ impl DockerRunner {
             loading: tokio::sync::Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
             active: Mutex::default(),
+            wanted: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared), handle: Handle::current() })
     }
@@ -269,6 +275,14 @@ impl DockerRunner {
             }
         }
         Ok((runtimes, there))
+    }
+
+    /// Has the engine have `image`, fetched if need be and if it may be.
+    ///
+    /// # Errors
+    /// The engine's, the registry's.
+    pub async fn have(&self, image: &ImageRef) -> Result<(), RunnerError> {
+        image::look(&self.shared, image, None, true).await.map(drop)
     }
 
     /// The same; its probe tries limits in `image`.

@@ -19,8 +19,9 @@ mod tests;
 pub use writer::Stats;
 
 use durable::{Disk, Durable};
+use gradus_core::domain::audit::{Deed, Logged};
 use gradus_core::domain::board::{BoardKey, Entry, Placement};
-use gradus_core::domain::challenge::{ChallengeRow, Version};
+use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::event::Event;
 use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
@@ -110,9 +111,9 @@ impl SledStore {
 }
 
 impl Store for SledStore {
-    fn put_token(&self, token: &Token) -> Result<()> {
-        let token = token.clone();
-        self.writer.write(move |draft| draft.put(Table::Tokens, key::token(token.id), &token))
+    fn put_token(&self, token: &Token, deed: Option<&Deed>) -> Result<()> {
+        let (token, deed) = (token.clone(), deed.cloned());
+        self.writer.write(move |draft| changes::put_token(draft, &token, deed))
     }
 
     fn token(&self, id: TokenId) -> Result<Option<Token>> {
@@ -123,13 +124,34 @@ impl Store for SledStore {
         self.rows(Table::Tokens, b"", after.map(|id| key::token(id).to_vec()), limit)
     }
 
-    fn revoke_token(&self, id: TokenId, at: Timestamp) -> Result<bool> {
-        self.writer.write(move |draft| changes::revoke_token(draft, id, at))
+    fn revoke_token(&self, id: TokenId, deed: &Deed) -> Result<bool> {
+        let deed = deed.clone();
+        self.writer.write(move |draft| changes::revoke_token(draft, id, deed))
     }
 
-    fn stage_version(&self, version: &Version, operation: &Operation, owner: Option<&EntrantId>) -> Result<u32> {
-        let (version, operation, owner) = (version.clone(), operation.clone(), owner.cloned());
-        self.writer.write(move |draft| changes::stage_version(draft, version, operation, owner))
+    fn audit(&self, challenge: Option<&ChallengeId>, before: Option<u64>, limit: usize) -> Result<Vec<Logged>> {
+        let Some(challenge) = challenge else {
+            let lines = self.trees.before(Table::Audit, key::DEEDS, before.map(key::deed)).take(limit);
+            return lines.map(|line| decode(Table::Audit, &line?.1)).collect();
+        };
+        let before = before.map(|number| key::deed_of(challenge, number));
+        let lines = self.trees.before(Table::Audit, &key::deeds_of(challenge), before).take(limit);
+        let row = |number: u64| {
+            let row = self.trees.get(Table::Audit, &key::deed(number))?;
+            row.ok_or_else(|| missing(Table::Audit, format_args!("deed {number}")))
+        };
+        lines.map(|line| row(key::number(&line?.0).unwrap_or_default())).collect()
+    }
+
+    fn stage_version(
+        &self,
+        version: &Version,
+        operation: &Operation,
+        owner: Option<&EntrantId>,
+        deed: Option<&Deed>,
+    ) -> Result<u32> {
+        let (version, operation, owner, deed) = (version.clone(), operation.clone(), owner.cloned(), deed.cloned());
+        self.writer.write(move |draft| changes::stage_version(draft, version, operation, owner, deed))
     }
 
     fn settle_operation(&self, id: OperationId, state: OperationState) -> Result<()> {
@@ -154,6 +176,11 @@ impl Store for SledStore {
 
     fn challenge(&self, id: &ChallengeId) -> Result<Option<ChallengeRow>> {
         self.trees.get(Table::Challenges, &key::challenge(id))
+    }
+
+    fn set_hold(&self, id: &ChallengeId, hold: Option<Hold>, deed: &Deed) -> Result<bool> {
+        let (id, deed) = (id.clone(), deed.clone());
+        self.writer.write(move |draft| changes::set_hold(draft, &id, hold, deed))
     }
 
     fn challenges(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeRow>> {
@@ -244,6 +271,11 @@ impl Store for SledStore {
 
     fn ledger(&self, key: &LedgerKey) -> Result<Ledger> {
         Ok(self.trees.get(Table::Ledgers, &key::ledger(key))?.unwrap_or_default())
+    }
+
+    fn grant(&self, key: &LedgerKey, extra: u32, deed: &Deed) -> Result<Ledger> {
+        let (key, deed) = (key.clone(), deed.clone());
+        self.writer.write(move |draft| changes::grant(draft, &key, extra, deed))
     }
 
     fn entries(&self, board: &BoardKey, after: Option<&str>, limit: usize) -> Result<Vec<Entry>> {

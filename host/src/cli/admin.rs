@@ -1,4 +1,4 @@
-//! `gradus admin`: tokens.
+//! `gradus admin`: tokens, queues, the log of what was done.
 
 use super::table::Table;
 use super::{Context, Done, Json, Remote};
@@ -6,11 +6,13 @@ use crate::http::dto::NewToken;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-/// Manage a server: its tokens.
+/// Manage a server: its tokens, its queues.
 #[derive(Debug, Subcommand)]
 pub enum Admin {
     #[command(subcommand)]
     Token(Token),
+    Queue(super::steer::Queues),
+    Audit(super::steer::ServerAudit),
 }
 
 /// Make, list and revoke tokens.
@@ -76,11 +78,12 @@ pub struct Revoke {
 
 impl Admin {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
-        let Self::Token(command) = self;
-        match command {
-            Token::New(new) => new.run(context),
-            Token::List(list) => list.run(context),
-            Token::Revoke(revoke) => revoke.run(context),
+        match self {
+            Self::Token(Token::New(new)) => new.run(context),
+            Self::Token(Token::List(list)) => list.run(context),
+            Self::Token(Token::Revoke(revoke)) => revoke.run(context),
+            Self::Queue(queue) => queue.run(context),
+            Self::Audit(audit) => audit.run(context),
         }
     }
 }

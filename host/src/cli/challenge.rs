@@ -11,7 +11,7 @@ use clap::Subcommand;
 use gradus_core::domain::manifest::Located;
 use std::path::Path;
 
-/// Write, try, publish and read challenges.
+/// Write, try, publish, read and steer challenges.
 #[derive(Debug, Subcommand)]
 pub enum Challenge {
     New(new::New),
@@ -19,6 +19,12 @@ pub enum Challenge {
     Publish(publish::Publish),
     List(read::List),
     Show(read::Show),
+    Queue(super::steer::Queue),
+    Pause(super::steer::Pause),
+    Drain(super::steer::Drain),
+    Resume(super::steer::Resume),
+    Grant(super::steer::Grant),
+    Audit(super::steer::Audit),
 }
 
 impl Challenge {
@@ -29,6 +35,12 @@ impl Challenge {
             Self::Publish(command) => command.run(context),
             Self::List(command) => command.run(context),
             Self::Show(command) => command.run(context),
+            Self::Queue(command) => command.run(context),
+            Self::Pause(command) => command.run(context),
+            Self::Drain(command) => command.run(context),
+            Self::Resume(command) => command.run(context),
+            Self::Grant(command) => command.run(context),
+            Self::Audit(command) => command.run(context),
         }
     }
 }

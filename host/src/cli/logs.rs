@@ -101,6 +101,7 @@ fn line(seen: &Seen) -> String {
     let what = match kind {
         EventKind::State { state, reason: None } => state.word().to_owned(),
         EventKind::State { state, reason: Some(reason) } => format!("{} ({reason})", state.word()),
+        EventKind::Place(place) => super::status::place(&(*place).into()),
         EventKind::Progress { done, total } => format!("scorer: {done} of {total}"),
         EventKind::Log { stream, text, .. } => format!("{stream}: {text}"),
         EventKind::Report { outcome } => format!("report: {outcome}"),

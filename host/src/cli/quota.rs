@@ -36,6 +36,10 @@ impl Quota {
                 let [limit, used, left] = numbers;
                 table.row([phase.phase.clone(), per, limit, used, left, at]);
             }
+            if phase.extra > 0 {
+                let beyond = "beyond these, by the organizers".to_owned();
+                table.row([phase.phase, beyond, String::new(), String::new(), phase.extra.to_string(), String::new()]);
+            }
         }
         table.print(&context.out)?;
         Ok(Done::Well)

@@ -4,7 +4,7 @@ use super::report::{Report, precisions};
 use super::table::Table;
 use super::{Context, Done, Json, Remote};
 use crate::client::Client;
-use crate::http::dto::{RunInfo, SubmissionInfo};
+use crate::http::dto::{PlaceInfo, RunInfo, SpanInfo, SubmissionInfo};
 use clap::Args;
 use gradus_core::domain::units::{Bytes, Millis};
 
@@ -74,6 +74,9 @@ pub fn show(context: &Context, info: &SubmissionInfo) -> anyhow::Result<()> {
     table.row(["submitted".into(), info.submitted_at.to_string()]);
     table.row(["file".into(), format!("{} ({} bytes)", info.file.path, info.file.len)]);
     table.row(["state".into(), format!("{}{reason}", info.state)]);
+    if let Some(waits) = &info.place {
+        table.row(["place".into(), place(waits)]);
+    }
     if let Some(run) = &info.run {
         table.row(["run".into(), ran(run)]);
     }
@@ -82,6 +85,31 @@ pub fn show(context: &Context, info: &SubmissionInfo) -> anyhow::Result<()> {
     }
     table.print(&context.out)?;
     Ok(())
+}
+
+/// Where a submission stands, in a line.
+pub fn place(place: &PlaceInfo) -> String {
+    let ahead = match place.ahead {
+        0 => "it is next".to_owned(),
+        1 => "1 begins before it".to_owned(),
+        ahead => format!("{ahead} begin before it"),
+    };
+    let span = |SpanInfo { least_ms, most_ms }: SpanInfo| match (seconds(least_ms), seconds(most_ms)) {
+        (least, most) if least == most => format!("in about {most}"),
+        (least, most) => format!("in {least} to {most}"),
+    };
+    let starts = place.starts_in.filter(|_| place.ahead > 0).map(|starts| format!("; it starts {}", span(starts)));
+    let ends = place.ends_in.map(|ends| format!("; it ends {}", span(ends)));
+    [Some(ahead), starts, ends].into_iter().flatten().collect()
+}
+
+/// As long as people say it.
+fn seconds(ms: u64) -> String {
+    match ms.div_ceil(1_000) {
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..7_200 => format!("{} min", s.div_ceil(60)),
+        s => format!("{} h", s.div_ceil(3_600)),
+    }
 }
 
 /// What a run came to, in a line.

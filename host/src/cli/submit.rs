@@ -166,8 +166,13 @@ fn wait(context: &Context, client: &Client, info: SubmissionInfo, json: bool) ->
     context.out.note(format!("handed in as {}", info.id))?;
     let mut bar = Progress::steps(&context.out, "scoring");
     for seen in client.events(&info.id) {
-        if let Some(EventKind::Progress { done, total }) = seen?.kind {
-            bar.set(done, total);
+        match seen?.kind {
+            Some(EventKind::Progress { done, total }) => bar.set(done, total),
+            // Whose turn it is next, is soon told more.
+            Some(EventKind::Place(place)) if place.ahead > 0 => {
+                context.out.note(super::status::place(&place.into()))?
+            }
+            _ => {}
         }
     }
     drop(bar);

@@ -360,9 +360,10 @@ pub async fn quota(
     blocking(move || {
         let seen = api.app.see(Some(&token), &challenge)?;
         let standings = api.app.standings(&seen, &token)?.into_iter();
-        let phases = standings.map(|(phase, open, rules)| PhaseQuota {
+        let phases = standings.map(|(phase, ledger, rules)| PhaseQuota {
             phase,
-            open,
+            open: ledger.open,
+            extra: ledger.extra,
             rules: rules.iter().map(Into::into).collect(),
         });
         Ok(Json(QuotaInfo { phases: phases.collect() }))

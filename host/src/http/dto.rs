@@ -2,6 +2,10 @@
 //!
 //! The command line reads the same types; it knows nothing else of the server.
 
+mod steer;
+
+pub use steer::{DeedInfo, GrantInfo, NewGrant, NewQueueState, PlaceInfo, QueueInfo, SpanInfo};
+
 use super::described::ProblemsInfo;
 use gradus_core::domain::quota::{Standing, Window};
 use gradus_core::domain::report::{Fault, Outcome, Problems};
@@ -294,6 +298,9 @@ pub struct SubmissionInfo {
     /// Why it waits, or how its run failed, when there is more to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where it stands, while it waits for its turn; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceInfo>,
     /// How it ended, once it has: `scored`, `invalid-submission`, `limit`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
@@ -359,6 +366,8 @@ pub struct PhaseQuota {
     pub phase: String,
     /// Submissions that have not ended.
     pub open: u32,
+    /// Submissions beyond the rules that the organizers granted and that are left; used when a rule has nothing left.
+    pub extra: u32,
     /// Each rule; all of them hold at once.
     pub rules: Vec<RuleInfo>,
 }

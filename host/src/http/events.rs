@@ -16,6 +16,7 @@ use futures_util::Stream;
 use gradus_core::app::Refusal;
 use gradus_core::domain::event::{Event, EventKind};
 use gradus_core::domain::id::SubmissionId;
+use gradus_core::domain::job::State as JobState;
 use gradus_core::domain::printed::Printed;
 use gradus_core::domain::run_record::Stream as Output;
 use serde::Deserialize;
@@ -34,6 +35,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const PRINTED: Duration = Duration::from_millis(250);
 /// and passed on in pieces of about so many bytes.
 const PIECE: usize = 64 << 10;
+/// A place in the queue is looked at this often at most.
+const PLACE: Duration = Duration::from_secs(1);
 /// Progress is passed on this often at most.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -46,7 +49,7 @@ pub struct EventsQuery {
 }
 
 /// The events of a submission, from the first, and then as they come; it ends with the submission. Each has its `seq` as
-/// its id, but for progress and for what a program prints while it runs, which are not logged.
+/// its id, but for places in the queue, progress and what a program prints while it runs, which are not logged.
 #[utoipa::path(get, path = "/api/v1/submissions/{submission}/events",
     tag = "submissions", operation_id = "follow_events",
     params(("submission" = String, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header)),
@@ -75,7 +78,8 @@ pub async fn events(
     };
     let log = blocking(follows).await?.then(Log::default);
     let after = last.unwrap_or(0);
-    let reader = Reader { api, id, live, after, ready: VecDeque::new(), over: false, quiet: None, log };
+    let waits = Waits { queued: false, moved: true, looked: None, ahead: None };
+    let reader = Reader { api, id, live, after, ready: VecDeque::new(), over: false, quiet: None, waits, log };
     let stream =
         futures_util::stream::unfold(reader, |mut reader| async { reader.next().await.map(|sent| (Ok(sent), reader)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -91,8 +95,27 @@ struct Reader {
     over: bool,
     /// When progress was last passed on.
     quiet: Option<Instant>,
+    /// Where it stands in the queue.
+    waits: Waits,
     /// What its program prints, for those who may see it.
     log: Option<Log>,
+}
+
+/// What was told of a place in the queue.
+struct Waits {
+    /// It waits, by its log.
+    queued: bool,
+    /// Something happened since it was looked at.
+    moved: bool,
+    looked: Option<Instant>,
+    ahead: Option<u64>,
+}
+
+impl Waits {
+    /// When to look again.
+    fn due(&self) -> Option<Instant> {
+        (self.queued && self.moved).then(|| self.looked.map_or_else(Instant::now, |looked| looked + PLACE))
+    }
 }
 
 /// How far a program's output was passed on.
@@ -172,22 +195,49 @@ impl Reader {
         let (ended, events) = read.await.ok()?;
         self.after = events.last().map_or(self.after, |event| event.seq);
         self.over = ended && events.len() < PAGE;
+        for event in &events {
+            if let EventKind::State { state, .. } = &event.kind {
+                self.waits.queued = *state == JobState::Queued;
+                self.waits.moved = true;
+            }
+        }
         self.ready.extend(events);
         Some(())
     }
 
+    /// Where it stands, if that is another place than was told.
+    async fn place(&mut self) -> Option<EventKind> {
+        (self.waits.moved, self.waits.looked) = (false, Some(Instant::now()));
+        let (api, id) = (Arc::clone(&self.api), self.id);
+        let read = blocking(move || {
+            let tracked = api.app.store.submission(id).map_err(Refusal::from)?;
+            Ok(tracked.and_then(|tracked| api.app.place(&tracked)))
+        });
+        let place = read.await.ok()??;
+        let before = self.waits.ahead.replace(place.ahead);
+        (before != Some(place.ahead)).then_some(EventKind::Place(place))
+    }
+
     /// Waits until the log may have grown. Progress is passed on right away.
     async fn wait(&mut self) -> Option<Option<Sent>> {
-        let mut look = Instant::now() + PRINTED;
+        let mut printed = Instant::now() + PRINTED;
         loop {
-            let heard = match &self.log {
-                // What a program prints rings no bell: there may be much of it.
-                Some(_) => match timeout_at(look, self.live.recv()).await {
+            // What a program prints rings no bell: there may be much of it.
+            let look = [self.log.as_ref().map(|_| printed), self.waits.due()].into_iter().flatten().min();
+            let heard = match look {
+                Some(look) => match timeout_at(look, self.live.recv()).await {
                     Ok(heard) => heard,
                     Err(_) => {
-                        look = Instant::now() + PRINTED;
-                        if let Some(piece) = self.log.as_mut().and_then(|log| log.piece(&self.api, self.id)) {
-                            return Some(Some(unlogged(&piece)));
+                        if self.waits.due().is_some_and(|due| due <= Instant::now())
+                            && let Some(place) = self.place().await
+                        {
+                            return Some(Some(unlogged(&place)));
+                        }
+                        if printed <= Instant::now() {
+                            printed = Instant::now() + PRINTED;
+                            if let Some(piece) = self.log.as_mut().and_then(|log| log.piece(&self.api, self.id)) {
+                                return Some(Some(unlogged(&piece)));
+                            }
                         }
                         continue;
                     }
@@ -202,7 +252,9 @@ impl Reader {
                         return Some(Some(unlogged(&EventKind::Progress { done, total })));
                     }
                 }
-                Ok(Live::Logged(_) | Live::Progress { .. }) => {}
+                // Others come and go, and so it gets on.
+                Ok(Live::Logged(_)) => self.waits.moved = true,
+                Ok(Live::Progress { .. }) => {}
                 Ok(Live::Stopping) | Err(RecvError::Closed) => return None,
                 Err(RecvError::Lagged(_)) => return Some(None),
             }
@@ -213,6 +265,7 @@ impl Reader {
 fn word(kind: &EventKind) -> &'static str {
     match kind {
         EventKind::State { .. } => "state",
+        EventKind::Place(_) => "place",
         EventKind::Progress { .. } => "progress",
         EventKind::Log { .. } => "log",
         EventKind::Report { .. } => "report",

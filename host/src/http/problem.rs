@@ -80,7 +80,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::Forbidden(_) => plain(StatusCode::FORBIDDEN),
             Refusal::Revoked => plain(StatusCode::UNAUTHORIZED),
-            Refusal::NotOpen { .. } | Refusal::Transition(_) => plain(StatusCode::CONFLICT),
+            Refusal::NotOpen { .. } | Refusal::Draining(_) | Refusal::Transition(_) => plain(StatusCode::CONFLICT),
             Refusal::OtherRequest => plain(StatusCode::UNPROCESSABLE_ENTITY),
             Refusal::Format(problems) => {
                 let mut problem = plain(StatusCode::UNPROCESSABLE_ENTITY);

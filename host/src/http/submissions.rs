@@ -52,7 +52,8 @@ pub(super) fn info(app: &App, tracked: &Tracked) -> SubmissionInfo {
         submitted_at: submission.submitted_at,
         lane: submission.lane.word().to_owned(),
         state: job.state.word().to_owned(),
-        reason: app.waits_in_vain(tracked).map(ToOwned::to_owned).or_else(|| job.reason.clone()),
+        reason: app.waits_in_vain(tracked).or_else(|| job.reason.clone()),
+        place: None,
         outcome: job.outcome.as_ref().map(|outcome| outcome.word().to_owned()),
         fault: job.fault,
         charged: over.then_some(!refunded),
@@ -65,6 +66,11 @@ pub(super) fn info(app: &App, tracked: &Tracked) -> SubmissionInfo {
         run: job.run.as_deref().map(RunInfo::from),
         report: reported.then(|| format!("/api/v1/submissions/{}/report", submission.id)),
     }
+}
+
+/// The same, with its place.
+fn placed(app: &App, tracked: &Tracked) -> SubmissionInfo {
+    SubmissionInfo { place: app.place(tracked).map(Into::into), ..info(app, tracked) }
 }
 
 /// What came in at the door of a phase: its files, ready to be checked.
@@ -147,7 +153,7 @@ pub async fn submit(
     let (submitted, tracked) = api.door.have_done(take_in).await?;
     let Submitted { id, before } = submitted;
     let headers = [(header::LOCATION, format!("/api/v1/submissions/{id}"))];
-    let mut response = (StatusCode::ACCEPTED, headers, Json(info(&api.app, &tracked))).into_response();
+    let mut response = (StatusCode::ACCEPTED, headers, Json(placed(&api.app, &tracked))).into_response();
     if before {
         response.headers_mut().insert("idempotency-replayed", header::HeaderValue::from_static("true"));
     }
@@ -223,7 +229,7 @@ pub async fn show(
     Path(submission): Path<String>,
 ) -> Result<Json<SubmissionInfo>, Problem> {
     let submission: SubmissionId = id(&submission, "submission")?;
-    blocking(move || Ok(Json(info(&api.app, &api.app.see_submission(&token, submission)?.tracked)))).await
+    blocking(move || Ok(Json(placed(&api.app, &api.app.see_submission(&token, submission)?.tracked)))).await
 }
 
 /// Calls a submission off. While it waits that costs nothing; once it is worked on, it counts.

@@ -73,7 +73,7 @@ pub async fn make(
     let challenges = new.challenges.iter().map(|text| text.parse::<ChallengeId>().map_err(wrong));
     let challenges = challenges.collect::<Result<Vec<_>, _>>()?;
     blocking(move || {
-        let (made, text) = api.app.grant(role, subject, challenges)?;
+        let (made, text) = api.app.grant(Some(&token), role, subject, challenges)?;
         tracing::info!(by = %token.id, made = %made.id, role = ?made.role, "a token was made");
         Ok((StatusCode::CREATED, Json(MadeToken { token: text, info: info(&made) })))
     })
@@ -92,9 +92,9 @@ pub async fn revoke(
     operator(&token)?;
     let revoked: TokenId = id(&revoked, "token")?;
     blocking(move || {
-        let done = api.app.store.revoke_token(revoked, api.app.clock.now()).map_err(Refusal::from)?;
-        tracing::info!(by = %token.id, %revoked, done, "a token was revoked");
-        if done { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::Unknown("token that holds").into()) }
+        api.app.revoke(&token, revoked)?;
+        tracing::info!(by = %token.id, %revoked, "a token was revoked");
+        Ok(StatusCode::NO_CONTENT)
     })
     .await
 }

@@ -40,7 +40,7 @@ fn a_publication_that_panics_is_tried_again_and_holds_no_other_up() {
         Arc::clone(&hub) as _,
         &[("fake", b"good")],
     ));
-    let (operator, _) = app.grant(Role::Operator, "operator".parse().unwrap(), vec![]).unwrap();
+    let (operator, _) = app.grant(None, Role::Operator, "operator".parse().unwrap(), vec![]).unwrap();
     let stage = |id: &str, good: &str| {
         let toml = TOML.replace("id = \"c\"", &format!("id = \"{id}\""));
         let part = |(path, text): (&str, &str)| {

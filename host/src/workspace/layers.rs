@@ -18,7 +18,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 /// Files, folders and links in all layers, at most.
-const INODES: usize = 1_000_000;
+pub const INODES: usize = 1_000_000;
 /// What the least of them takes on a disk, in bytes.
 const BLOCK: u64 = 4096;
 /// How what engines unpack by themselves begins: gzip, bzip2, xz, zstd and its frames that are skipped.

@@ -3,7 +3,8 @@
 //! A few rounds, to be done each time; `cargo xtask torture` does as many as `GRADUS_ROUNDS` says.
 
 use gradus_e2e::programs::{Engine, alone};
-use gradus_e2e::{Api, Options, OwnEngine, Server, rows, run, skip};
+use gradus_e2e::{Api, Options, OwnEngine, Server, rows, run, skip, until};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn rounds(few: u64) -> u64 {
@@ -83,6 +84,33 @@ fn an_engine_that_is_killed_at_any_moment_loses_nothing() {
         all_are_scored_once(&anna, &ids, used);
         engine.assert_nothing_is_left(server.data(), &format!("round {round}"));
     }
+}
+
+#[test]
+fn without_its_engine_no_program_goes_on() {
+    let _alone = alone();
+    let mut own = match OwnEngine::start() {
+        Ok(own) => own,
+        Err(why) => return skip(&why),
+    };
+    let engine = own.engine();
+    let image = match engine.image("") {
+        Ok(image) => image,
+        Err(why) => return skip(&why),
+    };
+    let config = format!("[runner]\nengine = \"{}\"\n", own.socket().display());
+    let folder = rows::challenge(&image, "");
+    let server = Server::start_with(Options { config, under: Vec::new() });
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    let id = rows::hand_in(&anna, "echo here; sleep 4711");
+    until("it prints", || anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text() == "here\n");
+    own.kill();
+    let goes_on = || Command::new("pgrep").args(["-f", "^sleep 4711$"]).stdout(Stdio::null()).status();
+    until("it is ended", || !goes_on().expect("pgrep is there").success());
+    assert_eq!(anna.post(&format!("/api/v1/submissions/{id}/cancel"), b"").status, 200);
+    own.again();
+    engine.assert_nothing_is_left(server.data(), "without an engine");
 }
 
 #[test]

@@ -164,6 +164,22 @@ fn what_is_answered_is_what_is_described() {
     let over = anna.expect(429, "POST", submissions, &good);
     assert_eq!(over.json()["rule"]["limit"], 1, "{}", over.text());
 
+    // Steering.
+    let queue = operator.send("PUT", &format!("{CHALLENGE}/queue"), &json, br#"{"state":"paused","why":"x"}"#);
+    assert_eq!((queue.status, &queue.json()["state"]), (200, &"paused".into()), "{}", queue.text());
+    let waits =
+        anna.expect(202, "POST", &format!("{CHALLENGE}/phases/dev/submissions?filename=good.csv"), &good).json();
+    assert_eq!(waits["place"]["ahead"], 0, "{waits}");
+    operator.send("PUT", &format!("{CHALLENGE}/queue"), &json, br#"{"state":"draining"}"#);
+    anna.expect(409, "POST", &format!("{CHALLENGE}/phases/dev/submissions?filename=good.csv"), &good);
+    operator.send("PUT", &format!("{CHALLENGE}/queue"), &json, br#"{"state":"open"}"#);
+    let grant = br#"{"phase":"dev","entrant":"anna","extra":1,"why":"x"}"#;
+    let granted = operator.send("POST", &format!("{CHALLENGE}/quota"), &json, grant);
+    assert_eq!((granted.status, &granted.json()["extra"]), (200, &1.into()), "{}", granted.text());
+    for path in ["/api/v1/queue", "/api/v1/audit", &format!("{CHALLENGE}/audit")] {
+        operator.expect(200, "GET", path, b"");
+    }
+
     // One that would run on if it were not called off.
     let home = tempfile::tempdir().expect("there is room for a folder");
     misbehaving_challenge(home.path(), "slow", "{ do = \"loop\", admit = true }", "truth", "public");

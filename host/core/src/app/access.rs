@@ -1,6 +1,7 @@
 //! Who is asking, and what of a challenge they may see.
 
 use super::{App, Refusal};
+use crate::domain::audit::{Act, Deed};
 use crate::domain::challenge::{ChallengeRow, Version};
 use crate::domain::id::{ChallengeId, EntrantId, TokenId};
 use crate::domain::token::{Presented, Role, Token, may_read};
@@ -41,12 +42,13 @@ impl App {
         Ok(self.store.token(presented.id)?.filter(|token| token.accepts(&presented)))
     }
 
-    /// Makes a token. Returns the text for its bearer, which is nowhere else.
+    /// Makes a token, for `by` if somebody asked for it. Returns the text for its bearer, which is nowhere else.
     ///
     /// # Errors
     /// The store's.
     pub fn grant(
         &self,
+        by: Option<&Token>,
         role: Role,
         subject: EntrantId,
         challenges: Vec<ChallengeId>,
@@ -55,8 +57,19 @@ impl App {
         let presented = Presented::new(TokenId(self.clock.id(now)), self.clock.secret());
         let secret = presented.hash();
         let token = Token { id: presented.id, secret, role, subject, challenges, created_at: now, revoked_at: None };
-        self.store.put_token(&token)?;
+        let act = Act::TokenMade { made: token.id, role, subject: token.subject.clone() };
+        self.store.put_token(&token, by.map(|by| Deed::new(by, now, act, None)).as_ref())?;
         Ok((token, presented.reveal()))
+    }
+
+    /// Revokes a token: from now on it is refused.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`]: there is none of that id that holds.
+    pub fn revoke(&self, by: &Token, revoked: TokenId) -> Result<(), Refusal> {
+        let deed = Deed::new(by, self.clock.now(), Act::TokenRevoked { revoked }, None);
+        let done = self.store.revoke_token(revoked, &deed)?;
+        if done { Ok(()) } else { Err(Refusal::Unknown("token that holds")) }
     }
 
     /// The challenge `id`, if the bearer may see it. What they may not see is answered like what is not there.

@@ -2,6 +2,7 @@
 
 use super::work::Yield;
 use super::{App, Refusal};
+use crate::domain::audit::{Act, Deed};
 use crate::domain::id::SubmissionId;
 use crate::domain::job::{IllegalTransition, Job, JobEvent, State};
 use crate::domain::token::Token;
@@ -17,7 +18,11 @@ impl App {
         let seat = (submission.challenge.clone(), submission.phase.clone(), submission.entrant.clone());
         // Before that there is nothing, and later all of it is kept.
         let runs = seen.tracked.job.state == State::Running;
-        let printed = if runs { self.printed_until_now(id)? } else { Yield::default() };
+        let mut printed = if runs { self.printed_until_now(id)? } else { Yield::default() };
+        if submission.entrant != token.subject {
+            let act = Act::Cancelled { challenge: seat.0.clone(), submission: id, entrant: seat.2.clone() };
+            printed.deed = Some(Deed::new(token, self.clock.now(), act, None));
+        }
         match self.change(id, &JobEvent::Cancelled, Some(&printed))? {
             Some(job) => {
                 self.queue().remove(id, &seat);

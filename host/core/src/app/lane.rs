@@ -159,15 +159,26 @@ impl App {
         JobEvent::PutOff { epoch: tracked.job.epoch, until, reason }
     }
 
-    /// Why a submission waits that only a container can bring further, if there is none to be had. What is wrong with the
-    /// engine is for operators: it is in the log.
-    pub fn waits_in_vain(&self, tracked: &Tracked) -> Option<&'static str> {
-        let waits = tracked.job.state == State::Queued && tracked.job.stage() == Stage::Run;
-        if waits && self.lane().containers.is_err() {
-            return Some("it waits for a container engine, which the server does not have now");
+    /// Why a submission waits for what nobody tells in its job. What is wrong with the engine is for operators: it is in the
+    /// log.
+    pub fn waits_in_vain(&self, tracked: &Tracked) -> Option<String> {
+        if tracked.job.state != State::Queued {
+            return None;
         }
-        (waits && self.queue().is_parked(tracked.submission.id))
-            .then_some("it waits for GPUs: the task asks for more than the server has now")
+        let (id, challenge) = (tracked.submission.id, &tracked.submission.challenge);
+        let run = tracked.job.stage() == Stage::Run;
+        if run && self.lane().containers.is_err() {
+            return Some("it waits for a container engine, which the server does not have now".to_owned());
+        }
+        let (parked, paused) = {
+            let queue = self.queue();
+            (run && queue.is_parked(id), queue.is_paused(challenge))
+        };
+        if parked {
+            return Some("it waits for GPUs: the task asks for more than the server has now".to_owned());
+        }
+        let hold = paused.then(|| self.store.challenge(challenge).ok().flatten()?.hold).flatten();
+        hold.map(|hold| format!("it waits: the organizers have paused the queue {}", hold.told()))
     }
 
     /// Removes what runs of hosts that died left behind; those of this host are known to the runner.

@@ -127,6 +127,9 @@ pub enum LaunchError {
     /// Something of the task's is not there now. In words for participants.
     #[error("{0}")]
     Missing(String),
+    /// What it needs, others have now, or somebody who does not answer. In words for participants.
+    #[error("{0}")]
+    Busy(String),
     /// What was handed in was not started, perhaps by its own doing.
     #[error("{0}")]
     NotStarted(String),

@@ -134,8 +134,8 @@ fn failure(ended: Ended, whose: &str, own: bool) -> Result<RunFailure, LaunchErr
             text: format!("the run reached its limit of {}", limit.shown(allowed)),
         },
         // Tried again from time to time, and holds nobody up.
-        Ended::Refused { code: RefusalCode::RegistryAway | RefusalCode::GpusBusy, text } => {
-            return Err(LaunchError::Missing(text));
+        Ended::Refused { code: RefusalCode::RegistryAway | RefusalCode::Busy, text } => {
+            return Err(LaunchError::Busy(text));
         }
         Ended::Refused { code: code @ RefusalCode::ImageMissing, text } if own => fails(code.word(), text),
         // The task's image was there when the challenge was published: what became of it is not the participant's.

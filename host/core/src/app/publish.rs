@@ -6,6 +6,7 @@ use super::grade::Grader;
 use super::launch::{Containers, Launcher, ingestion_command, too_big, wait};
 use super::solutions::{Bench, TrialError, unknown_splits};
 use super::{App, Refusal, Stock};
+use crate::domain::audit::{Act, Deed};
 use crate::domain::board::{BoardKey, board_key, placements};
 use crate::domain::challenge::{Challenge, Column, Expected, ScorerSource, Task, TaskScorer, Version};
 use crate::domain::digest::Digest;
@@ -356,7 +357,8 @@ impl App {
             started_at: now,
             state: OperationState::Running,
         };
-        operation.version = self.store.stage_version(&version, &operation, owner.as_ref())?;
+        let deed = Deed::new(token, now, Act::Published { challenge: id.clone(), version: 0 }, None);
+        operation.version = self.store.stage_version(&version, &operation, owner.as_ref(), Some(&deed))?;
         Ok(operation)
     }
 

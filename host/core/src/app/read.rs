@@ -10,7 +10,7 @@ use crate::domain::digest::Digest;
 use crate::domain::id::{EntrantId, LeaderboardId, SubmissionId};
 use crate::domain::metric::{Direction, rounded};
 use crate::domain::printed::Printed;
-use crate::domain::quota::Standing;
+use crate::domain::quota::{Ledger, Standing};
 use crate::domain::report::{Attachment, Audience, Report};
 use crate::domain::run_record::Stream;
 use crate::domain::token::Token;
@@ -95,17 +95,17 @@ pub enum ReadReport {
 }
 
 impl App {
-    /// How the rules of each phase stand for the bearer.
+    /// What the bearer has used in each phase, and how its rules stand.
     ///
     /// # Errors
     /// The store's.
-    pub fn standings(&self, seen: &Seen, token: &Token) -> Result<Vec<(String, u32, Vec<Standing>)>, Refusal> {
+    pub fn standings(&self, seen: &Seen, token: &Token) -> Result<Vec<(String, Ledger, Vec<Standing>)>, Refusal> {
         let now = self.clock.now();
         let mut all = Vec::new();
         for phase in &seen.version.challenge.phases {
             let ledger = self.store.ledger(&ledger_key(&seen.version, phase, token))?;
             let standings = phase.quota.iter().map(|rule| rule.standing(&ledger, now)).collect();
-            all.push((phase.id.to_string(), ledger.open, standings));
+            all.push((phase.id.to_string(), ledger, standings));
         }
         Ok(all)
     }

@@ -4,6 +4,7 @@
 use super::launch::wait;
 use super::work::LEASE;
 use super::{App, Refusal};
+use crate::domain::challenge::{ChallengeRow, HoldKind};
 use crate::domain::job::{JobEvent, Stage};
 use crate::domain::operation::Operation;
 use crate::ports::store::Tracked;
@@ -28,6 +29,10 @@ impl App {
         }
         for tracked in self.store.open_jobs()? {
             self.line_up(&tracked)?;
+        }
+        for row in self.all_challenges()? {
+            let paused = row.hold.is_some_and(|hold| hold.kind == HoldKind::Paused);
+            self.queue().set_paused(&row.id, paused);
         }
         Ok(self.store.running_operations()?)
     }
@@ -70,12 +75,23 @@ impl App {
                 if !self.running().contains_key(&id)
                     && let Some(tracked) = self.store.submission(id)?
                 {
-                    self.queue().done(id);
+                    self.queue().done(id, None);
                     self.line_up(&tracked)?;
                 }
             }
         }
         Ok(count)
+    }
+
+    pub(super) fn all_challenges(&self) -> Result<Vec<ChallengeRow>, Refusal> {
+        let mut all: Vec<ChallengeRow> = Vec::new();
+        loop {
+            let rows = self.store.challenges(all.last().map(|row| &row.id), PAGE)?;
+            if rows.is_empty() {
+                return Ok(all);
+            }
+            all.extend(rows);
+        }
     }
 
     /// Removes images that were fetched for tasks and that neither a live version nor anything under way needs. How many.
@@ -85,13 +101,7 @@ impl App {
     pub fn prune_images(&self) -> Result<u64, Refusal> {
         let Ok(containers) = self.containers() else { return Ok(0) };
         let mut versions = BTreeSet::new();
-        let mut after = None;
-        loop {
-            let rows = self.store.challenges(after.as_ref(), PAGE)?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.id.clone());
-            versions.extend(rows.into_iter().map(|row| (row.id, row.live)));
-        }
+        versions.extend(self.all_challenges()?.into_iter().map(|row| (row.id, row.live)));
         let operations = self.store.running_operations()?;
         versions.extend(operations.into_iter().map(|operation| (operation.challenge, operation.version)));
         for Tracked { submission, job, .. } in self.store.open_jobs()? {

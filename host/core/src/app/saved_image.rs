@@ -5,7 +5,7 @@
 
 use super::folder::{File, Folder};
 use crate::domain::report::Problem;
-use crate::domain::run::{Place, architecture};
+use crate::domain::run::architecture;
 use crate::ports::blobs::{ReadAt, read_all};
 use crate::ports::runner::{ImageFacts, SavedImage, SavedLayer};
 use serde::Deserialize;
@@ -121,6 +121,7 @@ pub(super) fn read(files: &Folder) -> Result<SavedImage, Problem> {
     let facts = ImageFacts {
         architecture: &shown(&architecture),
         volumes: volumes.keys().map(|place| shown(place)).collect(),
+        workdir: start.working_dir.as_deref().unwrap_or_default(),
         starts: !(empty(&start.entrypoint) && empty(&start.cmd)),
     };
     if let Some(refused) = facts.refusal(self::architecture()) {
@@ -140,10 +141,6 @@ pub(super) fn read(files: &Folder) -> Result<SavedImage, Problem> {
     let words = || start.entrypoint.iter().flatten().chain(start.cmd.iter().flatten()).chain(&path);
     if words().map(String::len).sum::<usize>() > MAX_WORDS || words().any(|word| word.contains('\0')) {
         let message = format!("has an ENTRYPOINT, CMD or PATH of more than {MAX_WORDS} bytes, or with a NUL in it");
-        return Err(problem(about.as_str(), message));
-    }
-    if !(workdir.is_empty() || workdir == "/" || workdir.trim_end_matches('/').parse::<Place>().is_ok()) {
-        let message = format!("has `{}` as its WORKDIR, which is no plain absolute path", shown(&workdir));
         return Err(problem(about.as_str(), message));
     }
     let said = |(bytes, digest): (Arc<dyn ReadAt>, &String)| match digest.parse() {

@@ -75,7 +75,7 @@ pub enum TrialError {
 impl From<LaunchError> for TrialError {
     fn from(error: LaunchError) -> Self {
         match error {
-            LaunchError::Missing(text) | LaunchError::NotStarted(text) => Self::Missing(text),
+            LaunchError::Missing(text) | LaunchError::Busy(text) | LaunchError::NotStarted(text) => Self::Missing(text),
             LaunchError::Runner(error) => Self::Runner(error),
         }
     }
@@ -207,8 +207,13 @@ impl Bench<'_> {
         }
         let lent = (self.room)(launcher.run.room());
         let launched =
-            launcher.launch(&*containers.runner, (self.ids)(), (lane, &files), &launcher.printed(), self.stop)?;
+            launcher.launch(&*containers.runner, (self.ids)(), (lane, &files), &launcher.printed(), self.stop);
         drop(lent);
+        let launched = match launched {
+            // It is tried when it can be.
+            Err(LaunchError::Busy(why)) => return Ok(Ready::Not(why)),
+            launched => launched?,
+        };
         let Some(Launched { record, left, stderr, ingestion, .. }) = launched else {
             return Ok(Ready::Over(Came::of(Outcome::Cancelled).into()));
         };

@@ -4,7 +4,7 @@ use super::check::Pending;
 use super::folder::Folder;
 use super::launch::{lane, named_image, wait};
 use super::{App, Refusal};
-use crate::domain::challenge::{Phase, PhaseState, TaskRun, Version};
+use crate::domain::challenge::{Hold, HoldKind, Phase, PhaseState, TaskRun, Version};
 use crate::domain::digest::{Digest, Hasher};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use crate::domain::job::{Job, Stage};
@@ -28,6 +28,10 @@ pub struct Door {
     pub version: Arc<Version>,
     /// The phase.
     pub phase: Phase,
+    /// Who hands in organizes the challenge.
+    pub organizer: bool,
+    /// How the challenge's queue is held, if it is.
+    pub hold: Option<Hold>,
 }
 
 /// What is handed in.
@@ -72,14 +76,12 @@ impl App {
         }
         let seen = self.see(Some(token), challenge)?;
         let Some(found) = seen.version.challenge.phase(phase) else {
-            let known: Vec<_> = seen.version.challenge.phases.iter().map(|phase| phase.id.as_str()).collect();
-            let (challenge, phase, known) = (challenge.clone(), phase.clone(), known.join(", "));
-            return Err(Refusal::UnknownPhase { challenge, phase, known });
+            return Err(unknown_phase(&seen.version, phase));
         };
         if !token.submits(challenge) {
             return Err(Refusal::Forbidden("this token is for another challenge"));
         }
-        let door = Door { phase: found.clone(), version: seen.version };
+        let door = Door { phase: found.clone(), version: seen.version, organizer: seen.organizer, hold: seen.row.hold };
         let now = self.clock.now();
         let known = key.map(|key| self.store.idempotent(token.id, key, now)).transpose()?.flatten();
         let same = |submission: &Submission| submission.challenge == *challenge && submission.phase == *phase;
@@ -135,7 +137,7 @@ impl App {
     /// # Errors
     /// Why not; then nothing of it is stored and nothing is charged.
     pub fn submit(&self, token: &Token, door: &Door, offer: Offer) -> Result<Submitted, Refusal> {
-        let Door { version, phase } = door;
+        let Door { version, phase, organizer, .. } = door;
         let Offer { upload, files, about, key, arrived } = offer;
         let request = fingerprint(version, phase, &upload, &about);
         let ledger_key = ledger_key(version, phase, token);
@@ -164,6 +166,7 @@ impl App {
             upload,
             files: self.keep_body(kept.to_text())?,
             about,
+            organizers: *organizer,
         };
         let idempotency = key.map(|key| Idempotency {
             token: token.id,
@@ -214,8 +217,7 @@ impl App {
         }
         door.open(now)?;
         let (ledger, most) = (self.store.ledger(key)?, max_open(phase));
-        let standings = phase.quota.iter().map(|rule| rule.standing(&ledger, now));
-        match standings.into_iter().find(|standing| standing.remaining == 0) {
+        match ledger.refusal(&phase.quota, now) {
             // Of both, the quota comes first: waiting for one to end would not help.
             Some(standing) => Err(Refusal::OverQuota(standing)),
             None if ledger.open >= most => Err(Refusal::TooManyOpen { open: ledger.open, most }),
@@ -243,14 +245,22 @@ fn read_as_predictions(mut problems: Problems, files: &Folder) -> Problems {
     problems
 }
 
+pub(super) fn unknown_phase(version: &Version, phase: &PhaseId) -> Refusal {
+    let known: Vec<_> = version.challenge.phases.iter().map(|phase| phase.id.as_str()).collect();
+    Refusal::UnknownPhase { challenge: version.challenge.id.clone(), phase: phase.clone(), known: known.join(", ") }
+}
+
 fn max_open(phase: &Phase) -> u32 {
     phase.concurrent.saturating_add(phase.max_queued)
 }
 
 impl Door {
     /// # Errors
-    /// [`Refusal::NotOpen`].
+    /// [`Refusal::NotOpen`], [`Refusal::Draining`].
     fn open(&self, now: Timestamp) -> Result<(), Refusal> {
+        if let Some(hold) = self.hold.as_ref().filter(|hold| hold.kind == HoldKind::Draining) {
+            return Err(Refusal::Draining(hold.clone()));
+        }
         let Phase { id, starts, ends, .. } = &self.phase;
         match self.phase.state(now) {
             PhaseState::Open => Ok(()),
@@ -274,6 +284,7 @@ pub(super) fn waiting(tracked: &Tracked, phase: &Phase, version: &Version) -> Wa
     Waiting {
         id: *id,
         seat: (challenge.clone(), phase.id.clone(), entrant.clone()),
+        organizers: tracked.submission.organizers,
         concurrent: phase.concurrent,
         not_before: tracked.job.not_before,
         stage,

@@ -4,6 +4,7 @@ use super::grade::Graded;
 use super::launch::{LaunchError, Launched, Prints};
 use super::submit::waiting;
 use super::{App, Held, Refusal, chain};
+use crate::domain::audit::Deed;
 use crate::domain::board::placements;
 use crate::domain::challenge::Version;
 use crate::domain::digest::Digest;
@@ -49,6 +50,7 @@ pub(super) struct Yield {
     log: Vec<u8>,
     attachments: Vec<Attached>,
     run: Option<(RunOutput, Vec<Small>)>,
+    pub(super) deed: Option<Deed>,
 }
 
 /// The same, ready for the row.
@@ -70,8 +72,9 @@ impl App {
             return Ok(Worked::Idle);
         }
         let Some(id) = self.queue().take(stage, now) else { return Ok(Worked::Idle) };
-        let turn = Turn { app: self, id };
+        let mut turn = Turn { app: self, id, ended: false };
         let worked = self.work_on(id, worker);
+        turn.ended = matches!(&worked, Ok(Worked::Did { job: Some(job), .. }) if job.state.is_terminal());
         drop(turn);
         if stage == Stage::Run && self.queue().waiting() > 0 {
             // The room of one may be enough for several.
@@ -157,7 +160,7 @@ impl App {
         let (event, ended) = match grade(claim) {
             Ok(Some(Graded { report, log, attachments })) => {
                 let event = JobEvent::Finished { epoch, outcome: report.outcome.clone(), fault: report.fault };
-                (event, Yield { report: Some(report), log, attachments, run: None })
+                (event, Yield { report: Some(report), log, attachments, ..Yield::default() })
             }
             Ok(None) if self.stopping.load(Ordering::Relaxed) => (JobEvent::Released { epoch }, Yield::default()),
             Ok(None) => return Ok(Worked::Did { id, job: None, trouble: None }),
@@ -182,6 +185,10 @@ impl App {
         let Submission { task, files, lane, .. } = &claim.tracked.submission;
         let containers = self.containers().map_err(Refusal::NoContainers)?;
         let launcher = self.launcher(&claim.version, task)?;
+        // The operator may have taken back since what was allowed when the challenge was published.
+        if let Some((_, what)) = containers.allows.refusal(&launcher.run) {
+            return Err(NotRun::Missing(format!("the task asks for what this server does not allow now: {what}")));
+        }
         let program = self.folder(files)?;
         // A run of its own for each claim: what is left of an earlier one never meets it.
         let id = RunId(self.clock.id(self.clock.now()));
@@ -328,6 +335,7 @@ impl App {
                 small,
                 placements,
                 live,
+                deed: ended.deed.clone(),
             };
             match self.store.advance(advance)? {
                 Advanced::Stored { events, .. } => {
@@ -425,7 +433,7 @@ impl From<Refusal> for NotRun {
 impl From<LaunchError> for NotRun {
     fn from(error: LaunchError) -> Self {
         match error {
-            LaunchError::Missing(text) => Self::Missing(text),
+            LaunchError::Missing(text) | LaunchError::Busy(text) => Self::Missing(text),
             LaunchError::NotStarted(text) => Self::NotStarted(text),
             LaunchError::Runner(error) => Self::Refused(error.into()),
         }
@@ -478,12 +486,13 @@ enum Hold<'a> {
 struct Turn<'a> {
     app: &'a App,
     id: SubmissionId,
+    ended: bool,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.app.running().remove(&self.id);
-        self.app.queue().done(self.id);
+        self.app.queue().done(self.id, self.ended.then(|| self.app.clock.now()));
     }
 }
 

@@ -378,4 +378,47 @@ pub struct ChallengeRow {
     pub owner: EntrantId,
     /// The live version.
     pub live: u32,
+    /// How its queue is held, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// How a queue is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldKind {
+    /// Nothing begins; what is handed in waits.
+    Paused,
+    /// Nothing is taken in; what waits begins.
+    Draining,
+}
+
+impl HoldKind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// A queue that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// How.
+    pub kind: HoldKind,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in the organizer's words; participants read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Hold {
+    /// Since when and why, in words.
+    pub fn told(&self) -> String {
+        let why = self.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        format!("since {}{why}", self.since)
+    }
 }

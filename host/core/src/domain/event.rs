@@ -2,6 +2,7 @@
 
 use super::id::SubmissionId;
 use super::job::State;
+use super::queue::Place;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Where it stands in the queue. Told to those who listen, and not logged.
+    Place(Place),
     /// The scorer is so far. Told to those who listen, and not logged.
     Progress {
         /// Steps done.

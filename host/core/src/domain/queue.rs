@@ -1,93 +1,30 @@
 //! The picture of the queue: who is next. In memory, made anew from the open jobs at start; the jobs' rows decide, and a
 //! claim that they refuse is no harm.
 //!
-//! Challenges take turns, and within one its entrants do, so that nobody's many submissions hold up another's single one.
-//! What waits for a container and what waits for a scorer stand in lines of their own: scoring takes moments and never
-//! waits behind runs that take hours.
+//! Challenges take turns, and within one its organizers come first and its entrants take turns, so that nobody's many
+//! submissions hold up another's single one. What waits for a container and what waits for a scorer stand in lines of their
+//! own: scoring takes moments and never waits behind runs that take hours.
+//!
+//! Where one stands, and how long it may take, is told from here: it costs as much as there are entrants that wait, and
+//! nothing for what ended.
+
+mod lines;
+mod room;
+mod span;
 
 use super::id::{ChallengeId, EntrantId, PhaseId, SubmissionId};
 use super::job::Stage;
-use super::run_limits::RunLimits;
-use super::units::{Bytes, MilliCpus};
+use super::units::Millis;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use lines::{Lines, Next};
+pub use room::{IN_MEMORY, Room};
+use serde::{Deserialize, Serialize};
+use span::Durations;
+pub use span::Span;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Whose turn: the entrant in a phase, as `concurrent` counts there.
 pub type Seat = (ChallengeId, PhaseId, EntrantId);
-
-/// Output places up to this size lie in memory, on top of a run's own.
-pub const IN_MEMORY: Bytes = Bytes(256 << 20);
-
-/// A part of the machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Room {
-    /// CPUs.
-    pub cpus: MilliCpus,
-    /// Memory.
-    pub memory: Bytes,
-    /// Disk, for outputs that do not lie in memory.
-    pub disk: Bytes,
-    /// GPUs, each of one run's alone.
-    pub gpus: u32,
-}
-
-impl Room {
-    /// The whole of it, however much that is.
-    pub const ALL: Self =
-        Self { cpus: MilliCpus(u64::MAX), memory: Bytes(u64::MAX), disk: Bytes(u64::MAX), gpus: u32::MAX };
-
-    /// What a run with these limits may use.
-    pub fn of(limits: &RunLimits) -> Self {
-        // A small output place lies in memory, too.
-        let (output, disk) = if limits.output <= IN_MEMORY { (limits.output.0, 0) } else { (0, limits.output.0) };
-        Self { cpus: limits.cpus, memory: Bytes(limits.memory.0.saturating_add(output)), disk: Bytes(disk), gpus: 0 }
-    }
-
-    /// Whether `other` is no more than this.
-    pub fn holds(self, other: Self) -> bool {
-        other.cpus <= self.cpus && other.memory <= self.memory && other.disk <= self.disk && other.gpus <= self.gpus
-    }
-
-    fn with(self, other: Self) -> Self {
-        self.each(other, u64::saturating_add)
-    }
-
-    fn without(self, other: Self) -> Self {
-        self.each(other, u64::saturating_sub)
-    }
-
-    fn least(self, other: Self) -> Self {
-        self.each(other, u64::min)
-    }
-
-    fn each(self, other: Self, of: impl Fn(u64, u64) -> u64) -> Self {
-        Self {
-            cpus: MilliCpus(of(self.cpus.0, other.cpus.0)),
-            memory: Bytes(of(self.memory.0, other.memory.0)),
-            disk: Bytes(of(self.disk.0, other.disk.0)),
-            gpus: u32::try_from(of(self.gpus.into(), other.gpus.into())).unwrap_or(u32::MAX),
-        }
-    }
-}
-
-impl Room {
-    /// In words: what of `asked` is more than this, and what there is of that. `None`: it fits.
-    pub fn lacks(self, asked: Self) -> Option<(String, String)> {
-        let words = |of: Self| {
-            [
-                (asked.cpus > self.cpus, format!("{} CPUs", of.cpus)),
-                (asked.memory > self.memory, format!("{} of memory", of.memory)),
-                (asked.disk > self.disk, format!("{} of disk", of.disk)),
-                (asked.gpus > self.gpus, format!("{} GPUs", of.gpus)),
-            ]
-            .into_iter()
-            .filter_map(|(over, words)| over.then_some(words))
-            .collect::<Vec<_>>()
-            .join(", ")
-        };
-        (!self.holds(asked)).then(|| (words(asked), words(self)))
-    }
-}
 
 /// A submission that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +33,8 @@ pub struct Waiting {
     pub id: SubmissionId,
     /// Whose.
     pub seat: Seat,
+    /// An organizer handed it in: it begins before those of entrants.
+    pub organizers: bool,
     /// Submissions of that seat that run at once, at most.
     pub concurrent: u32,
     /// Not before then.
@@ -106,18 +45,55 @@ pub struct Waiting {
     pub room: Room,
 }
 
-/// The seats of one challenge, in turn.
-#[derive(Debug, Default)]
-struct Line {
-    turns: VecDeque<Seat>,
-    waiting: HashMap<Seat, VecDeque<Waiting>>,
+/// Where a submission waits.
+#[derive(Debug, Clone, Copy)]
+enum Held {
+    Line(Stage),
+    /// Until then.
+    Delayed(Timestamp),
+    /// It asks for more GPUs than there are: it waits for these, and holds up nobody.
+    Parked,
 }
 
-/// What waits for one stage.
-#[derive(Debug, Default)]
-struct Lines {
-    challenges: VecDeque<ChallengeId>,
-    lines: HashMap<ChallengeId, Line>,
+/// One that is worked on.
+#[derive(Debug)]
+struct Running {
+    seat: Seat,
+    stage: Stage,
+    room: Room,
+    since: Timestamp,
+}
+
+/// Where a submission stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// How many begin before it, if nothing new comes.
+    pub ahead: u64,
+    /// When it begins, from now on; `None` while too little is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_in: Option<Span>,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_in: Option<Span>,
+}
+
+/// How one challenge stands in the queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Worked on.
+    pub running: u64,
+    /// Of organizers, waiting for a container.
+    pub organizers: u64,
+    /// Of entrants, waiting for a container or a scorer.
+    pub entrants: u64,
+    /// Entrants that have some waiting.
+    pub seats: u64,
+    /// Waiting for a time, after trouble.
+    pub delayed: u64,
+    /// Waiting for GPUs that there are not.
+    pub parked: u64,
+    /// Paused by its organizers.
+    pub paused: bool,
 }
 
 /// The queue of all challenges.
@@ -126,11 +102,15 @@ pub struct Queue {
     runs: Lines,
     scores: Lines,
     delayed: BTreeMap<(Timestamp, SubmissionId), Waiting>,
-    /// What asks for more GPUs than there are: it waits for these, and holds up nobody.
     parked: BTreeMap<SubmissionId, Waiting>,
-    running: HashMap<SubmissionId, (Seat, Room)>,
+    waiting: HashMap<SubmissionId, Held>,
+    running: HashMap<SubmissionId, Running>,
     seats: HashMap<Seat, u32>,
-    waiting: usize,
+    /// Challenges of which nothing begins.
+    paused: BTreeSet<ChallengeId>,
+    took: HashMap<(ChallengeId, Stage), Durations>,
+    /// Who takes runs, and who scores, at once.
+    workers: (u32, u32),
     total: Room,
     free: Room,
     /// Somebody waits to be lent room: they are next.
@@ -153,12 +133,38 @@ impl Queue {
         }
     }
 
+    /// So many take runs, and so many score.
+    pub fn set_workers(&mut self, runs: u32, scores: u32) {
+        self.workers = (runs, scores);
+    }
+
+    /// From now on nothing of a challenge begins, or it does again.
+    pub fn set_paused(&mut self, challenge: &ChallengeId, paused: bool) {
+        if paused {
+            self.paused.insert(challenge.clone());
+        } else {
+            self.paused.remove(challenge);
+        }
+    }
+
+    /// Whether nothing of a challenge begins.
+    pub fn is_paused(&self, challenge: &ChallengeId) -> bool {
+        self.paused.contains(challenge)
+    }
+
     /// Whether a submission waits for more GPUs than there are.
     pub fn is_parked(&self, id: SubmissionId) -> bool {
         self.parked.contains_key(&id)
     }
 
-    fn lines(&mut self, stage: Stage) -> &mut Lines {
+    fn lines(&self, stage: Stage) -> &Lines {
+        match stage {
+            Stage::Run => &self.runs,
+            Stage::Score => &self.scores,
+        }
+    }
+
+    fn lines_mut(&mut self, stage: Stage) -> &mut Lines {
         match stage {
             Stage::Run => &mut self.runs,
             Stage::Score => &mut self.scores,
@@ -167,43 +173,27 @@ impl Queue {
 
     /// Puts a submission at the end of its seat's line. What runs, or waits already, is not put in twice: `false`.
     pub fn push(&mut self, item: Waiting) -> bool {
-        if self.running.contains_key(&item.id) || self.holds(&item) {
+        if self.running.contains_key(&item.id) || self.waiting.contains_key(&item.id) {
             return false;
         }
-        self.waiting += 1;
         match item.not_before {
-            Some(at) => drop(self.delayed.insert((at, item.id), item)),
+            Some(at) => {
+                self.waiting.insert(item.id, Held::Delayed(at));
+                self.delayed.insert((at, item.id), item);
+            }
             None => self.line_up(item),
         }
         true
     }
 
-    fn holds(&self, item: &Waiting) -> bool {
-        let lined = |lines: &Lines| {
-            let seat = lines.lines.get(&item.seat.0).and_then(|line| line.waiting.get(&item.seat));
-            seat.is_some_and(|seat| seat.iter().any(|other| other.id == item.id))
-        };
-        lined(&self.runs)
-            || lined(&self.scores)
-            || self.parked.contains_key(&item.id)
-            || self.delayed.keys().any(|(_, id)| *id == item.id)
-    }
-
     fn line_up(&mut self, item: Waiting) {
         if item.stage == Stage::Run && item.room.gpus > self.total.gpus {
+            self.waiting.insert(item.id, Held::Parked);
             self.parked.insert(item.id, item);
             return;
         }
-        let challenge = item.seat.0.clone();
-        let Lines { challenges, lines } = self.lines(item.stage);
-        if !lines.contains_key(&challenge) {
-            challenges.push_back(challenge.clone());
-        }
-        let line = lines.entry(challenge).or_default();
-        if !line.waiting.contains_key(&item.seat) {
-            line.turns.push_back(item.seat.clone());
-        }
-        line.waiting.entry(item.seat.clone()).or_default().push_back(item);
+        self.waiting.insert(item.id, Held::Line(item.stage));
+        self.lines_mut(item.stage).push(item);
     }
 
     /// Takes the next submission for `stage` and counts it as running. The next one whose run has no room holds the line:
@@ -216,78 +206,29 @@ impl Queue {
         if stage == Stage::Run && self.wanted {
             return None;
         }
-        for _ in 0..self.lines(stage).challenges.len() {
-            let challenge = self.lines(stage).challenges.front()?.clone();
-            let taken = match self.next_of(stage, &challenge) {
-                // The turn stays where it is.
-                Some(seat) if !self.fits(stage, &seat) => return None,
-                next => next.and_then(|seat| self.take_from(stage, &seat)),
-            };
-            let Lines { challenges, lines } = self.lines(stage);
-            challenges.pop_front();
-            match lines.get(&challenge) {
-                Some(line) if line.turns.is_empty() => drop(lines.remove(&challenge)),
-                _ => challenges.push_back(challenge),
-            }
-            if let Some(item) = taken {
-                self.waiting -= 1;
+        let (seats, free, total) = (&self.seats, self.free, self.total);
+        let lines = match stage {
+            Stage::Run => &mut self.runs,
+            Stage::Score => &mut self.scores,
+        };
+        let may = |item: &Waiting| seats.get(&item.seat).copied().unwrap_or(0) < item.concurrent;
+        // What asks for more than there ever is runs with nothing beside it.
+        let fits = |item: &Waiting| free.holds(item.room.least(total));
+        match lines.take(&self.paused, may, fits) {
+            Next::Taken(item) => {
+                self.waiting.remove(&item.id);
                 *self.seats.entry(item.seat.clone()).or_default() += 1;
                 self.free = self.free.without(self.clamped(item.room));
-                self.running.insert(item.id, (item.seat, item.room));
-                return Some(item.id);
+                let running = Running { seat: item.seat, stage, room: item.room, since: now };
+                self.running.insert(item.id, running);
+                Some(item.id)
             }
+            Next::NoRoom | Next::Nobody => None,
         }
-        None
     }
 
-    /// What asks for more than there ever is runs with nothing beside it.
     fn clamped(&self, room: Room) -> Room {
         room.least(self.total)
-    }
-
-    fn fits(&mut self, stage: Stage, seat: &Seat) -> bool {
-        let line = self.lines(stage).lines.get(&seat.0).and_then(|line| line.waiting.get(seat));
-        let room = line.and_then(VecDeque::front).map_or(Room::default(), |next| next.room);
-        self.free.holds(self.clamped(room))
-    }
-
-    /// Whose turn it is in `challenge`: the first that runs fewer than it may. Those before it wait behind it.
-    fn next_of(&mut self, stage: Stage, challenge: &ChallengeId) -> Option<Seat> {
-        let turns = self.lines(stage).lines.get(challenge).map_or(0, |line| line.turns.len());
-        for _ in 0..turns {
-            let line = self.lines(stage).lines.get_mut(challenge)?;
-            let seat = line.turns.front()?.clone();
-            let most = match line.waiting.get(&seat).and_then(VecDeque::front) {
-                Some(next) => next.concurrent,
-                // All of its submissions were cancelled.
-                None => {
-                    line.waiting.remove(&seat);
-                    line.turns.pop_front();
-                    continue;
-                }
-            };
-            if self.seats.get(&seat).copied().unwrap_or(0) < most {
-                return Some(seat);
-            }
-            if let Some(line) = self.lines(stage).lines.get_mut(challenge) {
-                line.turns.rotate_left(1);
-            }
-        }
-        None
-    }
-
-    /// Takes the first of `seat`, whose turn it is.
-    fn take_from(&mut self, stage: Stage, seat: &Seat) -> Option<Waiting> {
-        let line = self.lines(stage).lines.get_mut(&seat.0)?;
-        line.turns.pop_front();
-        let queue = line.waiting.get_mut(seat)?;
-        let taken = queue.pop_front();
-        if queue.is_empty() {
-            line.waiting.remove(seat);
-        } else {
-            line.turns.push_back(seat.clone());
-        }
-        taken
     }
 
     /// Takes room for a run that is no submission's. `false`: there is none now, and no submission's run begins before
@@ -312,9 +253,9 @@ impl Queue {
         self.free = self.free.with(self.clamped(room));
     }
 
-    /// A submission does not run any more.
-    pub fn done(&mut self, id: SubmissionId) {
-        let Some((seat, room)) = self.running.remove(&id) else { return };
+    /// A submission does not run any more. It ended at `now`, if it did: then it says how long such ones take.
+    pub fn done(&mut self, id: SubmissionId, now: Option<Timestamp>) {
+        let Some(Running { seat, stage, room, since }) = self.running.remove(&id) else { return };
         self.free = self.free.with(self.clamped(room));
         if let Some(count) = self.seats.get_mut(&seat) {
             *count -= 1;
@@ -322,28 +263,60 @@ impl Queue {
                 self.seats.remove(&seat);
             }
         }
+        if let Some(now) = now {
+            // A clock that jumped back says nothing.
+            let took = u64::try_from(now.duration_since(since).as_millis());
+            if let Ok(took) = took {
+                self.took.entry((seat.0, stage)).or_default().add(Millis(took));
+            }
+        }
     }
 
     /// Takes a waiting submission out: it was cancelled. `false` if it did not wait.
     pub fn remove(&mut self, id: SubmissionId, seat: &Seat) -> bool {
-        let delayed = self.delayed.keys().find(|(_, waiting)| *waiting == id).copied();
-        let removed = if let Some(key) = delayed {
-            self.delayed.remove(&key).is_some()
-        } else if self.parked.remove(&id).is_some() {
-            true
-        } else {
-            [&mut self.runs, &mut self.scores].into_iter().any(|lines| {
-                let Some(queue) = lines.lines.get_mut(&seat.0).and_then(|line| line.waiting.get_mut(seat)) else {
-                    return false;
-                };
-                let before = queue.len();
-                // An emptied seat leaves the line when its turn comes.
-                queue.retain(|item| item.id != id);
-                queue.len() < before
-            })
-        };
-        self.waiting -= usize::from(removed);
-        removed
+        match self.waiting.remove(&id) {
+            Some(Held::Line(stage)) => self.lines_mut(stage).remove(id, seat),
+            Some(Held::Delayed(at)) => self.delayed.remove(&(at, id)).is_some(),
+            Some(Held::Parked) => self.parked.remove(&id).is_some(),
+            None => false,
+        }
+    }
+
+    /// Where a submission stands that waits for its turn; `None` for one that waits for something else, or does not.
+    pub fn place(&self, id: SubmissionId, seat: &Seat) -> Option<Place> {
+        let Some(Held::Line(stage)) = self.waiting.get(&id).copied() else { return None };
+        let all = self.lines(stage).ahead(id, seat, &self.paused)?;
+        let ahead = all.iter().map(|(_, count)| *count as u64).sum();
+        let starts_in = if self.paused.contains(&seat.0) { None } else { self.starts_in(stage, &all, ahead) };
+        let own = self.span(&seat.0, stage);
+        Some(Place { ahead, starts_in, ends_in: starts_in.zip(own).map(|(starts, own)| starts.and(own)) })
+    }
+
+    fn span(&self, challenge: &ChallengeId, stage: Stage) -> Option<Span> {
+        self.took.get(&(challenge.clone(), stage))?.span()
+    }
+
+    /// What is before it and what runs, shared by those who work: at best what runs ends at once.
+    fn starts_in(&self, stage: Stage, ahead: &[(&ChallengeId, usize)], count: u64) -> Option<Span> {
+        let running: Vec<_> = self.running.values().filter(|running| running.stage == stage).collect();
+        let workers = u64::from(match stage {
+            // More workers than fit beside each other are of no use.
+            Stage::Run if running.is_empty() => self.workers.0,
+            Stage::Run => self.workers.0.min(u32::try_from(running.len()).unwrap_or(u32::MAX)),
+            Stage::Score => self.workers.1,
+        });
+        if count == 0 && (running.len() as u64) < workers {
+            return Some(Span::default());
+        }
+        let mut work = Span::default();
+        for (challenge, count) in ahead.iter().filter(|(_, count)| *count > 0) {
+            work = work.and(self.span(challenge, stage)?.times(*count as u64));
+        }
+        for running in running {
+            let most = self.span(&running.seat.0, stage)?.most;
+            work = work.and(Span { least: Millis(0), most });
+        }
+        Some(work.shared(workers))
     }
 
     /// When the next delayed submission is due.
@@ -353,12 +326,36 @@ impl Queue {
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        self.waiting
+        self.waiting.len()
     }
 
     /// How many run.
     pub fn running(&self) -> usize {
         self.running.len()
+    }
+
+    /// How it stands, challenge by challenge: those of which something waits, runs, or is paused.
+    pub fn load(&self) -> BTreeMap<ChallengeId, Load> {
+        let mut all: BTreeMap<ChallengeId, Load> = BTreeMap::new();
+        for (challenge, organizers, entrants, seats) in self.runs.counts().chain(self.scores.counts()) {
+            let load = all.entry(challenge.clone()).or_default();
+            load.organizers += organizers as u64;
+            load.entrants += entrants as u64;
+            load.seats += seats as u64;
+        }
+        for item in self.delayed.values() {
+            all.entry(item.seat.0.clone()).or_default().delayed += 1;
+        }
+        for item in self.parked.values() {
+            all.entry(item.seat.0.clone()).or_default().parked += 1;
+        }
+        for running in self.running.values() {
+            all.entry(running.seat.0.clone()).or_default().running += 1;
+        }
+        for challenge in &self.paused {
+            all.entry(challenge.clone()).or_default().paused = true;
+        }
+        all
     }
 }
 

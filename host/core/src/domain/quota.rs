@@ -45,6 +45,16 @@ pub struct Ledger {
     pub refunds: Vec<Timestamp>,
     /// Submissions that have not ended.
     pub open: u32,
+    /// Submissions beyond the rules that an organizer granted and that are left. They are used when a rule has nothing left.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub extra: u32,
+    /// When those of them were reserved that have not ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beyond: Vec<Timestamp>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// How a rule stands.
@@ -124,16 +134,34 @@ fn span_of(span: Millis) -> SignedDuration {
 }
 
 impl Ledger {
+    /// Gives `extra` submissions beyond the rules.
+    pub fn grant(&mut self, extra: u32) {
+        self.extra = self.extra.saturating_add(extra);
+    }
+
+    /// The standing of the first rule that has nothing left.
+    fn used_up(&self, rules: &[QuotaRule], now: Timestamp) -> Option<Standing> {
+        rules.iter().map(|rule| rule.standing(self, now)).find(|standing| standing.remaining == 0)
+    }
+
+    /// The rule that refuses one more submission at `now`, if one does.
+    pub fn refusal(&self, rules: &[QuotaRule], now: Timestamp) -> Option<Standing> {
+        if self.extra > 0 { None } else { self.used_up(rules, now) }
+    }
+
     /// Reserves one submission at `now`.
     ///
     /// # Errors
-    /// The standing of the first rule that has nothing left; the ledger is unchanged.
+    /// The standing of the first rule that has nothing left, if nothing was granted beyond it; the ledger is unchanged.
     pub fn reserve(&mut self, rules: &[QuotaRule], now: Timestamp) -> Result<(), Standing> {
-        for rule in rules {
-            let standing = rule.standing(self, now);
-            if standing.remaining == 0 {
+        if let Some(standing) = self.used_up(rules, now) {
+            if self.extra == 0 {
                 return Err(standing);
             }
+            self.extra -= 1;
+            self.open += 1;
+            self.beyond.push(now);
+            return Ok(());
         }
         self.forget(rules, now);
         let windowed = rules.iter().any(|rule| rule.window != Window::Total);
@@ -157,10 +185,15 @@ impl Ledger {
             Settlement::Refund => true,
             Settlement::RefundCapped => self.refunds.len() < MAX_CHALLENGE_REFUNDS,
         };
+        if refund && settlement == Settlement::RefundCapped {
+            self.refunds.push(now);
+        }
+        if let Some(at) = self.beyond.iter().position(|at| *at == reserved_at) {
+            self.beyond.remove(at);
+            self.extra += u32::from(refund);
+            return refund;
+        }
         if refund {
-            if settlement == Settlement::RefundCapped {
-                self.refunds.push(now);
-            }
             self.total = self.total.saturating_sub(1);
             if let Some(at) = self.recent.iter().position(|at| *at == reserved_at) {
                 self.recent.remove(at);
@@ -255,6 +288,24 @@ mod tests {
         let back: Vec<_> = times.iter().map(|time| ledger.settle(*time, Settlement::RefundCapped, now)).collect();
         assert_eq!(back, [true, true, true, false, false]);
         assert_eq!((ledger.total, ledger.recent.len(), ledger.open), (2, 2, 0));
+    }
+
+    #[test]
+    fn what_is_granted_is_used_beyond_the_rules_and_comes_back_as_it_went() {
+        let rules = [QuotaRule { limit: 1, window: Window::Total }];
+        let mut ledger = Ledger::default();
+        ledger.grant(1);
+        let times: Vec<_> = (0..3).map(|n| at(&format!("2026-01-01T00:00:0{n}Z"))).collect();
+        ledger.reserve(&rules, times[0]).unwrap();
+        assert_eq!((ledger.extra, ledger.total), (1, 1), "the rules come first");
+        ledger.reserve(&rules, times[1]).unwrap();
+        assert!(ledger.reserve(&rules, times[2]).is_err() && ledger.refusal(&rules, times[2]).is_some());
+        assert!(ledger.settle(times[1], Settlement::Refund, times[2]));
+        assert_eq!((ledger.extra, ledger.total, ledger.open), (1, 1, 1));
+        ledger.reserve(&rules, times[2]).unwrap();
+        assert!(!ledger.settle(times[2], Settlement::Charge, times[2]));
+        assert!(ledger.settle(times[0], Settlement::Refund, times[2]));
+        assert_eq!(ledger, Ledger { refunds: Vec::new(), ..Ledger::default() });
     }
 
     #[test]

@@ -103,6 +103,9 @@ pub struct Submission {
     pub files: Body,
     /// What the participant says about it.
     pub about: About,
+    /// An organizer of the challenge handed it in: it begins before those of entrants.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub organizers: bool,
 }
 
 #[cfg(test)]

@@ -186,8 +186,8 @@ pub enum RefusalCode {
     ImageTooBig,
     /// Its registry does not answer now.
     RegistryAway,
-    /// GPUs with enough memory are others' now.
-    GpusBusy,
+    /// GPUs or CPUs that it needs to itself are others' now.
+    Busy,
     /// The image asks for what no run gets.
     ImageRefused,
     /// The image is for other machines.
@@ -206,7 +206,7 @@ impl RefusalCode {
             Self::ImageNotAllowed => "image-not-allowed",
             Self::ImageTooBig => "image-too-big",
             Self::RegistryAway => "registry-away",
-            Self::GpusBusy => "gpus-busy",
+            Self::Busy => "busy",
             Self::ImageRefused => "image-refused",
             Self::WrongArchitecture => "wrong-architecture",
             Self::NoEntryPoint => "no-entry-point",
@@ -231,6 +231,8 @@ pub struct ImageFacts<'i> {
     pub architecture: &'i str,
     /// The places that it wants kept.
     pub volumes: Vec<String>,
+    /// Where it starts; empty for the root.
+    pub workdir: &'i str,
     /// Whether there is something to start.
     pub starts: bool,
 }
@@ -238,7 +240,7 @@ pub struct ImageFacts<'i> {
 impl ImageFacts<'_> {
     /// Why no program is run in it on a machine such as `here`.
     pub fn refusal(&self, here: &str) -> Option<BadImage> {
-        let Self { architecture, volumes, starts } = self;
+        let Self { architecture, volumes, workdir, starts } = self;
         let refused = |code, text: String| Some(BadImage { code, text });
         if !architecture.is_empty() && *architecture != here {
             let text = format!("the image is for {architecture} machines, and this one is {here}; build it for {here}");
@@ -247,6 +249,14 @@ impl ImageFacts<'_> {
         if !volumes.is_empty() {
             // The engine would make each a writable place on the machine's disk, without a limit.
             let text = format!("the image declares VOLUME {}; build it without", volumes.join(" "));
+            return refused(RefusalCode::ImageRefused, text);
+        }
+        let plain = workdir.is_empty() || *workdir == "/" || workdir.trim_end_matches('/').parse::<Place>().is_ok();
+        if !plain {
+            // Below `/proc`, say, it may be a folder of this machine's.
+            let shown: String = workdir.chars().filter(|c| !c.is_control()).take(100).collect();
+            let text =
+                format!("the image has `{shown}` as its WORKDIR, which is no plain absolute path; build it without");
             return refused(RefusalCode::ImageRefused, text);
         }
         let text = "the image has neither ENTRYPOINT nor CMD, and no command was given";

@@ -4,8 +4,9 @@
 //! change depends on (quota, generation, live version) is compared inside it. Lists are read page by page along an index;
 //! nothing scans all submissions to answer one question.
 
+use crate::domain::audit::{Deed, Logged};
 use crate::domain::board::{BoardKey, Entry, Placement};
-use crate::domain::challenge::{ChallengeRow, Version};
+use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::id::{ChallengeId, EntrantId, OperationId, PhaseId, SubmissionId, TokenId};
@@ -164,6 +165,8 @@ pub struct Advance {
     pub placements: Vec<Placement>,
     /// With placements: the live version whose boards they are for.
     pub live: Option<u32>,
+    /// What is logged of who did it, if it was a right of theirs that others do not have.
+    pub deed: Option<Deed>,
 }
 
 /// The end of a reservation.
@@ -204,11 +207,11 @@ pub struct Tracked {
 
 /// The rows.
 pub trait Store: Send + Sync {
-    /// Keeps a new token.
+    /// Keeps a new token, and logs who made it.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn put_token(&self, token: &Token) -> Result<()>;
+    fn put_token(&self, token: &Token, deed: Option<&Deed>) -> Result<()>;
     /// The token of that id.
     ///
     /// # Errors
@@ -219,19 +222,31 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn tokens(&self, after: Option<TokenId>, limit: usize) -> Result<Vec<Token>>;
-    /// Revokes a token; `false` if there is none, or it was revoked before.
+    /// Revokes a token at the moment of `deed`, and logs that; `false` if there is none, or it was revoked before.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn revoke_token(&self, id: TokenId, at: Timestamp) -> Result<bool>;
+    fn revoke_token(&self, id: TokenId, deed: &Deed) -> Result<bool>;
+    /// What was logged of who did what, newest first, below the number `before`; of one challenge if named.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn audit(&self, challenge: Option<&ChallengeId>, before: Option<u64>, limit: usize) -> Result<Vec<Logged>>;
 
     /// Keeps a version that is not live yet, with the operation that will decide on it. The store numbers it: one more
     /// than the highest so far. Returns the number. `owner` is whose the challenge was when `operation.by` was found to
-    /// have the right to publish it: if it is somebody else's when the version is to go live, it does not.
+    /// have the right to publish it: if it is somebody else's when the version is to go live, it does not. `deed` is logged
+    /// with the number in it.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn stage_version(&self, version: &Version, operation: &Operation, owner: Option<&EntrantId>) -> Result<u32>;
+    fn stage_version(
+        &self,
+        version: &Version,
+        operation: &Operation,
+        owner: Option<&EntrantId>,
+        deed: Option<&Deed>,
+    ) -> Result<u32>;
     /// Brings an operation a step further: from running to failed or to live, from live to done. Any other step, as one
     /// that it has taken already, changes nothing. With the step to live its version is live, unless a later one is
     /// already, and the challenge exists with `by` as its owner if it did not before. Live becomes failed if the challenge
@@ -255,6 +270,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn challenge(&self, id: &ChallengeId) -> Result<Option<ChallengeRow>>;
+    /// Holds the queue of a challenge, or lets it go on, and logs that; `false`: there is no such challenge.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn set_hold(&self, id: &ChallengeId, hold: Option<Hold>, deed: &Deed) -> Result<bool>;
     /// Challenges by id, after `after`.
     ///
     /// # Errors
@@ -345,6 +365,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn ledger(&self, key: &LedgerKey) -> Result<Ledger>;
+    /// Gives an entrant so many submissions beyond the rules, and logs that. The ledger after it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn grant(&self, key: &LedgerKey, extra: u32, deed: &Deed) -> Result<Ledger>;
     /// Entries of a board in order, after the key `after`.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ pub struct FakeRunner {
     pub down: AtomicBool,
     /// Whether somebody removed all images.
     pub gone: AtomicBool,
+    /// Whether others have what each run needs.
+    pub busy: AtomicBool,
 }
 
 impl FakeRunner {
@@ -45,12 +47,16 @@ impl FakeRunner {
             needed: Mutex::default(),
             down: AtomicBool::default(),
             gone: AtomicBool::default(),
+            busy: AtomicBool::default(),
         }
     }
 
     fn ran(&self, run: &Run) -> Result<Ran, RunnerError> {
         if self.down.load(SeqCst) {
             return Err(failed("the engine is down"));
+        }
+        if self.busy.load(SeqCst) {
+            return Ok(ended(Ended::Refused { code: RefusalCode::Busy, text: "others have it".to_owned() }));
         }
         let of_image;
         let (here, command) = match &run.program.image {

@@ -1,7 +1,8 @@
 //! The rows in memory: for tests. It keeps nothing after its end, and never fails unless it is closed.
 
+use crate::domain::audit::{Deed, Logged};
 use crate::domain::board::{BoardKey, Entry, Placement, replaces};
-use crate::domain::challenge::{ChallengeRow, Version};
+use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::Event;
 use crate::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
@@ -39,6 +40,7 @@ struct Rows {
     ledgers: BTreeMap<LedgerKey, Ledger>,
     boards: BTreeMap<BoardKey, Board>,
     keys: BTreeMap<(TokenId, String), KeyRow>,
+    audit: Vec<Logged>,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +80,11 @@ impl Rows {
         board.of.insert(entry.entrant.clone(), entry);
     }
 
+    fn log(&mut self, deed: Option<Deed>) {
+        let seq = self.audit.len() as u64 + 1;
+        self.audit.extend(deed.map(|deed| Logged { seq, deed }));
+    }
+
     fn tracked(&self, id: SubmissionId) -> Option<Tracked> {
         self.submissions.get(&id).map(|(submission, row)| row.clone().of(submission.clone()))
     }
@@ -89,8 +96,10 @@ fn following<T>(after: Option<T>) -> (Bound<T>, Bound<T>) {
 }
 
 impl Store for MemoryStore {
-    fn put_token(&self, token: &Token) -> Result<()> {
-        self.write()?.tokens.insert(token.id, token.clone());
+    fn put_token(&self, token: &Token, deed: Option<&Deed>) -> Result<()> {
+        let mut rows = self.write()?;
+        rows.tokens.insert(token.id, token.clone());
+        rows.log(deed.cloned());
         Ok(())
     }
 
@@ -103,16 +112,32 @@ impl Store for MemoryStore {
         Ok(rows.tokens.range(following(after)).take(limit).map(|(_, token)| token.clone()).collect())
     }
 
-    fn revoke_token(&self, id: TokenId, at: Timestamp) -> Result<bool> {
+    fn revoke_token(&self, id: TokenId, deed: &Deed) -> Result<bool> {
         let mut rows = self.write()?;
         let Some(token) = rows.tokens.get_mut(&id).filter(|token| token.revoked_at.is_none()) else {
             return Ok(false);
         };
-        token.revoked_at = Some(at);
+        token.revoked_at = Some(deed.at);
+        rows.log(Some(deed.clone()));
         Ok(true)
     }
 
-    fn stage_version(&self, version: &Version, operation: &Operation, owner: Option<&EntrantId>) -> Result<u32> {
+    fn audit(&self, challenge: Option<&ChallengeId>, before: Option<u64>, limit: usize) -> Result<Vec<Logged>> {
+        let rows = self.read();
+        let wanted = |logged: &&Logged| {
+            before.is_none_or(|before| logged.seq < before)
+                && challenge.is_none_or(|challenge| logged.deed.act.challenge() == Some(challenge))
+        };
+        Ok(rows.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
+    }
+
+    fn stage_version(
+        &self,
+        version: &Version,
+        operation: &Operation,
+        owner: Option<&EntrantId>,
+        deed: Option<&Deed>,
+    ) -> Result<u32> {
         let mut rows = self.write()?;
         let id = &version.challenge.id;
         let all = rows.versions.range((id.clone(), 0)..=(id.clone(), u32::MAX));
@@ -121,6 +146,7 @@ impl Store for MemoryStore {
         let operation = Operation { version: number, ..operation.clone() };
         let row = OperationRow { operation: operation.clone(), owner: owner.cloned() };
         rows.operations.insert(operation.id, row);
+        rows.log(deed.map(|deed| deed.clone().numbered(number)));
         Ok(number)
     }
 
@@ -147,6 +173,14 @@ impl Store for MemoryStore {
 
     fn challenge(&self, id: &ChallengeId) -> Result<Option<ChallengeRow>> {
         Ok(self.read().challenges.get(id).cloned())
+    }
+
+    fn set_hold(&self, id: &ChallengeId, hold: Option<Hold>, deed: &Deed) -> Result<bool> {
+        let mut rows = self.write()?;
+        let Some(row) = rows.challenges.get_mut(id) else { return Ok(false) };
+        row.hold = hold;
+        rows.log(Some(deed.clone()));
+        Ok(true)
     }
 
     fn challenges(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeRow>> {
@@ -193,6 +227,7 @@ impl Store for MemoryStore {
         rows.logs.extend(advance.log.map(|log| (advance.id, log)));
         rows.runs.extend(advance.run.map(|run| (advance.id, run)));
         advance.placements.into_iter().for_each(|placement| rows.place(placement));
+        rows.log(advance.deed);
         Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
     }
 
@@ -269,6 +304,15 @@ impl Store for MemoryStore {
         Ok(self.read().ledgers.get(key).cloned().unwrap_or_default())
     }
 
+    fn grant(&self, key: &LedgerKey, extra: u32, deed: &Deed) -> Result<Ledger> {
+        let mut rows = self.write()?;
+        let ledger = rows.ledgers.entry(key.clone()).or_default();
+        ledger.grant(extra);
+        let ledger = ledger.clone();
+        rows.log(Some(deed.clone()));
+        Ok(ledger)
+    }
+
     fn entries(&self, board: &BoardKey, after: Option<&str>, limit: usize) -> Result<Vec<Entry>> {
         let rows = self.read();
         let board = rows.boards.get(board);
@@ -303,9 +347,9 @@ mod tests {
     fn once_closed_it_is_still_read_but_takes_nothing() {
         let store = MemoryStore::default();
         let token = store_contract::rows::token(1);
-        store.put_token(&token).unwrap();
+        store.put_token(&token, None).unwrap();
         store.close();
-        assert!(matches!(store.put_token(&store_contract::rows::token(2)), Err(StoreError::Closed)));
+        assert!(matches!(store.put_token(&store_contract::rows::token(2), None), Err(StoreError::Closed)));
         assert!(matches!(store.probe(), Err(StoreError::Closed)) && !store.is_open());
         assert_eq!(store.token(token.id).unwrap(), Some(token));
     }

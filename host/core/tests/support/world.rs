@@ -57,7 +57,7 @@ pub fn world() -> World {
     );
     let runner = Arc::new(FakeRunner::new(Arc::clone(&blobs) as _));
     let app = app.with_containers(Ok(containers(&runner)));
-    let (operator, _) = app.grant(Role::Operator, "operator".parse().unwrap(), vec![]).unwrap();
+    let (operator, _) = app.grant(None, Role::Operator, "operator".parse().unwrap(), vec![]).unwrap();
     World { app: Arc::new(app), clock, scorer, blobs, runner, operator }
 }
 
@@ -100,7 +100,7 @@ impl World {
     }
 
     pub fn entrant(&self, name: &str) -> Token {
-        self.app.grant(Role::Participant, name.parse().unwrap(), vec![]).unwrap().0
+        self.app.grant(None, Role::Participant, name.parse().unwrap(), vec![]).unwrap().0
     }
 
     pub fn submit_with(&self, token: &Token, text: &str, key: Option<&str>) -> Result<(SubmissionId, bool), Refusal> {

@@ -109,7 +109,8 @@ async fn exit(shared: &Shared, name: &str) -> Result<i64, RunnerError> {
         match docker.wait_container(name, None::<WaitContainerOptions>).next().await {
             Some(Ok(answer)) => return Ok(answer.status_code),
             Some(Err(Error::DockerContainerWaitError { code, .. })) => return Ok(code),
-            // A long wait that was cut short, or an engine that restarted: the container itself says how it is.
+            // A long wait that was cut short: the container itself says how it is. An engine that is gone says nothing that
+            // can be relied on when it is back: it ends what it finds.
             Some(Err(_)) | None => {
                 let state = docker.inspect_container(name, None).await;
                 let state = state.map_err(trouble("the engine lost the container"))?.state.unwrap_or_default();

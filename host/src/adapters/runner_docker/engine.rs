@@ -19,8 +19,8 @@ pub(super) struct Engine {
     pub(super) architecture: String,
     /// Whether it uses cgroup v2.
     pub(super) version_two: bool,
-    /// Where it keeps its images.
-    pub(super) root: PathBuf,
+    /// Where it keeps its images, and unpacks them.
+    pub(super) roots: Vec<PathBuf>,
     /// What user 0 of a container is on this machine: others follow.
     pub(super) zero: Owner,
     /// Whether it is Podman, which speaks Docker's API with an accent.
@@ -70,12 +70,13 @@ impl Engine {
         let docker = docker.negotiate_version().await.map_err(trouble("the container engine does not answer"))?;
         let version = docker.version().await.map_err(trouble("the container engine does not say what it is"))?;
         let podman = version.components.iter().flatten().any(|part| part.name.starts_with("Podman"));
-        let (root, zero) = (PathBuf::new(), Owner::default());
-        let mut engine = Self { docker, architecture: String::new(), version_two: false, root, zero, podman };
+        let zero = Owner::default();
+        let mut engine =
+            Self { docker, architecture: String::new(), version_two: false, roots: Vec::new(), zero, podman };
         let info = engine.info().await?;
         engine.zero = mapped(&info).unwrap_or_default().unwrap_or_default();
         engine.version_two = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2);
-        engine.root = info.docker_root_dir.unwrap_or_default().into();
+        engine.roots = roots(&info, podman);
         engine.architecture = match info.architecture.as_deref() {
             Some("x86_64") => "amd64".to_owned(),
             Some("aarch64") => "arm64".to_owned(),
@@ -88,6 +89,16 @@ impl Engine {
     pub(super) async fn info(&self) -> Result<SystemInfo, RunnerError> {
         self.docker.info().await.map_err(trouble("the container engine does not say what it is"))
     }
+}
+
+/// Where images lie, also while they are fetched.
+fn roots(info: &SystemInfo, podman: bool) -> Vec<PathBuf> {
+    let mut status = info.driver_status.iter().flatten().flatten();
+    let containerd = status.any(|word| word == "io.containerd.snapshotter.v1");
+    let own = info.docker_root_dir.clone().unwrap_or_default();
+    let others = [(containerd, "/var/lib/containerd"), (podman, "/var/tmp")];
+    let others = others.into_iter().filter(|(there, _)| *there).map(|(_, path)| path.to_owned());
+    [own].into_iter().chain(others).map(PathBuf::from).collect()
 }
 
 /// Whether the engine was told so of itself.
@@ -149,6 +160,17 @@ mod tests {
         for (option, root) in [("name=userns", "/var/lib/docker"), ("name=userns", "/1.x"), ("name=rootless", "/1.1")] {
             assert!(cannot(&info(option, root), true).is_some_and(|why| why.contains("maps users")), "{root}");
         }
+    }
+
+    #[test]
+    fn images_lie_where_the_engine_keeps_them_and_where_containerd_does() {
+        let root = Some("/big/docker".to_owned());
+        let plain = SystemInfo { docker_root_dir: root, ..SystemInfo::default() };
+        assert_eq!(roots(&plain, false), [PathBuf::from("/big/docker")]);
+        let status = vec![vec!["driver-type".to_owned(), "io.containerd.snapshotter.v1".to_owned()]];
+        let containerd = SystemInfo { driver_status: Some(status), ..plain.clone() };
+        assert_eq!(roots(&containerd, false)[1..], [PathBuf::from("/var/lib/containerd")]);
+        assert_eq!(roots(&plain, true)[1..], [PathBuf::from("/var/tmp")]);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct Image {
     pub(super) id: Option<String>,
     /// Its variables.
     pub(super) environment: Vec<String>,
+    /// The names of its labels.
+    pub(super) labels: Vec<String>,
 }
 
 pub(super) fn refused(code: RefusalCode, text: impl Into<String>) -> Ended {
@@ -83,7 +85,8 @@ pub(super) async fn look(
     if let Some(BadImage { code, text }) = refusal(&config, &machine, &engine.architecture, has_command) {
         return Ok(Err(refused(code, text)));
     }
-    Ok(Ok(Image { name: image.clone(), id: found.id, environment: config.env.unwrap_or_default() }))
+    let labels = config.labels.unwrap_or_default().into_keys().collect();
+    Ok(Ok(Image { name: image.clone(), id: found.id, environment: config.env.unwrap_or_default(), labels }))
 }
 
 pub(super) fn missing(image: &ImageRef) -> Ended {
@@ -93,7 +96,9 @@ pub(super) fn missing(image: &ImageRef) -> Ended {
 fn refusal(config: &ImageConfig, machine: &str, here: &str, has_command: bool) -> Option<BadImage> {
     let empty = |words: &Option<Vec<String>>| words.as_deref().unwrap_or_default().is_empty();
     let starts = has_command || !(empty(&config.entrypoint) && empty(&config.cmd));
-    ImageFacts { architecture: machine, volumes: config.volumes.clone().unwrap_or_default(), starts }.refusal(here)
+    let workdir = if has_command { "" } else { config.working_dir.as_deref().unwrap_or_default() };
+    let volumes = config.volumes.clone().unwrap_or_default();
+    ImageFacts { architecture: machine, volumes, workdir, starts }.refusal(here)
 }
 
 #[cfg(test)]
@@ -108,6 +113,11 @@ mod tests {
         assert_eq!(code(&plain, "arm64", false), RefusalCode::WrongArchitecture);
         let volume = ImageConfig { volumes: Some(vec!["/data".to_owned()]), ..plain };
         assert_eq!(code(&volume, "amd64", true), RefusalCode::ImageRefused);
+        let start = Some(vec!["/run".to_owned()]);
+        let inside =
+            ImageConfig { working_dir: Some("/proc/self/fd/8".to_owned()), cmd: start, ..ImageConfig::default() };
+        assert_eq!(code(&inside, "amd64", false), RefusalCode::ImageRefused);
+        assert_eq!(refusal(&inside, "amd64", "amd64", true), None, "its command has its own");
         assert_eq!(code(&ImageConfig::default(), "amd64", false), RefusalCode::NoEntryPoint);
         assert_eq!(refusal(&ImageConfig::default(), "amd64", "amd64", true), None);
     }

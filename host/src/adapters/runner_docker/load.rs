@@ -174,15 +174,24 @@ fn full_disk() -> RunnerError {
     RunnerError { what, source: None }
 }
 
+/// Free bytes and files of each file system where the engine keeps images. Where it cannot be asked, the engine says it in
+/// the end.
+pub(super) fn free(shared: &Shared) -> Vec<(u64, u64)> {
+    let stats = shared.engine.roots.iter().map(rustix::fs::statvfs);
+    stats.flatten().map(|stat| (stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_favail)).collect()
+}
+
 /// Whether there is room for `more` bytes where the engine keeps its images, and for files.
 pub(super) fn room(shared: &Shared, more: u64) -> Result<(), RunnerError> {
-    // Where it cannot be asked, the engine says it in the end.
-    let Ok(stat) = rustix::fs::statvfs(&shared.engine.root) else { return Ok(()) };
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    // Some file systems have no number of files.
-    let files = stat.f_files == 0 || stat.f_favail > stat.f_files / 50;
-    let bytes = free >= more.saturating_add(shared.settings.reserve.0);
-    if bytes && files { Ok(()) } else { Err(full_disk()) }
+    for stat in shared.engine.roots.iter().flat_map(rustix::fs::statvfs) {
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        // Some file systems have no number of files.
+        let files = stat.f_files == 0 || stat.f_favail > stat.f_files / 50;
+        if free < more.saturating_add(shared.settings.reserve.0) || !files {
+            return Err(full_disk());
+        }
+    }
+    Ok(())
 }
 
 /// Writes the archive that the engine reads.

@@ -6,9 +6,10 @@
 
 use super::engine::{status, trouble};
 use super::image::refused;
-use super::load::{Loaded, room};
+use super::load::{Loaded, free, room};
 use super::registry::Fetched;
 use super::{Registry, Shared};
+use crate::workspace::layers;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
@@ -20,6 +21,11 @@ use std::time::Duration;
 
 /// How long a registry has to say whether it has an image, while somebody waits at the door.
 const AT_THE_DOOR: Duration = Duration::from_secs(10);
+/// How long fetching one may take: others wait for their turn.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// It was there at the door.
+const DENIED: &str =
+    "the registry of the image does not show it to this server now; it is asked again from time to time";
 /// What the engine opens before it starts a container, and its size at most; bytes.
 const OPENED: [&str; 2] = ["/etc/passwd", "/etc/group"];
 const MAX_OPENED: i64 = 1 << 20;
@@ -72,8 +78,7 @@ impl Shared {
     pub(super) async fn sweep_named(&self) -> Result<bool, RunnerError> {
         // Whoever fetches one has it without a name of the run's for a moment.
         let Ok(_turn) = self.fetching.try_lock() else { return Ok(false) };
-        if self.settings.registries.iter().all(|registry| registry.participants.is_empty()) || !self.active().is_empty()
-        {
+        if self.settings.registries.iter().all(|registry| registry.participants.is_empty()) {
             return Ok(false);
         }
         let found =
@@ -118,11 +123,18 @@ pub(super) async fn named(
     }
     let _turn = shared.fetching.lock().await;
     let docker = &shared.engine.docker;
-    let had = docker.inspect_image(image.as_str()).await.is_ok();
-    if !had {
+    let had = match docker.inspect_image(image.as_str()).await {
+        Err(error) if status(&error) == Some(404) => false,
+        found => found.map(|_| true).map_err(trouble("an image could not be looked at"))?,
+    };
+    // What the engine has, it may have from another challenge's.
+    if !had || shared.gives_some_more(image.as_str()) {
         // An image may be why it cannot be fetched; a registry that does not even say whether it has it, is why itself.
         match shared.may_name(image, challenge).await {
             Ok(Ok(())) => {}
+            Ok(Err(BadImage { code: RefusalCode::RegistryAway, .. })) => {
+                return Ok(Err(refused(RefusalCode::RegistryAway, DENIED)));
+            }
             Ok(Err(BadImage { code, text })) => return Ok(Err(refused(code, text))),
             Err(error) => {
                 tracing::warn!(image = image.as_str(), error = %gradus_core::ports::chain(&error), "an image waits");
@@ -130,9 +142,9 @@ pub(super) async fn named(
                 return Ok(Err(refused(RefusalCode::RegistryAway, text)));
             }
         }
-        if let Err(ended) = fetched(shared, image, challenge).await? {
-            return Ok(Err(ended));
-        }
+    }
+    if !had && let Err(ended) = fetched(shared, image, challenge).await? {
+        return Ok(Err(ended));
     }
     let found = docker.inspect_image(image.as_str()).await.map_err(trouble("the engine lost an image"))?;
     let (size, most) = (u64::try_from(found.size.unwrap_or_default()).unwrap_or_default(), shared.settings.image.0);
@@ -188,13 +200,13 @@ async fn fetched(
     challenge: Option<&ChallengeId>,
 ) -> Result<Result<(), Ended>, RunnerError> {
     let most = shared.settings.image.0;
-    let free = || rustix::fs::statvfs(&shared.engine.root).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-    let before = free();
+    let before = free(shared);
+    let bytes = most.saturating_mul(SHARE).saturating_add(shared.settings.reserve.0);
     let filled = async {
         loop {
             tokio::time::sleep(super::registry::PERIOD).await;
-            let took = before.zip(free()).is_some_and(|(before, free)| {
-                before.saturating_sub(free) > most.saturating_mul(SHARE).saturating_add(shared.settings.reserve.0)
+            let took = before.iter().zip(free(shared)).any(|(before, now)| {
+                before.0.saturating_sub(now.0) > bytes || before.1.saturating_sub(now.1) > layers::INODES as u64
             });
             if took || room(shared, 0).is_err() {
                 return;
@@ -202,10 +214,16 @@ async fn fetched(
         }
     };
     let fetched = tokio::select! {
-        fetched = shared.fetch_now(image, challenge, Some(most)) => fetched,
+        fetched = tokio::time::timeout(PATIENCE, shared.fetch_now(image, challenge, Some(most))) => match fetched {
+            Ok(fetched) => fetched,
+            Err(_) => {
+                let text = format!("the image was not fetched and unpacked within {} min", PATIENCE.as_secs() / 60);
+                return Ok(Err(refused(RefusalCode::NotStarted, text)));
+            }
+        },
         // Others write there, too: it counts as one try.
         () = filled => {
-            let text = "the disk of the server got too full while the image was fetched";
+            let text = "the image is too big or has too many files, or others fill the server's disk: it was not fetched";
             return Ok(Err(refused(RefusalCode::NotStarted, text)));
         }
     };
@@ -214,6 +232,7 @@ async fn fetched(
         Ok(Fetched::Missing) => {
             Ok(Err(refused(RefusalCode::ImageMissing, format!("its registry has no image {image}"))))
         }
+        Ok(Fetched::Denied) => Ok(Err(refused(RefusalCode::RegistryAway, DENIED))),
         Ok(Fetched::TooBig) => {
             let text = format!("the image has more than {most} bytes, packed; as much is taken at most");
             Ok(Err(refused(RefusalCode::ImageTooBig, text)))

@@ -42,6 +42,7 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
         Some(why) => finding("places", false, Level::Fail, "", why),
     });
     findings.extend(shared.engine.podman.then(podman));
+    findings.extend((shared.engine.podman && !shared.settings.registries.is_empty()).then(no_registries));
     findings.extend(offered(runner).await?);
     findings.push(tools());
     findings.extend(gpus(&info, &shared.gpus));
@@ -117,6 +118,12 @@ fn podman() -> Finding {
     let not = "the engine is Podman, tried with 4.3: limits and walls hold there, but a run reads the name of its control group, \
                has no GPUs, and one that is called off while it is made may stay in Podman's lists";
     finding("podman", false, Level::Warn, "", not)
+}
+
+/// Podman's service does not say what a registry has.
+fn no_registries() -> Finding {
+    let not = "the configuration names registries, which cannot be used through Podman: load images there by hand";
+    finding("registries", false, Level::Warn, "", not)
 }
 
 /// The GPUs, if there are to be some.

@@ -50,6 +50,8 @@ pub(super) enum Fetched {
     Here,
     /// It may not be fetched, or is not there.
     Missing,
+    /// The registry does not show it to us.
+    Denied,
     /// It has more bytes, packed, than allowed.
     TooBig,
 }
@@ -78,21 +80,31 @@ fn repository(name: &str) -> &str {
     }
 }
 
-/// Whether the registry says that it has no such image, or does not show it to us.
-fn not_there(error: &Error) -> bool {
-    const WORDS: [&str; 6] = [
-        "manifest unknown",
-        "not found",
-        "access denied",
-        "access to the resource is denied",
-        "unauthorized",
-        "authentication required",
-    ];
-    let says = |text: &str| WORDS.iter().any(|words| text.contains(words));
-    if let Error::DockerResponseServerError { status_code, message } = error {
-        return matches!(status_code, 401 | 403 | 404) || says(message);
+/// What a registry says of an image that it does not give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Not {
+    /// It has none.
+    There,
+    /// It does not show it to us, or has none.
+    Shown,
+}
+
+fn not(error: &Error) -> Option<Not> {
+    const THERE: [&str; 2] = ["manifest unknown", "not found"];
+    const SHOWN: [&str; 4] =
+        ["access denied", "access to the resource is denied", "unauthorized", "authentication required"];
+    let (status, text) = if let Error::DockerResponseServerError { status_code, message } = error {
+        (*status_code, message)
+    } else if let Error::DockerStreamError { error } = error {
+        (0, error)
+    } else {
+        return None;
+    };
+    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    if matches!(status, 401 | 403) || says(&SHOWN) {
+        return Some(Not::Shown);
     }
-    if let Error::DockerStreamError { error } = error { says(error) } else { false }
+    (status == 404 || says(&THERE)).then_some(Not::There)
 }
 
 impl Shared {
@@ -115,6 +127,12 @@ impl Shared {
         })
     }
 
+    /// Whether an image's registry gives some challenges more than others.
+    pub(super) fn gives_some_more(&self, name: &str) -> bool {
+        let host = host(name);
+        self.settings.registries.iter().any(|registry| registry.host == host && registry.is_of_some())
+    }
+
     /// Why `challenge` may not have an image that the engine has under `names`, if all of them are from registries that give
     /// others more than it: it may have been fetched for these, and an id tells nothing of that. So the registry is asked.
     pub(super) async fn is_of_others(
@@ -125,10 +143,8 @@ impl Shared {
         let ours = |name: &str| repository(name) == self.images() || repository(name) == self.kept();
         let mut bad = None;
         for name in names.iter().filter(|name| !ours(name)) {
-            let host = host(name);
-            let more = self.settings.registries.iter().any(|registry| registry.host == host && registry.is_of_some());
             let own = || self.registry(name, challenge).is_some_and(Registry::is_of_some);
-            if !more || own() {
+            if !self.gives_some_more(name) || own() {
                 return Ok(None);
             }
             let of_others = match self.of_others(name, challenge) {
@@ -165,11 +181,15 @@ impl Shared {
         most_tries: u32,
     ) -> Result<Option<Result<ImageRef, BadImage>>, RunnerError> {
         let Some(registry) = self.registry(name.as_str(), challenge) else { return Ok(None) };
+        if self.engine.podman {
+            let text = "Podman's service does not ask registries what they have; load the image there first";
+            return Ok(Some(Err(BadImage { code: RefusalCode::ImageNotAllowed, text: text.to_owned() })));
+        }
         let mut tries = 0;
         let found = loop {
             let found = self.engine.docker.inspect_registry_image(name.as_str(), registry.credentials()).await;
             match found {
-                Err(error) if !not_there(&error) && tries + 1 < most_tries => {
+                Err(error) if not(&error).is_none() && tries + 1 < most_tries => {
                     tokio::time::sleep(PAUSE * 4_u32.pow(tries)).await;
                     tries += 1;
                 }
@@ -177,15 +197,22 @@ impl Shared {
             }
         };
         let found = match found {
-            Err(error) if not_there(&error) => {
+            Ok(found) => found,
+            Err(error) => {
+                let code = match not(&error) {
+                    Some(Not::There) => RefusalCode::ImageMissing,
+                    Some(Not::Shown) => RefusalCode::RegistryAway,
+                    None => {
+                        return Err(trouble(format!("the registry `{}` did not answer well", registry.host))(error));
+                    }
+                };
                 let text = format!(
                     "the registry `{}` has no image `{name}`, or does not show it to this server; push it there, or ask \
                      the operator for access",
                     registry.host
                 );
-                return Ok(Some(Err(BadImage { code: RefusalCode::ImageMissing, text })));
+                return Ok(Some(Err(BadImage { code, text })));
             }
-            found => found.map_err(trouble(format!("the registry `{}` did not answer well", registry.host)))?,
         };
         let digest = found.descriptor.digest.unwrap_or_default();
         let pinned = format!("{}@{digest}", repository(name.as_str())).parse();
@@ -238,7 +265,8 @@ impl Shared {
             match tokio::time::timeout(PATIENCE, self.fetched(name, registry, most)).await {
                 Ok(Ok(true)) => return Ok(Fetched::Here),
                 Ok(Ok(false)) => return Ok(Fetched::TooBig),
-                Ok(Err(error)) if not_there(&error) => return Ok(Fetched::Missing),
+                Ok(Err(error)) if not(&error) == Some(Not::There) => return Ok(Fetched::Missing),
+                Ok(Err(error)) if not(&error) == Some(Not::Shown) => return Ok(Fetched::Denied),
                 Ok(Err(error)) if tried + 1 == TRIES => {
                     return Err(trouble(format!("an image was not fetched from `{}`", registry.host))(error));
                 }
@@ -300,11 +328,14 @@ impl Shared {
 
     /// Removes those that are none of `needed`, but for what containers are of.
     pub(super) async fn prune(&self, needed: &[ImageRef]) -> Result<u64, RunnerError> {
-        // One that is being fetched has no name yet.
-        let _turn = self.fetching.lock().await;
+        // One that is being fetched has no name yet. Whoever prunes has more to do than to wait for it.
+        let Ok(_turn) = self.fetching.try_lock() else { return Ok(0) };
         self.name_what_was_fetched().await?;
-        let needed: BTreeSet<&str> =
-            needed.iter().filter_map(|image| Some(image.as_str().rsplit_once(':')?.1)).collect();
+        let needed: BTreeSet<&str> = needed
+            .iter()
+            .chain(&self.settings.probe_image)
+            .filter_map(|image| Some(image.as_str().rsplit_once(':')?.1))
+            .collect();
         let of_ours = HashMap::from([("reference".to_owned(), vec![self.kept()])]);
         let options = ListImagesOptionsBuilder::default().filters(&of_ours).build();
         let found = self.engine.docker.list_images(Some(options)).await;

@@ -56,6 +56,8 @@ pub(super) struct Around<'a> {
     pub(super) image: &'a ImageRef,
     /// The image's own variables.
     pub(super) image_environment: &'a [String],
+    /// The names of the image's labels.
+    pub(super) image_labels: &'a [String],
     /// What Podman needs in another form.
     pub(super) podman: Option<Podman<'a>>,
 }
@@ -116,7 +118,7 @@ pub(super) fn request(program: &Program, limits: &RunLimits, around: &Around<'_>
         working_dir: program.workdir.as_ref().map(ToString::to_string),
         image: Some(around.image.to_string()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
-        labels: Some(around.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
+        labels: Some(labels(around)),
         host_config: Some(host),
         ..ContainerCreateBody::default()
     }
@@ -156,6 +158,12 @@ fn environment(program: &Program, image: &[String], podman: bool) -> Vec<String>
     let unlisted = names.filter(|name| *name != "PATH" && !own.contains(name));
     let unlisted = unlisted.map(|name| if podman { format!("{name}=") } else { name.to_owned() });
     program.environment.iter().map(|(name, value)| format!("{name}={value}")).chain(unlisted).collect()
+}
+
+/// Ours; the image's are emptied, as other software on the machine may act upon them.
+fn labels(around: &Around<'_>) -> HashMap<String, String> {
+    let images = around.image_labels.iter().map(|name| (name.clone(), String::new()));
+    images.chain(around.labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).collect()
 }
 
 fn ulimits(program: &Program, biggest: u64) -> Vec<ResourcesUlimits> {
@@ -260,6 +268,7 @@ mod tests {
                 biggest: 1 << 20,
                 image: &image(),
                 image_environment: &image_environment,
+                image_labels: &["a", "traefik.enable"].map(ToOwned::to_owned),
                 podman: None,
             },
         )
@@ -269,6 +278,8 @@ mod tests {
     fn everything_is_closed() {
         let asked = asked(&program());
         assert_eq!(asked.user.as_deref(), Some("60900:60900"));
+        let labels = asked.labels.unwrap();
+        assert_eq!((labels["a"].as_str(), labels["c"].as_str(), labels["traefik.enable"].as_str()), ("b", "d", ""));
         let host = asked.host_config.unwrap();
         assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.cap_drop.unwrap(), ["ALL"]);

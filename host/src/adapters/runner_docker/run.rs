@@ -291,6 +291,7 @@ pub(super) async fn create(
             biggest: common.max(if part.first { run.limits.output.0 } else { 0 }),
             image: &part.image.name,
             image_environment: &part.image.environment,
+            image_labels: &part.image.labels,
             podman: shared.engine.podman.then_some(podman),
         },
     );

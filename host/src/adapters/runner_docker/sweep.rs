@@ -47,9 +47,14 @@ impl Shared {
 
     /// Removes all of a run. What there was: container, anything else.
     pub(super) async fn clear(self: &Arc<Self>, id: RunId, both: bool) -> Result<(bool, bool), RunnerError> {
-        let container = self.remove_containers(id, both).await?;
-        let here = Arc::clone(self);
+        let container = self.remove_containers(id, both).await;
+        let (here, gone) = (Arc::clone(self), container.is_ok());
         let work = move || {
+            if !gone {
+                // Without its engine, too, nothing of it goes on, nor keeps a place.
+                let killed = [here.name(id), here.name_beside(id)].map(|name| here.groups.kill(&name));
+                killed.into_iter().collect::<Result<(), _>>().map_err(trouble("a run could not be ended"))?;
+            }
             let beside = here.groups.remove(&here.name_beside(id));
             let group = here.groups.remove(&here.name(id)).and_then(|group| Ok(beside? || group));
             let folder = here.folders.remove(id).map_err(trouble("the folder of a run could not be removed"))?;
@@ -57,7 +62,7 @@ impl Shared {
             Ok(folder || group)
         };
         let rest = tokio::task::spawn_blocking(work).await.map_err(trouble("removing a run failed"))?;
-        Ok((container, rest?))
+        Ok((container?, rest?))
     }
 
     /// The same of a run that nobody remembers, and of which there may be an image.
@@ -105,6 +110,7 @@ impl Shared {
         let prefix = self.prefix();
         let groups = self.groups.named(&prefix).map_err(trouble("the control groups could not be listed"))?;
         found.extend(groups.iter().filter_map(|name| super::run_of(name.strip_prefix(&prefix)?)));
+        found.extend(self.active().iter().filter(|(_, taken)| taken.left).map(|(id, _)| *id));
         let with_images: BTreeSet<RunId> = self.with_images().await?.into_iter().collect();
         found.extend(&with_images);
         let mut failed = None;
@@ -115,6 +121,7 @@ impl Shared {
             // One that cannot be removed leaves the others no place to hide.
             match self.clear_all(id, with_images.contains(&id)).await {
                 Ok((container, rest)) => {
+                    self.end(id);
                     swept.containers += u64::from(container);
                     swept.rest += u64::from(rest && !container);
                 }

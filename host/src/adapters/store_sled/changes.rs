@@ -3,10 +3,12 @@
 use super::draft::Draft;
 use super::key;
 use super::tables::{Table, missing};
+use gradus_core::domain::audit::{Deed, Logged};
 use gradus_core::domain::board::{Entry, Placement, replaces};
-use gradus_core::domain::challenge::{ChallengeRow, Version};
-use gradus_core::domain::id::{EntrantId, OperationId, TokenId};
+use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
+use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, TokenId};
 use gradus_core::domain::operation::{Operation, OperationState};
+use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::submission::Submission;
 use gradus_core::domain::token::Token;
 use gradus_core::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
@@ -16,11 +18,44 @@ use jiff::Timestamp;
 /// Keys that one transaction forgets, at most.
 pub const FORGET_AT_ONCE: usize = 500;
 
-pub fn revoke_token(draft: &mut Draft<'_>, id: TokenId, at: Timestamp) -> Result<bool> {
+pub fn put_token(draft: &mut Draft<'_>, token: &Token, deed: Option<Deed>) -> Result<()> {
+    draft.put(Table::Tokens, key::token(token.id), token)?;
+    log(draft, deed)
+}
+
+pub fn revoke_token(draft: &mut Draft<'_>, id: TokenId, deed: Deed) -> Result<bool> {
     let token: Option<Token> = draft.get(Table::Tokens, &key::token(id))?;
     let Some(token) = token.filter(|token| token.revoked_at.is_none()) else { return Ok(false) };
-    draft.put(Table::Tokens, key::token(id), &Token { revoked_at: Some(at), ..token })?;
+    draft.put(Table::Tokens, key::token(id), &Token { revoked_at: Some(deed.at), ..token })?;
+    log(draft, Some(deed))?;
     Ok(true)
+}
+
+pub fn set_hold(draft: &mut Draft<'_>, id: &ChallengeId, hold: Option<Hold>, deed: Deed) -> Result<bool> {
+    let row: Option<ChallengeRow> = draft.get(Table::Challenges, &key::challenge(id))?;
+    let Some(row) = row else { return Ok(false) };
+    draft.put(Table::Challenges, key::challenge(id), &ChallengeRow { hold, ..row })?;
+    log(draft, Some(deed))?;
+    Ok(true)
+}
+
+pub fn grant(draft: &mut Draft<'_>, account: &LedgerKey, extra: u32, deed: Deed) -> Result<Ledger> {
+    let mut ledger: Ledger = draft.get(Table::Ledgers, &key::ledger(account))?.unwrap_or_default();
+    ledger.grant(extra);
+    draft.put(Table::Ledgers, key::ledger(account), &ledger)?;
+    log(draft, Some(deed))?;
+    Ok(ledger)
+}
+
+/// Puts what somebody did behind the last that was logged: one for each change, at most.
+fn log(draft: &mut Draft<'_>, deed: Option<Deed>) -> Result<()> {
+    let Some(deed) = deed else { return Ok(()) };
+    let last = draft.stored.before(Table::Audit, key::DEEDS, None).next().transpose()?;
+    let seq = last.and_then(|(key, _)| key::number(&key)).unwrap_or(0) + 1;
+    if let Some(challenge) = deed.act.challenge() {
+        draft.mark(Table::Audit, key::deed_of(challenge, seq))?;
+    }
+    draft.put(Table::Audit, key::deed(seq), &Logged { seq, deed })
 }
 
 pub fn stage_version(
@@ -28,6 +63,7 @@ pub fn stage_version(
     version: Version,
     operation: Operation,
     owner: Option<EntrantId>,
+    deed: Option<Deed>,
 ) -> Result<u32> {
     let id = version.challenge.id.clone();
     let highest = draft.stored.before(Table::Versions, &key::versions(&id), None).next().transpose()?;
@@ -44,6 +80,7 @@ pub fn stage_version(
     let at = key::operation(operation.id);
     let operation = Operation { version: number, ..operation };
     draft.put(Table::Operations, at, &OperationRow { operation, owner })?;
+    log(draft, deed.map(|deed| deed.numbered(number)))?;
     Ok(number)
 }
 
@@ -105,7 +142,7 @@ pub fn advance(draft: &mut Draft<'_>, advance: Advance) -> Result<Advanced> {
     let account = advance.settle.as_ref().map(|settle| key::ledger(&settle.ledger));
     let ledger = match &account {
         Some(account) => draft.get(Table::Ledgers, account)?.unwrap_or_default(),
-        None => gradus_core::domain::quota::Ledger::default(),
+        None => Ledger::default(),
     };
     let Some(change) = decide::advance(&advance, row.as_ref(), live, ledger) else { return Ok(Advanced::Conflict) };
     draft.put(Table::Jobs, key::job(id), &change.job)?;
@@ -131,6 +168,7 @@ pub fn advance(draft: &mut Draft<'_>, advance: Advance) -> Result<Advanced> {
     }
     put_small(draft, &advance.small)?;
     place(draft, advance.placements)?;
+    log(draft, advance.deed)?;
     Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
 }
 

@@ -85,6 +85,27 @@ pub fn run_output(id: SubmissionId) -> Vec<u8> {
     with(b'u', &id.0.to_bytes())
 }
 
+/// What somebody did, in order.
+pub const DEEDS: &[u8] = b"a";
+
+pub fn deed(number: u64) -> Vec<u8> {
+    with(b'a', &number.to_be_bytes())
+}
+
+/// What was done to a challenge.
+pub fn deeds_of(challenge: &ChallengeId) -> Vec<u8> {
+    with(b'c', &names(&[challenge.as_str()]))
+}
+
+pub fn deed_of(challenge: &ChallengeId, number: u64) -> Vec<u8> {
+    [&deeds_of(challenge)[..], &number.to_be_bytes()].concat()
+}
+
+/// The number that such a key ends with.
+pub fn number(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
 pub fn ledger(key: &LedgerKey) -> Vec<u8> {
     names(&[key.challenge.as_str(), key.phase.as_str(), key.entrant.as_str()])
 }

@@ -43,10 +43,12 @@ pub enum Table {
     Keys,
     /// Digest → bytes, as they are.
     Small,
+    /// `a`, number → what somebody did; `c`, challenge, number → nothing.
+    Audit,
 }
 
 impl Table {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Meta,
         Self::Tokens,
         Self::Challenges,
@@ -61,6 +63,7 @@ impl Table {
         Self::Boards,
         Self::Keys,
         Self::Small,
+        Self::Audit,
     ];
 
     /// What the rows are called where one cannot be read.
@@ -80,6 +83,7 @@ impl Table {
             Self::Boards => "boards",
             Self::Keys => "keys",
             Self::Small => "small",
+            Self::Audit => "audit",
         }
     }
 }

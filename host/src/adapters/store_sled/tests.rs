@@ -39,6 +39,11 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// That the `n`th token is revoked.
+fn revoked(n: u64) -> gradus_core::domain::audit::Deed {
+    rows::deed(1, gradus_core::domain::audit::Act::TokenRevoked { revoked: rows::token(n).id })
+}
+
 #[test]
 fn it_keeps_the_contract() {
     let folders = RefCell::new(Vec::new());
@@ -56,10 +61,10 @@ fn everything_is_there_after_opening_again() {
     let dir = folder.path().join("a").join("store");
     let board = rows::board("c", "1");
     let store = open(&dir).unwrap();
-    store.put_token(&rows::token(1)).unwrap();
+    store.put_token(&rows::token(1), None).unwrap();
     rows::published(&store, 1, "c", "olga");
     let version = rows::version("c", "olga");
-    store.stage_version(&version, &rows::operation(2, &version), None).unwrap();
+    store.stage_version(&version, &rows::operation(2, &version), None, None).unwrap();
     let mut asked = rows::admission(1, "c", "anna");
     asked.idempotency = rows::key("k", "body", 100);
     store.admit(asked).unwrap();
@@ -114,7 +119,7 @@ fn another_format_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     let store = open(dir).unwrap();
-    store.put_token(&rows::token(1)).unwrap();
+    store.put_token(&rows::token(1), None).unwrap();
     let set = |store: &SledStore, format: u32| {
         store.writer.write(move |draft: &mut Draft<'_>| draft.put(Table::Meta, key::FORMAT, &format)).unwrap();
     };
@@ -144,7 +149,7 @@ fn damage_is_told_and_nothing_is_deleted() {
     let dir = folder.path();
     // A snapshot is written when there is something to recover.
     for n in 0..2 {
-        open(dir).unwrap().put_token(&rows::token(n)).unwrap();
+        open(dir).unwrap().put_token(&rows::token(n), None).unwrap();
     }
     let snapshot = files(dir).into_iter().find(|path| path.display().to_string().contains("snap.")).unwrap();
     let mut bytes = std::fs::read(&snapshot).unwrap();
@@ -161,7 +166,7 @@ fn damage_is_told_and_nothing_is_deleted() {
 fn a_snapshot_that_was_never_finished_does_not_keep_it_closed() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    open(dir).unwrap().put_token(&rows::token(1)).unwrap();
+    open(dir).unwrap().put_token(&rows::token(1), None).unwrap();
     std::fs::write(dir.join("snap.FFFFFFFFFFFFFFFF.generating"), b"half").unwrap();
     assert_eq!(open(dir).unwrap().tokens(None, 10).unwrap(), [rows::token(1)]);
     assert!(dir.join("unfinished.snap.FFFFFFFFFFFFFFFF.generating").exists());
@@ -222,7 +227,7 @@ fn nothing_is_answered_before_it_is_durable_and_many_are_made_so_at_once() {
         let put = |n| {
             let (store, answered) = (&store, &answered);
             scope.spawn(move || {
-                store.put_token(&rows::token(n)).unwrap();
+                store.put_token(&rows::token(n), None).unwrap();
                 answered.fetch_add(1, SeqCst);
             });
         };
@@ -245,7 +250,7 @@ fn nothing_is_answered_before_it_is_durable_and_many_are_made_so_at_once() {
     assert_eq!(stats.batches, teller.syncs.load(SeqCst) as u64);
     assert!(stats.batches <= 4, "{stats:?}");
     // What changes nothing costs no sync.
-    assert!(!store.revoke_token(rows::token(99).id, rows::at(1)).unwrap());
+    assert!(!store.revoke_token(rows::token(99).id, &revoked(99)).unwrap());
     assert_eq!(store.stats().batches, stats.batches);
 }
 
@@ -254,15 +259,15 @@ fn a_failed_write_closes_the_store_until_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let teller = Teller::default();
     let store = teller.open(folder.path());
-    store.put_token(&rows::token(1)).unwrap();
+    store.put_token(&rows::token(1), None).unwrap();
     teller.fails.store(true, SeqCst);
-    let Err(StoreError::Write(why)) = store.put_token(&rows::token(2)) else { panic!("the disk is full") };
+    let Err(StoreError::Write(why)) = store.put_token(&rows::token(2), None) else { panic!("the disk is full") };
     assert!(why.to_string().contains("db"), "{why}");
     let kind = why.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     assert_eq!(kind, Some(std::io::ErrorKind::StorageFull), "who asked can be told that the disk is full");
     assert!(!store.is_open());
     teller.fails.store(false, SeqCst);
-    assert!(matches!(store.put_token(&rows::token(3)), Err(StoreError::Closed)));
+    assert!(matches!(store.put_token(&rows::token(3), None), Err(StoreError::Closed)));
     assert!(matches!(store.probe(), Err(StoreError::Closed)));
     assert_eq!(store.token(rows::token(1).id).unwrap(), Some(rows::token(1)), "it can still be read");
     drop(store);
@@ -281,7 +286,7 @@ fn a_row_that_cannot_be_read_fails_alone() {
     for bad in [&b""[..], b"\x02{}", b"\x01{"] {
         store.trees.tree(Table::Tokens).insert(key::token(id), bad).unwrap();
         assert!(matches!(store.token(id), Err(StoreError::Read { what: "tokens", .. })), "{bad:?}");
-        assert!(matches!(store.revoke_token(id, rows::at(1)), Err(StoreError::Read { .. })));
+        assert!(matches!(store.revoke_token(id, &revoked(1)), Err(StoreError::Read { .. })));
     }
     store.probe().unwrap();
 }

@@ -1,6 +1,7 @@
 //! Turns, room, GPUs and delays; and that nothing is lost, whatever happens in whatever order.
 
 use super::*;
+use crate::domain::units::{Bytes, MilliCpus};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -16,6 +17,7 @@ fn item(n: u64, challenge: &str, entrant: &str) -> Waiting {
     Waiting {
         id: id(n),
         seat: seat(challenge, entrant),
+        organizers: false,
         concurrent: 2,
         not_before: None,
         stage: Stage::Score,
@@ -63,14 +65,14 @@ fn runs_share_the_machine_and_a_big_one_gets_its_turn() {
     assert_eq!(queue.take(Stage::Run, NOW), Some(id(0)));
     assert_eq!(queue.take(Stage::Run, NOW), None, "the big one is next, and has no room");
     assert_eq!(queue.take(Stage::Run, NOW), None, "nobody overtakes it");
-    queue.done(id(0));
+    queue.done(id(0), None);
     assert_eq!(queue.take(Stage::Run, NOW), Some(id(1)));
     assert_eq!(queue.take(Stage::Run, NOW), None);
-    queue.done(id(1));
+    queue.done(id(1), None);
     assert_eq!(queue.take(Stage::Run, NOW), Some(id(2)));
-    queue.done(id(2));
+    queue.done(id(2), None);
     assert_eq!(queue.take(Stage::Run, NOW), Some(id(3)), "what never fits runs alone");
-    queue.done(id(3));
+    queue.done(id(3), None);
     assert!(
         queue.lend(Room { cpus: MilliCpus(9_000), memory: Bytes(1), disk: Bytes(0), gpus: 0 })
             && !queue.lend(Room { cpus: MilliCpus(1), memory: Bytes(1), disk: Bytes(0), gpus: 0 })
@@ -89,7 +91,7 @@ fn who_waits_to_be_lent_room_is_next() {
     assert_eq!(queue.take(Stage::Run, NOW), Some(id(0)));
     assert!(!queue.lend(all), "half of it is in use");
     assert_eq!(queue.take(Stage::Run, NOW), None, "nobody overtakes it");
-    queue.done(id(0));
+    queue.done(id(0), None);
     assert!(queue.lend(all));
     assert_eq!(queue.take(Stage::Run, NOW), None, "there is no room");
     queue.give_back(all);
@@ -99,7 +101,7 @@ fn who_waits_to_be_lent_room_is_next() {
     queue.unwant();
     queue.set_room(Room { cpus: MilliCpus(1_000), memory: Bytes(10), disk: Bytes(0), gpus: 0 });
     assert_eq!(queue.take(Stage::Run, NOW), None, "there is less now, and one is under way");
-    queue.done(id(1));
+    queue.done(id(1), None);
     assert_eq!(queue.take(Stage::Run, NOW), Some(id(2)));
 }
 
@@ -124,7 +126,7 @@ fn what_needs_a_gpu_waits_for_one_and_holds_nobody_up() {
     assert!(queue.is_parked(id(2)) && !queue.is_parked(id(0)));
     queue.set_room(room(2));
     assert_eq!(queue.take(Stage::Run, NOW), None, "one of the two is in use");
-    queue.done(id(0));
+    queue.done(id(0), None);
     assert_eq!(queue.take(Stage::Run, NOW), Some(id(2)));
     assert_eq!(queue.waiting(), 0);
 }
@@ -138,7 +140,7 @@ fn no_more_of_one_run_at_once_than_allowed() {
     assert_eq!(queue.take(Stage::Score, NOW), Some(id(0)));
     assert_eq!(queue.take(Stage::Score, NOW), Some(id(1)));
     assert_eq!(queue.take(Stage::Score, NOW), None);
-    queue.done(id(0));
+    queue.done(id(0), None);
     assert_eq!(queue.take(Stage::Score, NOW), Some(id(2)));
 }
 
@@ -174,6 +176,101 @@ fn after_a_cancellation_the_seat_lines_up_again() {
     queue.push(item(1, "c", "a"));
     assert_eq!(queue.take(Stage::Score, NOW), Some(id(1)));
     assert_eq!(queue.take(Stage::Score, NOW), None);
+}
+
+#[test]
+fn organizers_come_first_and_a_paused_challenge_waits() {
+    let mut queue = Queue::default();
+    for n in 0..3 {
+        queue.push(item(n, "c", &format!("e{n}")));
+    }
+    queue.push(Waiting { organizers: true, ..item(10, "c", "olga") });
+    queue.push(item(20, "d", "e0"));
+    assert_eq!(queue.place(id(10), &seat("c", "olga")).unwrap().ahead, 0);
+    assert_eq!(queue.place(id(0), &seat("c", "e0")).unwrap().ahead, 2);
+    assert_eq!(queue.take(Stage::Score, NOW), Some(id(10)));
+    queue.set_paused(&"c".parse().unwrap(), true);
+    assert_eq!(queue.place(id(20), &seat("d", "e0")).unwrap().ahead, 0);
+    assert_eq!(queue.take(Stage::Score, NOW), Some(id(20)));
+    assert_eq!(queue.take(Stage::Score, NOW), None);
+    let load = queue.load();
+    let held = Load { running: 1, entrants: 3, seats: 3, paused: true, ..Load::default() };
+    assert_eq!(load[&"c".parse().unwrap()], held);
+    assert_eq!(load[&"d".parse().unwrap()], Load { running: 1, ..Load::default() });
+    queue.set_paused(&"c".parse().unwrap(), false);
+    assert_eq!(queue.take(Stage::Score, NOW), Some(id(0)));
+}
+
+#[test]
+fn when_it_begins_and_ends_is_told_from_what_was_measured() {
+    let mut queue = Queue::default();
+    queue.set_workers(1, 2);
+    let at = |ms: i64| NOW + jiff::SignedDuration::from_millis(ms);
+    let place = |queue: &Queue, n: u64| queue.place(id(n), &seat("c", &format!("e{n}"))).unwrap();
+    for n in 0..3 {
+        queue.push(item(n, "c", &format!("e{n}")));
+        let place = place(&queue, n);
+        assert_eq!((place.starts_in, place.ends_in), (Some(Span::default()), None), "nobody is before it");
+        queue.take(Stage::Score, NOW);
+        queue.done(id(n), Some(at(100 * (n as i64 + 1))));
+    }
+    // Measured: 100, 200 and 300 ms.
+    for n in 10..16 {
+        queue.push(item(n, "c", &format!("e{n}")));
+    }
+    queue.take(Stage::Score, NOW);
+    queue.take(Stage::Score, NOW);
+    let last = place(&queue, 15);
+    assert_eq!(last.ahead, 3);
+    // Three before it and two that run, by two at once.
+    assert_eq!(last.starts_in, Some(Span { least: Millis(150), most: Millis(750) }));
+    assert_eq!(last.ends_in, Some(Span { least: Millis(250), most: Millis(1_050) }));
+    // Of another challenge nothing is known.
+    queue.push(item(30, "d", "x"));
+    queue.push(item(31, "d", "y"));
+    assert_eq!(queue.place(id(31), &seat("d", "y")).unwrap().starts_in, None);
+    // What was put off says nothing of how long such ones take, nor does a clock that jumped back.
+    queue.done(id(10), None);
+    queue.done(id(11), Some(at(-1)));
+    assert_eq!(queue.span(&"c".parse().unwrap(), Stage::Score).unwrap().most, Millis(300));
+    queue.set_paused(&"c".parse().unwrap(), true);
+    let paused = place(&queue, 15);
+    assert_eq!((paused.ahead, paused.starts_in), (5, None), "it may go on at any time");
+}
+
+proptest! {
+    /// A place is the number of those that are taken before, when all take their turns and nothing new comes.
+    #[test]
+    fn a_place_is_how_many_are_taken_before(
+        pushed in vec((0..4u8, 0..3u8, any::<bool>()), 1..40),
+        taken in 0..10usize,
+        cancelled in vec(0..40usize, 0..4),
+    ) {
+        let mut queue = Queue::default();
+        let mut all = Vec::new();
+        for (n, (entrant, challenge, organizers)) in pushed.into_iter().enumerate() {
+            let item = item(n as u64, &format!("c{challenge}"), &format!("e{entrant}"));
+            let item = Waiting { organizers, concurrent: 100, ..item };
+            queue.push(item.clone());
+            all.push(item);
+            // Turns are somewhere in the middle.
+            if n < taken {
+                queue.take(Stage::Score, NOW);
+            }
+        }
+        for at in cancelled {
+            if let Some(item) = all.get(at) {
+                queue.remove(item.id, &item.seat);
+            }
+        }
+        let places: HashMap<SubmissionId, u64> =
+            all.iter().filter_map(|item| Some((item.id, queue.place(item.id, &item.seat)?.ahead))).collect();
+        prop_assert_eq!(places.len(), queue.waiting());
+        let order: Vec<_> = std::iter::from_fn(|| queue.take(Stage::Score, NOW)).collect();
+        for (at, id) in order.iter().enumerate() {
+            prop_assert_eq!(places[id], at as u64, "{:?} of {:?}", id, order);
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -229,7 +326,7 @@ proptest! {
                 Deed::Take(run) => {
                     take(&mut queue, &mut waiting, &mut running, run, NOW);
                 }
-                Deed::Done(at) if at < running.len() => queue.done(running.remove(at).id),
+                Deed::Done(at) if at < running.len() => queue.done(running.remove(at).id, None),
                 Deed::Cancel(at) if at < waiting.len() => {
                     let item = waiting.remove(at);
                     prop_assert!(queue.remove(item.id, &item.seat));
@@ -249,7 +346,7 @@ proptest! {
             let score = take(&mut queue, &mut waiting, &mut running, false, late);
             prop_assert!(run || score || !running.is_empty(), "{:?} wait and nothing runs", waiting);
             while let Some(item) = running.pop() {
-                queue.done(item.id);
+                queue.done(item.id, None);
             }
         }
     }

@@ -164,7 +164,8 @@ pub fn settle(row: OperationRow, state: OperationState, challenge: Option<Challe
     }
     let challenge = match challenge {
         None => {
-            Some(ChallengeRow { id: operation.challenge.clone(), owner: operation.by.clone(), live: operation.version })
+            let (id, owner) = (operation.challenge.clone(), operation.by.clone());
+            Some(ChallengeRow { id, owner, live: operation.version, hold: None })
         }
         Some(there) if there.owner != *owner.as_ref().unwrap_or(&operation.by) => {
             let id = &operation.challenge;

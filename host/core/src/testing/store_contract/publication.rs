@@ -20,14 +20,14 @@ fn failed() -> OperationState {
 }
 
 fn row(challenge: &str, owner: &str, live: u32) -> Option<ChallengeRow> {
-    Some(ChallengeRow { id: challenge.parse().unwrap(), owner: owner.parse().unwrap(), live })
+    Some(ChallengeRow { id: challenge.parse().unwrap(), owner: owner.parse().unwrap(), live, hold: None })
 }
 
 fn staged(store: &dyn Store, n: u64, challenge: &str, by: &str) -> (Operation, u32) {
     let version = version(challenge, by);
     let operation = operation(n, &version);
     let owner = store.challenge(&version.challenge.id).unwrap().map(|row| row.owner);
-    let number = store.stage_version(&version, &operation, owner.as_ref()).unwrap();
+    let number = store.stage_version(&version, &operation, owner.as_ref(), None).unwrap();
     (Operation { version: number, ..operation }, number)
 }
 
@@ -126,7 +126,7 @@ fn who_was_let_in_while_it_was_nobodys_does_not_get_what_is_somebodys(store: &dy
     published(store, 1, "c", "olga");
     let version = version("c", "pia");
     let late = operation(2, &version);
-    store.stage_version(&version, &late, None).unwrap();
+    store.stage_version(&version, &late, None, None).unwrap();
     done(store, late.id);
     assert_eq!(store.challenge(&"c".parse().unwrap()).unwrap(), row("c", "olga", 1));
     assert!(matches!(store.operation(late.id).unwrap().unwrap().state, OperationState::Failed { .. }));

@@ -1,5 +1,6 @@
 //! Rows to fill a store with. Small numbers make ids and times, so that a test can say which comes first.
 
+use crate::domain::audit::{Act, Deed};
 use crate::domain::board::{BoardKey, Entry, Placement, order_key};
 use crate::domain::challenge::Rule;
 use crate::domain::challenge::{Challenge, Version, Visibility};
@@ -58,6 +59,7 @@ pub fn submission(n: u64, challenge: &str, entrant: &str) -> Submission {
         upload: Upload { name: "predictions.csv".into(), len: 3, digest: Digest::of(b"a,b") },
         files: Body::Inline(format!("{{\"submission\":{n}}}")),
         about: About { method_name: Some("Zufällig".into()), ..About::default() },
+        organizers: false,
     }
 }
 
@@ -111,6 +113,7 @@ pub fn to(tracked: &Tracked, state: State, now: u64) -> Advance {
         small: Vec::new(),
         placements: Vec::new(),
         live: None,
+        deed: None,
     }
 }
 
@@ -167,6 +170,11 @@ pub fn version(challenge: &str, by: &str) -> Version {
     }
 }
 
+/// That the owner of the first token does `act` at `now`.
+pub fn deed(now: u64, act: Act) -> Deed {
+    Deed::new(&token(1), at(now), act, Some("because".into()))
+}
+
 /// The `n`th operation: the publication of `version`.
 pub fn operation(n: u64, version: &Version) -> Operation {
     Operation {
@@ -191,7 +199,7 @@ pub fn published(store: &dyn Store, n: u64, challenge: &str, by: &str) -> u32 {
     let version = version(challenge, by);
     let operation = operation(n, &version);
     let owner = store.challenge(&version.challenge.id).unwrap().map(|row| row.owner);
-    let number = store.stage_version(&version, &operation, owner.as_ref()).unwrap();
+    let number = store.stage_version(&version, &operation, owner.as_ref(), None).unwrap();
     done(store, operation.id);
     number
 }

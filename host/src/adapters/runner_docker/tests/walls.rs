@@ -167,13 +167,25 @@ fn two_runs_never_have_one_gpu() {
     let taken = |run: &Run| shared.begin(run).unwrap().map(|taken| taken.gpus);
     let first = asked(2);
     assert_eq!(taken(&first).unwrap(), ["a", "b"]);
-    assert_eq!(taken(&asked(1)).unwrap(), ["big"]);
-    assert_eq!(taken(&asked(1)), None);
+    let big = asked(1);
+    assert_eq!(taken(&big).unwrap(), ["big"]);
+    assert!(taken(&asked(1)).unwrap_err().contains("which others have"));
+    *shared.wanted.lock().unwrap() = None;
     shared.end(first.id);
     let more = |gib: u64| Run { gpu_memory: Bytes(gib << 30), ..asked(1) };
     assert_eq!(taken(&more(20)).unwrap(), ["b"]);
-    assert_eq!(taken(&more(20)), None, "the one that is free has less");
-    assert_eq!(taken(&asked(1)).unwrap(), ["a"]);
+    assert!(taken(&more(20)).is_err(), "the one that is free has less");
+    let small = asked(1);
+    assert_eq!(taken(&small).unwrap(), ["a"]);
+    // One that needs the big one is next to have it, and what nobody has is told.
+    *shared.wanted.lock().unwrap() = None;
+    assert!(taken(&more(60)).is_err());
+    shared.end(big.id);
+    assert!(taken(&asked(1)).is_err(), "it is kept");
+    shared.end(small.id);
+    assert_eq!(taken(&asked(1)).unwrap(), ["a"], "the others are not");
+    assert_eq!(taken(&more(60)).unwrap(), ["big"]);
+    assert!(taken(&more(100)).unwrap_err().contains("more memory than the server has"));
 }
 
 #[test]
@@ -199,8 +211,9 @@ fn pinned_runs_stay_on_cpus_of_their_own() {
     // What is more than there are is told, and holds nothing.
     let mut big = asked(true);
     big.limits.cpus = gradus_core::domain::units::MilliCpus(1000 * (all as u64 + 1));
-    let error = real.wait(real.runner.run(big)).unwrap_err();
-    assert!(error.what.contains("too few CPUs"), "{error:?}");
+    let ran = real.wait(real.runner.run(big)).unwrap();
+    let Ended::Refused { code: RefusalCode::Busy, text } = ran.ended else { panic!("{ran:?}") };
+    assert!(text.contains("more CPUs to itself than the server has"), "{text}");
     real.nothing_is_left();
 }
 
