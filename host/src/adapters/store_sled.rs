@@ -195,6 +195,10 @@ impl Store for SledStore {
         self.writer.write(move |draft| changes::admit(draft, admission))
     }
 
+    fn same(&self, ledger: &LedgerKey, files: Digest, version: u32) -> Result<Option<SubmissionId>> {
+        changes::same(&self.trees, ledger, files, version)
+    }
+
     fn advance(&self, advance: Advance) -> Result<Advanced> {
         self.writer.write(move |draft| changes::advance(draft, advance))
     }

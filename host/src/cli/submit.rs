@@ -99,6 +99,11 @@ impl Submit {
         };
         let info = client.submit(&self.challenge, &phase, &file, &about, &key()?, &mut told)?;
         drop(bar);
+        if info.repeated {
+            context
+                .out
+                .note("you have handed in the same files before: this is that submission, and it counts once")?;
+        }
         if self.wait {
             return wait(context, &client, info, self.json.json);
         }

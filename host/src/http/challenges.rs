@@ -20,7 +20,7 @@ use gradus_core::app::Refusal;
 use gradus_core::app::access::Seen;
 use gradus_core::app::check::Pending;
 use gradus_core::app::read::{Page, Place, ShownColumn};
-use gradus_core::domain::challenge::{PhaseState, Visibility};
+use gradus_core::domain::challenge::{PhaseState, Repeats, Visibility};
 use gradus_core::domain::id::{ChallengeId, LeaderboardId, OperationId};
 use gradus_core::domain::metric::Direction;
 use gradus_core::domain::operation::{Operation, OperationState};
@@ -196,6 +196,10 @@ fn info(seen: &Seen, files: Vec<FileInfo>, now: jiff::Timestamp) -> ChallengeInf
             metrics: metrics.collect(),
             concurrent: phase.concurrent,
             max_queued: phase.max_queued,
+            repeats: match phase.repeats {
+                Repeats::Grade => "grade".to_owned(),
+                Repeats::Link => "link".to_owned(),
+            },
         }
     });
     ChallengeInfo {

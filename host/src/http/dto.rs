@@ -97,6 +97,8 @@ pub struct PhaseInfo {
     pub concurrent: u32,
     /// Submissions of one entrant that wait, at most.
     pub max_queued: u32,
+    /// What becomes of files that the same entrant has handed in before: `grade` or `link`.
+    pub repeats: String,
 }
 
 /// What one run of a program may use.
@@ -301,6 +303,10 @@ pub struct SubmissionInfo {
     /// Where it stands, while it waits for its turn; not in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<PlaceInfo>,
+    /// The same files were handed in before, and are not graded again: this is that submission, and nothing was charged. In
+    /// the answer to a submission only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
     /// How it ended, once it has: `scored`, `invalid-submission`, `limit`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,

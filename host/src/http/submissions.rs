@@ -54,6 +54,7 @@ pub(super) fn info(app: &App, tracked: &Tracked) -> SubmissionInfo {
         state: job.state.word().to_owned(),
         reason: app.waits_in_vain(tracked).or_else(|| job.reason.clone()),
         place: None,
+        repeated: false,
         outcome: job.outcome.as_ref().map(|outcome| outcome.word().to_owned()),
         fault: job.fault,
         charged: over.then_some(!refunded),
@@ -151,9 +152,10 @@ pub async fn submit(
         Ok((submitted, found.ok_or(Refusal::Unknown("submission"))?))
     };
     let (submitted, tracked) = api.door.have_done(take_in).await?;
-    let Submitted { id, before } = submitted;
+    let Submitted { id, before, same } = submitted;
     let headers = [(header::LOCATION, format!("/api/v1/submissions/{id}"))];
-    let mut response = (StatusCode::ACCEPTED, headers, Json(placed(&api.app, &tracked))).into_response();
+    let info = SubmissionInfo { repeated: same, ..placed(&api.app, &tracked) };
+    let mut response = (StatusCode::ACCEPTED, headers, Json(info)).into_response();
     if before {
         response.headers_mut().insert("idempotency-replayed", header::HeaderValue::from_static("true"));
     }

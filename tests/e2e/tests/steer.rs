@@ -201,3 +201,40 @@ fn a_place_is_told_as_it_changes() {
     let places: Vec<_> = told.lines().filter(|line| line.contains(r#""kind":"place""#)).collect();
     assert!(places.len() == 2 && places[0].contains(r#""ahead":1"#) && places[1].contains(r#""ahead":0"#), "{told}");
 }
+
+#[test]
+fn the_same_files_again_are_the_earlier_submission() {
+    let setting = setting();
+    let folder = setting.home.path().join("folder");
+    let path = folder.join("challenge.toml");
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    let quota = "quota = [{ limit = 2 }]";
+    assert!(text.contains(quota));
+    std::fs::write(&path, text.replace(quota, &format!("{quota}\nrepeats = \"link\""))).expect("there is room");
+    setting.server.publish(&folder);
+    let (id, info) = setting.taken(&setting.anna);
+    assert_eq!(info["repeated"], Value::Null);
+    for _ in 0..3 {
+        let (again, info) = setting.taken(&setting.anna);
+        assert_eq!((&again, &info["repeated"]), (&id, &true.into()), "{info}");
+    }
+    setting.anna.ended(&id);
+    let (again, info) = setting.taken(&setting.anna);
+    assert_eq!((&again, &info["state"]), (&id, &"scored".into()), "{info}");
+    let quota = setting.anna.get("/api/v1/challenges/breast-cancer/quota").json();
+    assert_eq!(quota["phases"][0]["rules"][0]["used"], 1, "{quota}");
+    // Somebody else's are theirs, other files are others, and another version grades anew.
+    assert_ne!(setting.taken(&setting.ben).0, id);
+    let worse = [setting.good.as_slice(), b"\n"].concat();
+    let answer = setting.anna.submit("breast-cancer", "dev", "good.csv", &worse);
+    assert!(answer.status == 202 && answer.json()["id"] != id.as_str(), "{}", answer.text());
+    assert_eq!(setting.hand_in(&setting.anna).json()["id"], id.as_str(), "though nothing is left");
+    setting.server.publish(&folder);
+    assert_eq!(setting.hand_in(&setting.anna).code(), "over-quota");
+    let file = example("breast-cancer").join("solutions/good.csv");
+    let submit = ["submit", "breast-cancer", file.to_str().expect("UTF-8")];
+    let ran = setting.command(&submit);
+    assert!(ran.code == 0 && !ran.err.contains("same files"), "{ran:?}");
+    let ran = setting.command(&submit);
+    assert!(ran.code == 0 && ran.err.contains("the same files before"), "{ran:?}");
+}

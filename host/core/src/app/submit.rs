@@ -4,7 +4,7 @@ use super::check::Pending;
 use super::folder::Folder;
 use super::launch::{lane, named_image, wait};
 use super::{App, Refusal};
-use crate::domain::challenge::{Hold, HoldKind, Phase, PhaseState, TaskRun, Version};
+use crate::domain::challenge::{Hold, HoldKind, Phase, PhaseState, Repeats, TaskRun, Version};
 use crate::domain::digest::{Digest, Hasher};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use crate::domain::job::{Job, Stage};
@@ -55,6 +55,8 @@ pub struct Submitted {
     pub id: SubmissionId,
     /// The same request was accepted before; this is that one.
     pub before: bool,
+    /// The same files were handed in before, and are not graded again; this is that one.
+    pub same: bool,
 }
 
 impl App {
@@ -141,7 +143,8 @@ impl App {
         let Offer { upload, files, about, key, arrived } = offer;
         let request = fingerprint(version, phase, &upload, &about);
         let ledger_key = ledger_key(version, phase, token);
-        let passes = || self.passes(token, key.as_deref().zip(Some(request)), door, &ledger_key, arrived);
+        let once = (phase.repeats == Repeats::Link).then(|| files.folder().tree().digest());
+        let passes = || self.passes(token, key.as_deref().zip(Some(request)), once, door, &ledger_key, arrived);
         if let Some(before) = passes()? {
             return Ok(before);
         }
@@ -179,14 +182,15 @@ impl App {
         let waiting = waiting(&tracked, phase, version);
         let (id, max_open) = (submission.id, max_open(phase));
         let rules = phase.quota.clone();
-        match self.store.admit(Admission { submission, small, job, rules, max_open, idempotency })? {
+        match self.store.admit(Admission { submission, small, job, rules, max_open, idempotency, once })? {
             Admitted::Accepted { event } => {
                 self.queue().push(waiting);
                 self.signals.logged(std::slice::from_ref(&event));
                 self.signals.queued();
-                Ok(Submitted { id, before: false })
+                Ok(Submitted { id, before: false, same: false })
             }
-            Admitted::Before(id) => Ok(Submitted { id, before: true }),
+            Admitted::Before(id) => Ok(Submitted { id, before: true, same: false }),
+            Admitted::Same(id) => Ok(Submitted { id, before: false, same: true }),
             Admitted::OtherRequest => Err(Refusal::OtherRequest),
             Admitted::OverQuota(standing) => Err(Refusal::OverQuota(standing)),
             Admitted::TooManyOpen { open } => Err(Refusal::TooManyOpen { open, most: max_open }),
@@ -199,6 +203,7 @@ impl App {
         &self,
         token: &Token,
         request: Option<(&str, Digest)>,
+        once: Option<Digest>,
         door: &Door,
         key: &LedgerKey,
         now: Timestamp,
@@ -210,12 +215,17 @@ impl App {
             return if before == request {
                 // Rows can be read a moment before they are durable: what is told again has to be, too.
                 self.store.probe()?;
-                Ok(Some(Submitted { id, before: true }))
+                Ok(Some(Submitted { id, before: true, same: false }))
             } else {
                 Err(Refusal::OtherRequest)
             };
         }
         door.open(now)?;
+        let same = once.map(|files| self.store.same(key, files, door.version.version)).transpose()?.flatten();
+        if let Some(id) = same {
+            self.store.probe()?;
+            return Ok(Some(Submitted { id, before: false, same: true }));
+        }
         let (ledger, most) = (self.store.ledger(key)?, max_open(phase));
         match ledger.refusal(&phase.quota, now) {
             // Of both, the quota comes first: waiting for one to end would not help.

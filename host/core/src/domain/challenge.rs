@@ -73,6 +73,20 @@ pub struct Phase {
     pub concurrent: u32,
     /// Submissions of one entrant that wait, at most.
     pub max_queued: u32,
+    /// What becomes of files that the same entrant has handed in before.
+    #[serde(default)]
+    pub repeats: Repeats,
+}
+
+/// What becomes of files that the same entrant has handed in to the same version before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Repeats {
+    /// They are graded again, and count.
+    #[default]
+    Grade,
+    /// They are the earlier submission, and count once.
+    Link,
 }
 
 /// Where an instant lies to a phase.

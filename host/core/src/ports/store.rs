@@ -115,6 +115,8 @@ pub struct Admission {
     pub max_open: u32,
     /// The client's key.
     pub idempotency: Option<Idempotency>,
+    /// Digest of the files, when the same ones are not to be graded again.
+    pub once: Option<Digest>,
 }
 
 /// What became of it.
@@ -129,6 +131,8 @@ pub enum Admitted {
     Before(SubmissionId),
     /// The key was used for another request.
     OtherRequest,
+    /// The same files were accepted before, and stand.
+    Same(SubmissionId),
     /// A rule has nothing left.
     OverQuota(Standing),
     /// Too many have not ended.
@@ -286,13 +290,19 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Version>>;
 
-    /// Takes a submission in, or says why not: idempotency key, then open submissions, then quota, all in the
+    /// Takes a submission in, or says why not: idempotency key, then files that are not graded again, then open submissions,
+    /// then quota, all in the
     /// transaction that stores submission, job, ledger and first event. All of it happens at the submission's
     /// `submitted_at`.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of it is acknowledged.
     fn admit(&self, admission: Admission) -> Result<Admitted>;
+    /// The submission with the same files that stands for one of `version`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn same(&self, ledger: &LedgerKey, files: Digest, version: u32) -> Result<Option<SubmissionId>>;
     /// Changes a job and all that goes with it. A submission that is not there is a conflict.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ struct Rows {
     boards: BTreeMap<BoardKey, Board>,
     keys: BTreeMap<(TokenId, String), KeyRow>,
     audit: Vec<Logged>,
+    once: BTreeMap<(LedgerKey, Digest), SubmissionId>,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +79,12 @@ impl Rows {
         }
         board.order.insert(entry.key.clone(), entry.clone());
         board.of.insert(entry.entrant.clone(), entry);
+    }
+
+    fn same(&self, ledger: &LedgerKey, files: Digest, version: u32) -> Option<SubmissionId> {
+        let id = self.once.get(&(ledger.clone(), files))?;
+        let (earlier, row) = self.submissions.get(id)?;
+        decide::stands(earlier, &row.job, version).then_some(*id)
     }
 
     fn log(&mut self, deed: Option<Deed>) {
@@ -198,17 +205,23 @@ impl Store for MemoryStore {
         let used = key.as_ref().and_then(|key| rows.keys.get(key));
         let ledger = LedgerKey::of(&admission.submission);
         let before = rows.ledgers.get(&ledger).cloned().unwrap_or_default();
-        let intake = match decide::admit(&admission, used, before) {
+        let same = admission.once.and_then(|files| rows.same(&ledger, files, admission.submission.version));
+        let intake = match decide::admit(&admission, used, same, before) {
             Ok(intake) => intake,
             Err(refused) => return Ok(refused),
         };
         let submission = admission.submission;
         rows.small.extend(admission.small.into_iter().map(|small| (small.digest, small.bytes)));
+        rows.once.extend(admission.once.map(|files| ((ledger.clone(), files), submission.id)));
         rows.ledgers.insert(ledger, intake.ledger);
         rows.keys.extend(key.zip(intake.key));
         rows.events.insert((submission.id, intake.event.seq), intake.event.clone());
         rows.submissions.insert(submission.id, (submission, intake.job));
         Ok(Admitted::Accepted { event: intake.event })
+    }
+
+    fn same(&self, ledger: &LedgerKey, files: Digest, version: u32) -> Result<Option<SubmissionId>> {
+        Ok(self.read().same(ledger, files, version))
     }
 
     fn advance(&self, advance: Advance) -> Result<Advanced> {

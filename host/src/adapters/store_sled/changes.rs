@@ -2,11 +2,12 @@
 
 use super::draft::Draft;
 use super::key;
-use super::tables::{Table, missing};
+use super::tables::{Table, Trees, missing};
 use gradus_core::domain::audit::{Deed, Logged};
 use gradus_core::domain::board::{Entry, Placement, replaces};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
-use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, TokenId};
+use gradus_core::domain::digest::Digest;
+use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
 use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::submission::Submission;
@@ -105,9 +106,14 @@ pub fn admit(draft: &mut Draft<'_>, admission: Admission) -> Result<Admitted> {
         Some(asked) => draft.get(Table::Keys, &key::used(asked.token, &asked.key))?,
         None => None,
     };
-    let account = key::ledger(&LedgerKey::of(&admission.submission));
+    let owner = LedgerKey::of(&admission.submission);
+    let account = key::ledger(&owner);
     let ledger = draft.get(Table::Ledgers, &account)?.unwrap_or_default();
-    let intake = match decide::admit(&admission, used.as_ref(), ledger) {
+    let same = match admission.once {
+        Some(files) => same(draft.stored, &owner, files, admission.submission.version)?,
+        None => None,
+    };
+    let intake = match decide::admit(&admission, used.as_ref(), same, ledger) {
         Ok(intake) => intake,
         Err(refused) => return Ok(refused),
     };
@@ -127,9 +133,22 @@ pub fn admit(draft: &mut Draft<'_>, admission: Admission) -> Result<Admitted> {
     for list in [key::list(&submission.challenge, None), key::list(&submission.challenge, Some(&submission.entrant))] {
         draft.mark(Table::Lists, key::listed(&list, id))?;
     }
+    if let Some(files) = admission.once {
+        draft.put(Table::Keys, key::once(&owner, files), &id)?;
+    }
     draft.put(Table::Ledgers, account, &intake.ledger)?;
     draft.put(Table::Events, key::event(id, intake.event.seq), &intake.event)?;
     Ok(Admitted::Accepted { event: intake.event })
+}
+
+/// The submission with the same files that stands for one of `version`.
+pub fn same(stored: &Trees, owner: &LedgerKey, files: Digest, version: u32) -> Result<Option<SubmissionId>> {
+    let id: Option<SubmissionId> = stored.get(Table::Keys, &key::once(owner, files))?;
+    let Some(id) = id else { return Ok(None) };
+    let earlier: Option<Submission> = stored.get(Table::Submissions, &key::submission(id))?;
+    let row: Option<JobRow> = stored.get(Table::Jobs, &key::job(id))?;
+    let stands = earlier.zip(row).is_some_and(|(earlier, row)| decide::stands(&earlier, &row.job, version));
+    Ok(stands.then_some(id))
 }
 
 pub fn advance(draft: &mut Draft<'_>, advance: Advance) -> Result<Advanced> {

@@ -2,6 +2,7 @@
 //! with a zero byte, which no name contains. What each tree holds is said at [`super::tables::Table`].
 
 use gradus_core::domain::board::BoardKey;
+use gradus_core::domain::digest::Digest;
 use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
 use gradus_core::ports::store::LedgerKey;
 use jiff::Timestamp;
@@ -139,6 +140,11 @@ pub fn used(token: TokenId, key: &str) -> Vec<u8> {
 
 pub fn until(until: Timestamp, token: TokenId, key: &str) -> Vec<u8> {
     [&ends(until)[..], &client(token, key)].concat()
+}
+
+/// Files that are not graded again.
+pub fn once(account: &LedgerKey, files: Digest) -> Vec<u8> {
+    with(b's', &[&ledger(account)[..], files.as_bytes()].concat())
 }
 
 /// Where the keys that end at `until` begin. Nanoseconds since the epoch, shifted so that negative ones sort first.

@@ -39,7 +39,8 @@ pub enum Table {
     Ledgers,
     /// `e`, board, entrant → entry; `o`, board, the entry's key → the same entry.
     Boards,
-    /// `k`, token, key → what it was used for; `u`, its end, token, key → nothing.
+    /// `k`, token, key → what it was used for; `u`, its end, token, key → nothing; `s`, challenge, phase, entrant, digest of
+    /// files → the submission.
     Keys,
     /// Digest → bytes, as they are.
     Small,

@@ -1,7 +1,7 @@
 //! The text's own shape: keys and types, no rule beyond them. Unknown keys are errors that name the nearest known one.
 
 use super::{FILE, Located, nearest};
-use crate::domain::challenge::{Rule, Visibility};
+use crate::domain::challenge::{Repeats, Rule, Visibility};
 use crate::domain::metric::Direction;
 use crate::domain::report::Audience;
 use crate::domain::submission::Lane;
@@ -45,6 +45,8 @@ pub struct Phase {
     pub quota: Vec<Spanned<Quota>>,
     pub concurrent: Option<Spanned<u32>>,
     pub max_queued: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub repeats: Repeats,
 }
 
 #[derive(Debug, Deserialize)]

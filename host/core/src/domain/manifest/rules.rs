@@ -233,6 +233,7 @@ impl<'a> Reader<'a> {
             task: task.unwrap_or_else(stand_in),
             concurrent: count(self, "concurrent", raw.concurrent.as_ref(), 2),
             max_queued: count(self, "max_queued", raw.max_queued.as_ref(), 20),
+            repeats: raw.repeats,
             quota: raw.quota.iter().map(|rule| self.quota(&key("quota"), rule)).collect(),
         };
         (phase, line)

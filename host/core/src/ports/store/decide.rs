@@ -10,6 +10,7 @@ use crate::domain::id::{EntrantId, SubmissionId};
 use crate::domain::job::Job;
 use crate::domain::operation::{Operation, OperationState};
 use crate::domain::quota::Ledger;
+use crate::domain::report::Outcome;
 use crate::domain::submission::Submission;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -95,12 +96,34 @@ impl JobRow {
     }
 }
 
-/// Decides on a submission at the door, given what its key was used for and how the ledger stands.
+/// Whether a submission stands for one of `version` with the same files: it was graded by that version, or will be. What
+/// was called off, or failed on our side, does not.
+pub fn stands(earlier: &Submission, job: &Job, version: u32) -> bool {
+    let ended = job.outcome.as_ref().is_some_and(|outcome| match outcome {
+        Outcome::Cancelled | Outcome::Platform => true,
+        Outcome::Scored
+        | Outcome::InvalidSubmission
+        | Outcome::InvalidChallenge
+        | Outcome::ScorerFailed
+        | Outcome::Limit { .. }
+        | Outcome::RunFailed { .. }
+        | Outcome::OverQuota => false,
+    });
+    earlier.version == version && !ended
+}
+
+/// Decides on a submission at the door, given what its key was used for, the one that stands for it, and how the ledger
+/// stands.
 ///
 /// # Errors
 /// Why it stays outside; never [`Admitted::Accepted`].
-pub fn admit(admission: &Admission, key: Option<&KeyRow>, mut ledger: Ledger) -> Result<Intake, Admitted> {
-    let Admission { submission, small: _, job, rules, max_open, idempotency } = admission;
+pub fn admit(
+    admission: &Admission,
+    key: Option<&KeyRow>,
+    same: Option<SubmissionId>,
+    mut ledger: Ledger,
+) -> Result<Intake, Admitted> {
+    let Admission { submission, small: _, job, rules, max_open, idempotency, once: _ } = admission;
     let now = submission.submitted_at;
     if let (Some(asked), Some(used)) = (idempotency, key)
         && used.holds(now)
@@ -110,6 +133,9 @@ pub fn admit(admission: &Admission, key: Option<&KeyRow>, mut ledger: Ledger) ->
         } else {
             Admitted::OtherRequest
         });
+    }
+    if let Some(same) = same {
+        return Err(Admitted::Same(same));
     }
     if ledger.open >= *max_open {
         return Err(Admitted::TooManyOpen { open: ledger.open });

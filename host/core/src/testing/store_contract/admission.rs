@@ -6,6 +6,8 @@ use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::job::State;
 use crate::domain::quota::{Ledger, Settlement};
+use crate::domain::report::Outcome;
+use crate::domain::submission::Submission;
 use crate::ports::store::{Admission, Admitted, LedgerKey};
 use std::sync::Barrier;
 
@@ -15,6 +17,7 @@ pub(super) const ALL: &[Property] = &[
     an_expired_key_is_free_again,
     who_is_over_quota_is_told_and_nothing_is_stored,
     who_has_too_many_open_waits_until_one_ends,
+    the_same_files_are_answered_with_what_stands_for_them,
     no_race_passes_a_quota,
     no_race_takes_one_key_twice,
 ];
@@ -77,6 +80,38 @@ fn the_same_request_is_answered_with_its_submission(store: &dyn Store) {
     let used = store.idempotent(token(1).id, "k", at(99)).unwrap();
     assert_eq!(used, Some((Digest::of(b"body"), submission_id(1))));
     assert_eq!(store.idempotent(token(1).id, "kk", at(99)).unwrap(), None);
+}
+
+fn the_same_files_are_answered_with_what_stands_for_them(store: &dyn Store) {
+    let files = Digest::of(b"files");
+    let asked = |n, version| {
+        let asked = Admission { once: Some(files), rules: in_all(2), ..admission(n, "c", "anna") };
+        Admission { submission: Submission { version, ..asked.submission }, ..asked }
+    };
+    let owner = ledger_of(&asked(1, 1));
+    assert_eq!(store.same(&owner, files, 1).unwrap(), None);
+    assert!(accepted(&store.admit(asked(1, 1)).unwrap()));
+    // While it waits, and when it has ended by the participant's doing.
+    assert_eq!(store.admit(asked(2, 1)).unwrap(), Admitted::Same(submission_id(1)));
+    let end = |outcome: Outcome| {
+        let tracked = store.submission(submission_id(1)).unwrap().unwrap();
+        let mut end = to(&tracked, State::Failed, 20);
+        end.job.outcome = Some(outcome);
+        store.advance(end).unwrap();
+    };
+    end(Outcome::InvalidSubmission);
+    assert_eq!(store.same(&owner, files, 1).unwrap(), Some(submission_id(1)));
+    assert_eq!(store.ledger(&owner).unwrap().total, 1);
+    // Not for others, nor for other files or another version; nor once it failed on our side.
+    let others = Admission { once: Some(files), ..admission(3, "c", "ben") };
+    assert!(accepted(&store.admit(others).unwrap()));
+    assert_eq!(store.same(&owner, Digest::of(b"other"), 1).unwrap(), None);
+    assert_eq!(store.same(&owner, files, 2).unwrap(), None);
+    end(Outcome::Platform);
+    assert_eq!(store.same(&owner, files, 1).unwrap(), None);
+    assert!(accepted(&store.admit(asked(4, 1)).unwrap()));
+    assert_eq!(store.admit(asked(5, 1)).unwrap(), Admitted::Same(submission_id(4)), "the newest");
+    assert!(matches!(store.admit(Admission { once: None, ..asked(6, 1) }).unwrap(), Admitted::OverQuota(_)));
 }
 
 fn an_expired_key_is_free_again(store: &dyn Store) {

@@ -82,6 +82,7 @@ pub fn admission(n: u64, challenge: &str, entrant: &str) -> Admission {
         rules: in_all(1_000),
         max_open: 1_000,
         idempotency: None,
+        once: None,
     }
 }
 
