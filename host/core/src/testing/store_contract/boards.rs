@@ -2,14 +2,16 @@
 
 use super::rows::{board, placement, submission_id};
 use super::{Property, Store};
-use crate::domain::board::{BoardKey, Placement};
+use crate::domain::board::{BoardKey, Placement, order_key};
 use crate::domain::challenge::Rule;
+use crate::domain::metric::Direction;
 
 pub(super) const ALL: &[Property] = &[
     the_best_stands,
     the_last_stands,
     of_equal_scores_the_earlier_is_first,
     one_change_may_place_an_entrant_twice,
+    any_order_gives_the_board_of_an_oracle,
     boards_are_apart,
     pages_follow_each_other,
 ];
@@ -67,6 +69,67 @@ fn one_change_may_place_an_entrant_twice(store: &dyn Store) {
     store.place(all).unwrap();
     store.place(Vec::new()).unwrap();
     assert_eq!(order(store, &board), [2]);
+}
+
+/// Numbers that look random and are the same each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % most as u64).unwrap()
+    }
+}
+
+/// One that was graded: its number, whose it is, and what it got.
+type Graded = (u64, usize, Option<f64>);
+
+/// What a person would do with pencil and paper: of each entrant the one that stands, then the better ones first, those with
+/// nothing last, and of equals the earlier.
+fn oracle(rule: Rule, all: &[Graded]) -> Vec<u64> {
+    let better = |a: &&Graded, b: &&Graded| b.2.partial_cmp(&a.2).unwrap().then(a.0.cmp(&b.0));
+    let mut board: Vec<&Graded> = Vec::new();
+    for entrant in 0..5 {
+        let own = all.iter().filter(|graded| graded.1 == entrant);
+        board.extend(match rule {
+            Rule::Best => own.min_by(better),
+            Rule::Last => own.max_by_key(|graded| graded.0),
+        });
+    }
+    board.sort_by(better);
+    board.into_iter().map(|graded| graded.0).collect()
+}
+
+/// However they are graded, one by one or several at once, in whatever order, and some of them twice.
+fn any_order_gives_the_board_of_an_oracle(store: &dyn Store) {
+    let mut numbers = Numbers(7);
+    for round in 0..40 {
+        let rule = if round % 2 == 0 { Rule::Best } else { Rule::Last };
+        let board = board("c", &round.to_string());
+        let score = |numbers: &mut Numbers| match numbers.below(6) {
+            5 => None,
+            tenths => Some(f64::from(u8::try_from(tenths).unwrap()) / 10.0),
+        };
+        let all: Vec<Graded> = (0..25).map(|n| (n, numbers.below(5), score(&mut numbers))).collect();
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.extend((0..5).map(|_| numbers.below(all.len())));
+        for at in (1..order.len()).rev() {
+            order.swap(at, numbers.below(at + 1));
+        }
+        let placed = |at: &usize| {
+            let (n, entrant, score) = all[*at];
+            let mut placed = placement(&board, rule, n, &format!("e{entrant}"), score.unwrap_or(0.0));
+            placed.entry.key = order_key([(Direction::Higher, score)], placed.entry.submitted_at, submission_id(n));
+            placed
+        };
+        let mut left = order.as_slice();
+        while !left.is_empty() {
+            let (now, later) = left.split_at(left.len().min(1 + numbers.below(4)));
+            store.place(now.iter().map(placed).collect()).unwrap();
+            left = later;
+        }
+        assert_eq!(self::order(store, &board), oracle(rule, &all), "{rule:?} {all:?} {order:?}");
+    }
 }
 
 fn boards_are_apart(store: &dyn Store) {
