@@ -4,6 +4,7 @@
 //! without a server. Exit codes: 0 it did what was asked, 1 it did not, 2 wrong use.
 
 mod admin;
+mod backup;
 mod cancel;
 mod challenge;
 mod completions;
@@ -31,6 +32,7 @@ mod tests;
 pub use environment::Environment;
 pub use output::Output;
 
+use crate::backup::{End, Head};
 use crate::client::Client;
 use crate::client::logins::Logins;
 use crate::config;
@@ -38,6 +40,7 @@ use anyhow::Context as _;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gradus_core::app::Stock;
 use gradus_core::app::launch::Containers;
+use gradus_core::app::verify::Verified;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::Finding;
 use gradus_core::ports::scorer::Scorer;
@@ -110,6 +113,21 @@ pub trait Host {
     /// # Errors
     /// There is none, in words.
     fn probe(&self, config: &config::Runner, room: &Path) -> Result<Vec<Finding>, String>;
+    /// Looks over what is stored in a data folder that no server has open; what is wrong goes to `tell`.
+    ///
+    /// # Errors
+    /// There is none, a server has it open, or it cannot be read.
+    fn verify(&self, data: &Path, tell: &mut dyn FnMut(String)) -> anyhow::Result<Verified>;
+    /// Makes the data folder `data` of a backup, and looks it over as [`verify`](Self::verify) does.
+    ///
+    /// # Errors
+    /// It is no whole backup; there is something in the folder; the disk's.
+    fn restore(
+        &self,
+        backup: &Path,
+        data: &Path,
+        tell: &mut dyn FnMut(String),
+    ) -> anyhow::Result<(Head, End, Verified)>;
     /// Compiles the component on standard input: what the engine runs in a child process.
     fn compile(&self) -> ExitCode;
 }

@@ -1,6 +1,7 @@
 //! The HTTP API: parse → one use case → map. Decides nothing that a use case can.
 
 pub mod auth;
+pub mod backup;
 pub mod challenges;
 pub mod described;
 pub mod desk;
@@ -75,6 +76,7 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::list, tokens::make))
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::me))
+        .routes(routes!(backup::backup))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::version))

@@ -9,6 +9,7 @@
 //! * Participants' bytes never touch a path that their names could choose.
 
 pub mod adapters;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod disk;
 pub mod http;
 pub mod live;
 pub mod serve;
+pub mod sink;
 pub mod wiring;
 pub mod worker;
 pub mod workspace;

@@ -3,11 +3,13 @@
 
 use gradus::adapters::blobs_fs::FsBlobs;
 use gradus::adapters::scorer_wasm::compile_child;
+use gradus::backup::{End, Head};
 use gradus::cli::{self, Host, Running, ServeOptions};
 use gradus::config::{Config, Limits, LogFormat, Runner};
 use gradus::wiring;
 use gradus_core::app::Stock;
 use gradus_core::app::launch::Containers;
+use gradus_core::app::verify::Verified;
 use gradus_core::ports::blobs::Blobs;
 use gradus_core::ports::runner::Finding;
 use gradus_core::ports::scorer::Scorer;
@@ -104,6 +106,19 @@ impl Host for Wired {
         runtime
             .block_on(wiring::probe(config, &room.join("runs"), &Limits::default(), blobs))
             .map(|(_, findings)| findings)
+    }
+
+    fn verify(&self, data: &Path, tell: &mut dyn FnMut(String)) -> anyhow::Result<Verified> {
+        wiring::verify(data, tell)
+    }
+
+    fn restore(
+        &self,
+        backup: &Path,
+        data: &Path,
+        tell: &mut dyn FnMut(String),
+    ) -> anyhow::Result<(Head, End, Verified)> {
+        wiring::restore(backup, data, tell)
     }
 
     fn compile(&self) -> ExitCode {

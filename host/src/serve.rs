@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail};
 use axum::serve::ListenerExt as _;
 use gradus_core::app::App;
 use gradus_core::domain::token::Role;
-use gradus_core::ports::store::Store;
+use gradus_core::ports::store::{Snapshot, Store};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::fs::Permissions;
 use std::io::{ErrorKind, Write as _};
@@ -95,13 +95,14 @@ fn first_token(app: &App, data: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Starts the server over `app`. It takes requests when this returns; `opener` opens the container engine, if there is to be
+/// Starts the server over `app`, whose rows `rows` has all. It takes requests when this returns; `opener` opens the container engine, if there is to be
 /// one.
 ///
 /// # Errors
 /// The store's; the address is taken.
 pub async fn start(
     app: Arc<App>,
+    rows: Arc<dyn Snapshot>,
     hub: Arc<Hub>,
     config: &Config,
     data: &Path,
@@ -136,6 +137,8 @@ pub async fn start(
         intake: Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk),
         app,
         uploads: http::upload::Uploads::default(),
+        rows,
+        backups: Arc::default(),
         ready: std::sync::Mutex::default(),
         metrics: metrics.clone(),
         data: data.to_owned(),

@@ -5,6 +5,7 @@ use crate::adapters::clock_os::OsClock;
 use crate::adapters::runner_docker::{DockerRunner, Gpu, Registry, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
+use crate::backup::{BackupError, End, Head, Target};
 use crate::config::{self, Config, Engine};
 use crate::http::reserving::Reserving;
 use crate::live::{Hub, Live};
@@ -12,11 +13,15 @@ use crate::serve::{Running, start};
 use crate::worker::Opener;
 use anyhow::Context as _;
 use gradus_core::app::launch::{Allows, Containers};
+use gradus_core::app::verify::Verified;
 use gradus_core::app::{App, Stock, chain};
+use gradus_core::domain::digest::Digest;
 use gradus_core::domain::queue::Room;
 use gradus_core::domain::units::Bytes;
-use gradus_core::ports::blobs::Blobs;
+use gradus_core::ports::blobs::{BlobError, Blobs};
 use gradus_core::ports::runner::{Finding, Level, Runner as _, RunnerError};
+use gradus_core::ports::store::Snapshot;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -34,6 +39,10 @@ const OFFERED: [&str; 3] = ["runtimes", "networks", "gpus"];
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long in all, when an image is fetched for that.
 const FETCHED: Duration = Duration::from_secs(3_600);
+
+/// In a data folder: the rows, and the blobs.
+const STORE: &str = "store";
+const BLOBS: &str = "blobs";
 
 /// The stock scorers.
 pub const STOCK: Stock = stock::STOCK;
@@ -177,6 +186,74 @@ async fn stopping(live: &mut Receiver<Live>) {
     while !matches!(live.recv().await, Ok(Live::Stopping) | Err(RecvError::Closed)) {}
 }
 
+/// Opens the data folder: the use cases over it, and all its rows.
+fn open(data: &Path, slots: usize, ring: Arc<Hub>) -> anyhow::Result<(App, Arc<dyn Snapshot>)> {
+    // The store first: its lock says whether the folder is ours.
+    let store = Arc::new(SledStore::open(&data.join(STORE), Options::default())?);
+    let blobs = FsBlobs::open(&data.join(BLOBS))?;
+    let cache = data.join("cache");
+    private_dir(&cache)?;
+    let scorer = engine(Some(cache), slots)?;
+    let (clock, rows) = (Arc::new(OsClock::default()), Arc::clone(&store));
+    Ok((App::new(store, Arc::new(blobs), Arc::new(scorer), clock, ring, STOCK), rows))
+}
+
+/// Looks over what is stored in a data folder that no server has open; what is wrong goes to `tell`.
+///
+/// # Errors
+/// There is none, a server has it open, or it cannot be read.
+pub fn verify(data: &Path, tell: &mut dyn FnMut(String)) -> anyhow::Result<Verified> {
+    if !data.join(STORE).is_dir() {
+        anyhow::bail!("{} is no data folder of a server: there is no `{STORE}` in it", data.display());
+    }
+    let (app, _) = open(data, 1, Arc::default())?;
+    Ok(app.verify(tell)?)
+}
+
+/// Puts a backup into `data`, which is not there yet or empty, and looks it over; what is wrong goes to `tell`. All of it is
+/// there when this returns, or nothing.
+///
+/// # Errors
+/// It is no whole backup; the folder is in use; the disk's.
+pub fn restore(backup: &Path, data: &Path, tell: &mut dyn FnMut(String)) -> anyhow::Result<(Head, End, Verified)> {
+    let taken = std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some());
+    if taken {
+        anyhow::bail!("{} is not empty: name a folder that is not there yet", data.display());
+    }
+    let from = std::fs::File::open(backup).with_context(|| format!("{} cannot be opened", backup.display()))?;
+    let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    private_dir(parent)?;
+    let room = tempfile::Builder::new().prefix(".gradus-restore-").tempdir_in(parent);
+    let room = room.with_context(|| format!("there is no room beside {}", data.display()))?;
+    let mut target = Restored { store: room.path().join(STORE), blobs: FsBlobs::open(&room.path().join(BLOBS))? };
+    let (head, end) = crate::backup::read(std::io::BufReader::with_capacity(1 << 20, from), &mut target)?;
+    drop(target);
+    let verified = verify(room.path(), tell)?;
+    std::fs::rename(room.path(), data).with_context(|| format!("{} cannot be made", data.display()))?;
+    // It has another name now.
+    drop(room.keep());
+    std::fs::File::open(parent).and_then(|folder| folder.sync_all()).context("the folder could not be synced")?;
+    Ok((head, end, verified))
+}
+
+/// A data folder that is made of a backup.
+struct Restored {
+    store: PathBuf,
+    blobs: FsBlobs,
+}
+
+impl Target for Restored {
+    fn rows(&mut self, rows: &mut dyn Read) -> Result<u64, BackupError> {
+        Ok(SledStore::restore(&self.store, rows)?)
+    }
+
+    fn blob(&mut self, bytes: &mut dyn Read) -> Result<Digest, BackupError> {
+        let mut blob = self.blobs.create()?;
+        std::io::copy(bytes, &mut blob).map_err(BlobError::Write)?;
+        Ok(blob.keep()?)
+    }
+}
+
 /// Opens the data folder and starts the server on `listen`.
 ///
 /// # Errors
@@ -186,17 +263,7 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     let hub = Arc::new(Hub::default());
     let (folder, ring) = (data.to_owned(), Arc::clone(&hub));
     let slots = config.graders() + config.runs() + config.workers.checks + 2;
-    let open = move || -> anyhow::Result<App> {
-        // The store first: its lock says whether the folder is ours.
-        let store = SledStore::open(&folder.join("store"), Options::default())?;
-        let blobs = FsBlobs::open(&folder.join("blobs"))?;
-        let cache = folder.join("cache");
-        private_dir(&cache)?;
-        let scorer = engine(Some(cache), slots)?;
-        let clock = Arc::new(OsClock::default());
-        Ok(App::new(Arc::new(store), Arc::new(blobs), Arc::new(scorer), clock, ring, STOCK))
-    };
-    let app = tokio::task::spawn_blocking(open).await??;
+    let (app, rows) = tokio::task::spawn_blocking(move || open(&folder, slots, ring)).await??;
     // What programs leave keeps off the reserve of the disk, too.
     let blobs = Arc::new(Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk));
     let app = Arc::new(app);
@@ -224,5 +291,5 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     if opener.is_none() {
         app.open_lane(Err("the configuration says `engine = \"off\"`".to_owned()));
     }
-    start(app, hub, config, data, listen, opener).await
+    start(app, rows, hub, config, data, listen, opener).await
 }

@@ -30,6 +30,7 @@ mod tests;
 mod zip;
 
 pub use local::{Listed, LocalFile, folder, single};
+pub(crate) use pack::Body;
 pub use pack::pack;
 pub use refused::{Entry, Refused};
 

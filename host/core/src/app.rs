@@ -18,6 +18,7 @@ mod saved_image;
 pub mod solutions;
 pub mod steer;
 pub mod submit;
+pub mod verify;
 pub mod work;
 
 use self::grade::Grader;

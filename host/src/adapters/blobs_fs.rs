@@ -230,6 +230,25 @@ impl Blobs for FsBlobs {
             Err(source) => Err(BlobError::Read { digest, source }),
         }
     }
+
+    fn list(&self, first: u8) -> Result<Vec<Digest>, BlobError> {
+        let shard = format!("{first:02x}");
+        let list = || {
+            let mut found = Vec::new();
+            for entry in self.folders.root.read_dir(&shard)? {
+                let name = entry?.file_name();
+                // What has another name is none of ours.
+                let digest = name.to_str().and_then(|name| format!("sha256:{shard}{name}").parse::<Digest>().ok());
+                found.extend(digest);
+            }
+            found.sort_unstable();
+            Ok(found)
+        };
+        match list() {
+            Err(error) if io::Error::kind(&error) == ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(BlobError::List),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod draft;
 mod durable;
 mod key;
 mod opening;
+mod snapshot;
 mod tables;
 mod writer;
 
@@ -33,9 +34,12 @@ use gradus_core::domain::token::Token;
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::chain;
 use gradus_core::ports::store::decide::{JobRow, KeyRow, OperationRow};
-use gradus_core::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Store, Tracked};
+use gradus_core::ports::store::{
+    Admission, Admitted, Advance, Advanced, LedgerKey, Result, Snapshot, Store, StoreError, Tracked,
+};
 use jiff::Timestamp;
 use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 use tables::{Table, Trees, decode, id_at_end, missing};
 use writer::Writer;
@@ -79,6 +83,21 @@ impl SledStore {
         Ok(Self { writer, trees, _lock: lock })
     }
 
+    /// Begins a store in `dir`, where there is none yet, with the rows of a backup; how many there are.
+    ///
+    /// # Errors
+    /// The folder holds a store; the backup is not whole, or of another format; the disk's.
+    pub fn restore(dir: &Path, rows: &mut dyn Read) -> Result<u64> {
+        let opening::Opened { db, trees, lock: _lock } = opening::open(dir, &Options::default())?;
+        if trees.tree(Table::Meta).len() > 1 || !trees.tree(Table::Tokens).is_empty() {
+            return Err(opening::refused(dir, "it holds a store already: name another folder", None));
+        }
+        let count = snapshot::read(&trees, rows)?;
+        let unusable = |source: durable::Failure| StoreError::Write(source.into_source());
+        Disk::new(db, dir).map_err(unusable)?.sync().map_err(unusable)?;
+        Ok(count)
+    }
+
     /// How the writer fares; for metrics.
     pub fn stats(&self) -> Stats {
         self.writer.stats()
@@ -107,6 +126,13 @@ impl SledStore {
         limit: usize,
     ) -> Result<Vec<T>> {
         self.trees.after(table, prefix, after).take(limit).map(|row| decode(table, &row?.1)).collect()
+    }
+}
+
+impl Snapshot for SledStore {
+    fn snapshot(&self, to: Box<dyn Write + Send>) -> Result<u64> {
+        // On the thread that writes, so that nothing changes meanwhile.
+        self.writer.write(move |draft| snapshot::write(draft.stored, to))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `gradus admin`: tokens, queues, the log of what was done.
+//! `gradus admin`: tokens, queues, the log of what was done, backups.
 
 use super::table::Table;
 use super::{Context, Done, Json, Remote};
@@ -6,13 +6,16 @@ use crate::http::dto::NewToken;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-/// Manage a server: its tokens, its queues.
+/// Manage a server: its tokens, its queues, its backups.
 #[derive(Debug, Subcommand)]
 pub enum Admin {
     #[command(subcommand)]
     Token(Token),
     Queue(super::steer::Queues),
     Audit(super::steer::ServerAudit),
+    Backup(super::backup::Backup),
+    Restore(super::backup::Restore),
+    Check(super::backup::Check),
 }
 
 /// Make, list and revoke tokens.
@@ -84,6 +87,9 @@ impl Admin {
             Self::Token(Token::Revoke(revoke)) => revoke.run(context),
             Self::Queue(queue) => queue.run(context),
             Self::Audit(audit) => audit.run(context),
+            Self::Backup(backup) => backup.run(context),
+            Self::Restore(restore) => restore.run(context),
+            Self::Check(check) => check.run(context),
         }
     }
 }

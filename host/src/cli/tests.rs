@@ -43,6 +43,14 @@ impl Host for TestHost {
         Err("there is no engine in this test".to_owned())
     }
 
+    fn verify(&self, _: &Path, _: &mut dyn FnMut(String)) -> anyhow::Result<Verified> {
+        anyhow::bail!("there are no data in this test")
+    }
+
+    fn restore(&self, _: &Path, _: &Path, _: &mut dyn FnMut(String)) -> anyhow::Result<(Head, End, Verified)> {
+        anyhow::bail!("there is no backup in this test")
+    }
+
     fn compile(&self) -> ExitCode {
         ExitCode::SUCCESS
     }

@@ -1,7 +1,8 @@
-//! Tokens, and what the server says of itself.
+//! Tokens, backups, and what the server says of itself.
 
 use super::{Client, ClientError, target};
 use crate::http::dto::{MadeToken, NewToken, ReadyInfo, TokenInfo, VersionInfo};
+use std::io::Write;
 use ureq::http::Method;
 
 impl Client {
@@ -35,6 +36,14 @@ impl Client {
     /// [`ClientError`].
     pub fn revoke_token(&self, id: &str) -> Result<(), ClientError> {
         self.send(self.request(Method::DELETE, &target::api(&["tokens", id])), ()).map(drop)
+    }
+
+    /// A backup of the whole server, copied to `out`; its length.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn backup(&self, out: &mut dyn Write) -> Result<u64, ClientError> {
+        self.download(&target::api(&["backup"]), out)
     }
 
     /// The version of the server.

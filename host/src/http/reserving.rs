@@ -88,6 +88,10 @@ impl Blobs for Reserving {
     fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>, BlobError> {
         self.blobs.open(digest)
     }
+
+    fn list(&self, first: u8) -> Result<Vec<Digest>, BlobError> {
+        self.blobs.list(first)
+    }
 }
 
 #[cfg(test)]

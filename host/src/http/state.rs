@@ -10,6 +10,7 @@ use crate::worker::Workers;
 use crate::workspace::limits::ArchiveLimits;
 use gradus_core::app::App;
 use gradus_core::domain::units::Bytes;
+use gradus_core::ports::store::Snapshot;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,10 @@ pub struct Shared {
     pub intake: Reserving,
     /// Bodies that are being taken in.
     pub uploads: Uploads,
+    /// All rows, for backups.
+    pub rows: Arc<dyn Snapshot>,
+    /// Held by the backup that is being made.
+    pub backups: Arc<tokio::sync::Mutex<()>>,
     /// The last answer of the readiness check.
     pub ready: Mutex<Option<(Instant, ReadyInfo)>>,
     /// Renders the metrics.

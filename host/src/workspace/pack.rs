@@ -27,9 +27,10 @@ pub fn pack<'f>(files: impl IntoIterator<Item = (&'f TreePath, &'f dyn ReadAt)>,
     builder.into_inner()?.finish()?.flush()
 }
 
-struct Body<'a> {
-    bytes: &'a dyn ReadAt,
-    at: u64,
+/// Bytes from their first to their last.
+pub(crate) struct Body<'a> {
+    pub(crate) bytes: &'a dyn ReadAt,
+    pub(crate) at: u64,
 }
 
 impl Read for Body<'_> {

@@ -173,6 +173,7 @@ fn tokio_stays_where_the_outside_is() {
         "host/src/http",
         "host/src/serve.rs",
         "host/src/live.rs",
+        "host/src/sink.rs",
         "host/src/wiring.rs",
         "host/src/main.rs",
         "host/src/cli",

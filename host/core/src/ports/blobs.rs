@@ -12,6 +12,9 @@ pub enum BlobError {
     /// There is none of that digest.
     #[error("there is no blob {0}; the data folder is not whole: restore a backup of it")]
     Missing(Digest),
+    /// The disk would not say what there is.
+    #[error("could not list the blobs in the data folder")]
+    List(#[source] io::Error),
     /// The disk would not take it.
     #[error("could not write a blob to the data folder")]
     Write(#[source] io::Error),
@@ -152,6 +155,12 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// [`BlobError::Missing`], [`BlobError::Read`].
     fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>, BlobError>;
+
+    /// Those whose digests begin with `first`, in order: all blobs, in 256 parts.
+    ///
+    /// # Errors
+    /// [`BlobError::List`].
+    fn list(&self, first: u8) -> Result<Vec<Digest>, BlobError>;
 }
 
 /// All bytes of `source`, which must be small enough to hold.

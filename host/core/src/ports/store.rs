@@ -18,6 +18,7 @@ use crate::domain::submission::{Body, Submission};
 use crate::domain::token::Token;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 
 pub mod decide;
 
@@ -47,6 +48,15 @@ pub enum StoreError {
     /// A write failed. Nothing of it is there, or all of it is but was not acknowledged; no further write is taken.
     #[error("could not write to the store; no further change is taken: check the disk, then start again")]
     Write(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A backup could not be written, or read.
+    #[error("{what}")]
+    Backup {
+        /// What went wrong, and what to do.
+        what: String,
+        /// Why.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// The store is closed: the host stops, or an earlier write failed.
     #[error("the store takes no more changes: the server is stopping, or an earlier write failed")]
     Closed,
@@ -207,6 +217,15 @@ pub struct Tracked {
     pub job: Job,
     /// Whether its charge was given back.
     pub refunded: bool,
+}
+
+/// All rows at one moment, for a backup.
+pub trait Snapshot: Send + Sync {
+    /// Writes them to `to`, in a form of this kind of store's own; how many. No change is made meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]; `to` would not take them.
+    fn snapshot(&self, to: Box<dyn Write + Send>) -> Result<u64>;
 }
 
 /// The rows.

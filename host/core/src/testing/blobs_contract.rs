@@ -19,6 +19,7 @@ pub fn all(make: &dyn Fn() -> Box<dyn Blobs>) {
         the_empty_blob_is_a_blob,
         reads_end_where_the_bytes_do,
         threads_keep_and_read_at_once,
+        all_are_listed,
     ] {
         property(&*make());
     }
@@ -33,6 +34,17 @@ fn keep(blobs: &dyn Blobs, bytes: &[u8]) -> Digest {
 /// Bytes that differ from place to place.
 fn bytes(len: usize) -> Vec<u8> {
     (0..len as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+/// Each is listed once, in its part; what is not kept is not.
+pub fn all_are_listed(blobs: &dyn Blobs) {
+    let all = |blobs: &dyn Blobs| (0..=255).flat_map(|first| blobs.list(first).unwrap()).collect::<Vec<_>>();
+    assert_eq!(all(blobs), []);
+    let mut kept: Vec<_> = (0..300_u32).map(|n| keep(blobs, &n.to_be_bytes())).collect();
+    keep(blobs, &0_u32.to_be_bytes());
+    let _pending = blobs.create().unwrap();
+    kept.sort();
+    assert_eq!(all(blobs), kept);
 }
 
 /// A kept blob has the digest of its bytes, and is those bytes.

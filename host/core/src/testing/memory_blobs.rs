@@ -72,6 +72,11 @@ impl Blobs for MemoryBlobs {
         let bytes = kept.get(&digest).ok_or(BlobError::Missing(digest))?;
         Ok(Arc::<Vec<u8>>::clone(bytes))
     }
+
+    fn list(&self, first: u8) -> Result<Vec<Digest>, BlobError> {
+        let kept = self.kept.lock().expect("nothing panics while it holds the blobs");
+        Ok(kept.keys().filter(|digest| digest.as_bytes()[0] == first).copied().collect())
+    }
 }
 
 #[cfg(test)]

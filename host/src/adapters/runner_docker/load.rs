@@ -7,25 +7,22 @@
 use super::Shared;
 use super::engine::{status, trouble};
 use super::image::refused;
+use crate::sink::Sink;
 use crate::workspace::layers;
 use crate::workspace::limits::ArchiveLimits;
 use bollard::errors::Error;
 use bollard::query_parameters::{ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions};
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::id::RunId;
 use gradus_core::domain::run::ImageRef;
 use gradus_core::ports::runner::{Ended, RefusalCode, Run, RunnerError, SavedImage};
 use std::collections::HashMap;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
-use tokio::sync::mpsc::Sender;
 
-/// Bytes that go to the engine at once.
-const PIECE: usize = 256 << 10;
 /// How long the engine has to take an image.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 /// Between two looks at whether anybody still waits.
@@ -116,11 +113,11 @@ async fn loaded(shared: &Arc<Shared>, id: RunId, saved: &SavedImage) -> Result<R
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
     let (image, layers_len, name) = (SavedImage { config, ..saved.clone() }, lens, shared.image_name(id));
     let writer = tokio::task::spawn_blocking(move || {
-        let mut sink = Sink { sender, piece: Vec::with_capacity(PIECE) };
+        let mut sink = Sink::new(sender);
         let written = write(&image, &layers_len, &name, &limits, &mut sink);
         if let Err(error) = &written {
             // The engine sees an archive that breaks off.
-            drop(sink.sender.blocking_send(Err(io::Error::new(error.kind(), "it broke off"))));
+            sink.break_off(error.kind());
         }
         written
     });
@@ -219,26 +216,4 @@ fn header(len: u64) -> tar::Header {
     header.set_size(len);
     header.set_mode(0o644);
     header
-}
-
-/// Sends what is written to the engine, in pieces.
-struct Sink {
-    sender: Sender<io::Result<Bytes>>,
-    piece: Vec<u8>,
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        // Nobody listens any more: the engine has said why, or the run is off.
-        self.sender.blocking_send(Ok(piece.into())).map_err(|_| ErrorKind::BrokenPipe.into())
-    }
 }

@@ -39,6 +39,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Puts a row at `key` that is bytes already.
+    pub fn put_encoded(&mut self, table: Table, key: Vec<u8>, row: Vec<u8>) {
+        self.writes.insert((table, key), Some(row));
+    }
+
     /// Puts `bytes` at `key`, unless they are there.
     pub fn put_bytes(&mut self, table: Table, key: &[u8], bytes: &[u8]) -> Result<()> {
         if self.stored.bytes(table, key)?.as_deref() != Some(bytes) {

@@ -49,7 +49,7 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 15] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Tokens,
         Self::Challenges,
@@ -67,7 +67,7 @@ impl Table {
         Self::Audit,
     ];
 
-    /// What the rows are called where one cannot be read.
+    /// What the rows are called in backups, and where one cannot be read.
     pub fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
