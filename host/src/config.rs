@@ -2,6 +2,7 @@
 //! the environment. Unknown keys are refused.
 
 use crate::disk::free_space;
+use crate::http::pace::Pace;
 use crate::http::state::DoorLimits;
 use crate::workspace::limits::ArchiveLimits;
 use anyhow::{Context as _, bail};
@@ -45,6 +46,8 @@ pub struct Server {
     pub metrics_listen: Option<SocketAddr>,
     /// The data folder.
     pub data: Option<PathBuf>,
+    /// Proxies that say in `X-Forwarded-For` whom they ask for.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// What runs at once.
@@ -83,6 +86,10 @@ pub struct Limits {
     pub body_total: Millis,
     /// Free disk space below which nothing is taken in.
     pub free_disk: Bytes,
+    /// Requests of one token in a second, and ten times as many at once; 0 for as many as they like.
+    pub requests: u32,
+    /// Those of one address, with or without a token.
+    pub requests_of_address: u32,
 }
 
 impl Default for Limits {
@@ -97,6 +104,8 @@ impl Default for Limits {
             body_idle: Millis(20_000),
             body_total: Millis(3_600_000),
             free_disk: Bytes(256 << 20),
+            requests: 100,
+            requests_of_address: 1_000,
         }
     }
 }
@@ -309,6 +318,12 @@ impl Config {
         let memory = self.runner.memory.unwrap_or(Bytes(machine / 4 * 3)).min(Bytes(machine));
         // How many GPUs there are, the engine tells.
         Room { cpus, memory, gpus: 0, disk: self.runner.disk.unwrap_or_else(half) }
+    }
+
+    /// How often all may ask.
+    pub fn pace(&self) -> Pace {
+        let trusted = self.server.trusted_proxies.iter().map(IpAddr::to_canonical).collect();
+        Pace::new(self.limits.requests, self.limits.requests_of_address, trusted)
     }
 
     /// The limits of the door.

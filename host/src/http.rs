@@ -9,6 +9,7 @@ pub mod dto;
 pub mod events;
 pub mod extract;
 pub mod health;
+pub mod pace;
 pub mod problem;
 pub mod reserving;
 pub mod state;
@@ -24,6 +25,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
+use std::sync::Arc;
 use std::time::Instant;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -95,6 +97,7 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(problem::no_method)
         // Small JSON. Bodies of submissions and challenges are bounded where they are read, each by its own cap.
         .layer(DefaultBodyLimit::max(JSON))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), pace::pace))
         .layer(middleware::from_fn(unread::read_on))
         .layer(middleware::from_fn(measure))
         .with_state(api)

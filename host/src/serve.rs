@@ -138,17 +138,19 @@ pub async fn start(
         app,
         uploads: http::upload::Uploads::default(),
         rows,
+        pace: config.pace(),
         backups: Arc::default(),
         ready: std::sync::Mutex::default(),
         metrics: metrics.clone(),
         data: data.to_owned(),
     });
     let (stop, stopped) = watch::channel(false);
-    let (upkeep, mut until) = (metrics.clone(), stopped.clone());
+    let (upkeep, mut until, paced) = (metrics.clone(), stopped.clone(), Arc::clone(&api));
     tokio::spawn(async move {
         // Durations pile up until they are folded into their buckets, whether anybody asks for them or not.
         while tokio::time::timeout(UPKEEP, until.wait_for(|stop| *stop)).await.is_err() {
             upkeep.run_upkeep();
+            paced.pace.forget();
         }
     });
     let ended = move |mut stopped: watch::Receiver<bool>| async move {
@@ -163,7 +165,8 @@ pub async fn start(
     }
     // Answers are small and go out at once: waiting to fill a packet costs an event stream 40 ms a piece.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let serve = axum::serve(listener, http::router(api)).with_graceful_shutdown(ended(stopped));
+    let router = http::router(api).into_make_service_with_connect_info::<SocketAddr>();
+    let serve = axum::serve(listener, router).with_graceful_shutdown(ended(stopped));
     let serving = tokio::spawn(async move {
         if let Err(error) = serve.await {
             tracing::error!(%error, "the listener failed");

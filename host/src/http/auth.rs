@@ -24,7 +24,9 @@ async fn bearer(parts: &Parts, api: &Api) -> Result<Option<Token>, Problem> {
     }
     let (app, token) = (Arc::clone(&api.app), token.trim().to_owned());
     let known = blocking(move || Ok(app.authenticate(&token)?)).await?;
-    known.map(Some).ok_or_else(wrong)
+    let known = known.ok_or_else(wrong)?;
+    api.pace.token(known.id, parts.extensions.get())?;
+    Ok(Some(known))
 }
 
 impl FromRequestParts<Api> for Bearer {

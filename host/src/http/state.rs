@@ -2,6 +2,7 @@
 
 use super::desk::Desk;
 use super::dto::ReadyInfo;
+use super::pace::Pace;
 use super::problem::Problem;
 use super::reserving::Reserving;
 use super::upload::Uploads;
@@ -57,6 +58,8 @@ pub struct Shared {
     pub intake: Reserving,
     /// Bodies that are being taken in.
     pub uploads: Uploads,
+    /// How often all may ask.
+    pub pace: Pace,
     /// All rows, for backups.
     pub rows: Arc<dyn Snapshot>,
     /// Held by the backup that is being made.

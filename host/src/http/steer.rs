@@ -16,6 +16,7 @@ use gradus_core::domain::challenge::{Hold, HoldKind};
 use gradus_core::domain::id::{ChallengeId, EntrantId, PhaseId};
 use gradus_core::domain::queue::Load;
 use gradus_core::domain::token::Token;
+use std::sync::Arc;
 
 /// A reason, at most; characters.
 const MAX_WHY: usize = 1_000;
@@ -71,7 +72,7 @@ pub async fn set(
     Path(challenge): Path<String>,
     body: Result<Json<NewQueueState>, JsonRejection>,
 ) -> Result<Json<QueueInfo>, Problem> {
-    let challenge: ChallengeId = id(&challenge, "challenge")?;
+    let challenge = organized(&api, &token, &challenge).await?;
     let Json(new) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
     let kind = match new.state.as_str() {
         "open" => None,
@@ -87,6 +88,14 @@ pub async fn set(
         Ok(Json(info(&challenge, &load, hold)))
     })
     .await
+}
+
+/// The challenge, if the bearer organizes it: looked at before what they want of it.
+async fn organized(api: &Api, token: &Token, challenge: &str) -> Result<ChallengeId, Problem> {
+    let challenge: ChallengeId = id(challenge, "challenge")?;
+    let (shared, token, asked) = (Arc::clone(api), token.clone(), challenge.clone());
+    blocking(move || Ok(shared.app.organized(&token, &asked).map(drop)?)).await?;
+    Ok(challenge)
 }
 
 fn reason(why: String) -> Result<String, Problem> {
@@ -107,7 +116,7 @@ pub async fn grant(
     Path(challenge): Path<String>,
     body: Result<Json<NewGrant>, JsonRejection>,
 ) -> Result<Json<GrantInfo>, Problem> {
-    let challenge: ChallengeId = id(&challenge, "challenge")?;
+    let challenge = organized(&api, &token, &challenge).await?;
     let Json(NewGrant { phase, entrant, extra, why }) =
         body.map_err(|error| Problem::bad_request(error.body_text()))?;
     let wrong = |error: gradus_core::domain::id::BadSlug| Problem::bad_request(error.to_string());

@@ -18,6 +18,12 @@ pub struct Options {
     pub under: Vec<String>,
 }
 
+/// With `config`, and no limit on how often anybody asks: what is measured is not how long they are told to wait.
+pub fn unpaced(config: &str) -> Options {
+    let config = format!("{config}[limits]\nrequests = 0\nrequests_of_address = 0\n");
+    Options { config, under: Vec::new() }
+}
+
 /// A running server.
 pub struct Server {
     child: Child,

@@ -252,3 +252,31 @@ fn answer(stream: &mut TcpStream) -> String {
     }
     String::from_utf8_lossy(&text).into_owned()
 }
+
+#[test]
+fn who_asks_too_often_is_told_when_to_come_again() {
+    let config =
+        "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[limits]\nrequests = 2\nrequests_of_address = 5\n".to_owned();
+    let server = Server::start_with(Options { config, ..Options::default() });
+    let from = |api: &Api, address: &str, path: &str| {
+        api.send("GET", path, &[("x-forwarded-for", address)], b"").expect("the server answers")
+    };
+    let (anna, operator) = (server.participant("anna"), server.operator());
+    // One after the other, twenty at once and two a second.
+    let first = from(&anna, "198.51.100.1", "/api/v1/me");
+    assert_eq!((first.status, first.header("ratelimit-policy")), (200, Some("\"token\";q=20;w=10")));
+    assert_eq!(first.header("ratelimit"), Some("\"token\";r=19;t=1"));
+    let answers: Vec<_> = (0..30).map(|n| from(&anna, &format!("198.51.100.{n}"), "/api/v1/me")).collect();
+    let refused = answers.iter().find(|answer| answer.status == 429).expect("it is too much");
+    assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("too-fast", Some("1")), "{}", refused.text());
+    assert!(refused.header("ratelimit").is_some_and(|left| left.contains("r=0")), "{refused:?}");
+    assert_eq!(from(&operator, "198.51.100.1", "/api/v1/me").status, 200, "others are not held up");
+    // A made-up token costs its address, and no other one.
+    let stranger = server.api().with(Some("gradus_x_y"));
+    let statuses: Vec<_> = (0..60).map(|_| from(&stranger, "203.0.113.7", "/api/v1/me").status).collect();
+    assert!(statuses[0] == 401 && statuses.contains(&429), "{statuses:?}");
+    assert_eq!(from(&server.api(), "203.0.113.7", "/api/v1/challenges").status, 429);
+    assert_eq!(from(&server.api(), "203.0.113.8", "/api/v1/challenges").status, 200);
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    assert_eq!(from(&anna, "198.51.100.1", "/api/v1/me").status, 200);
+}

@@ -120,7 +120,10 @@ impl App {
     }
 
     /// The challenge, if the bearer organizes it.
-    fn organized(&self, token: &Token, challenge: &ChallengeId) -> Result<super::access::Seen, Refusal> {
+    ///
+    /// # Errors
+    /// Not the bearer's to steer.
+    pub fn organized(&self, token: &Token, challenge: &ChallengeId) -> Result<super::access::Seen, Refusal> {
         let seen = self.see(Some(token), challenge)?;
         if seen.organizer { Ok(seen) } else { Err(Refusal::Forbidden("this is for the organizers of the challenge")) }
     }

@@ -3,7 +3,7 @@
 use super::Plan;
 use super::data;
 use super::figures::{Times, heading, line, ms};
-use gradus_e2e::{Api, Server};
+use gradus_e2e::{Api, Server, unpaced};
 use std::time::{Duration, Instant};
 
 const ROWS: usize = 1000;
@@ -12,7 +12,7 @@ const CLIENTS: usize = 16;
 /// Measures and prints.
 pub fn run(plan: &Plan) {
     heading("submit until the score is visible: 1000 rows, one client, an idle server");
-    let server = Server::start();
+    let server = Server::start_with(unpaced(""));
     let home = tempfile::tempdir().expect("there is room for a folder");
     data::write(home.path(), ROWS);
     server.publish(home.path());

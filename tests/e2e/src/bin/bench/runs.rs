@@ -3,7 +3,7 @@
 use super::Plan;
 use super::figures::{Times, heading, line, ms, ratio};
 use gradus_e2e::programs::{Engine, alone};
-use gradus_e2e::{Api, Options, Server, rows, skip};
+use gradus_e2e::{Api, Server, rows, skip, unpaced};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -23,7 +23,7 @@ pub fn run(plan: &Plan) {
         Err(why) => return skip(&why),
     };
     let folder = rows::challenge(&image, "");
-    let server = Server::start();
+    let server = Server::start_with(unpaced(""));
     server.publish(folder.path());
     let anna = server.participant("anna");
     let (mut lane, mut bare, mut inside) = (Vec::new(), Vec::new(), Vec::new());
@@ -63,7 +63,7 @@ fn told(api: &Api, id: &str) -> Value {
 /// The time for a dozen, `runs` at once.
 fn busy(plan: &Plan, image: &str, runs: usize) -> Duration {
     let folder = rows::challenge(image, "");
-    let server = Server::start_with(Options { config: format!("[runner]\nruns = {runs}\n"), under: Vec::new() });
+    let server = Server::start_with(unpaced(&format!("[runner]\nruns = {runs}\n")));
     server.publish(folder.path());
     let clients = ["anna", "ben"].map(|name| server.participant(name));
     let began = Instant::now();

@@ -4,7 +4,7 @@ use super::Plan;
 use super::data;
 use super::figures::{Times, heading, line};
 use super::line::{hand_in, until_scored};
-use gradus_e2e::{Server, gradus};
+use gradus_e2e::{Server, gradus, unpaced};
 use std::fs;
 use std::time::Instant;
 
@@ -16,14 +16,14 @@ pub fn run(plan: &Plan) {
     let rounds = plan.rounds(10).max(3);
     let fresh = (0..rounds).map(|_| {
         let began = Instant::now();
-        let server = Server::start();
+        let server = Server::start_with(unpaced(""));
         let took = began.elapsed();
         drop(server);
         took
     });
     Times::new(fresh.collect()).print("spawn until ready, fresh folder");
 
-    let mut server = Server::start();
+    let mut server = Server::start_with(unpaced(""));
     line("memory when ready (VmRSS)", memory(&server));
     let home = tempfile::tempdir().expect("there is room for a folder");
     data::write(home.path(), 1000);
