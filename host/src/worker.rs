@@ -180,7 +180,15 @@ impl Workers {
             match Self::step("a worker's turn failed", || self.app.work(name, stage)) {
                 Some(Worked::Idle) => self.hub.wait(seen, self.pause()),
                 Some(Worked::Did { id, job, trouble }) => {
+                    if job.is_none() {
+                        metrics::counter!("gradus_stale_results_total").increment(1);
+                    }
+                    let kills = job.as_ref().and_then(|job| job.run.as_ref()).map_or(0, |run| run.oom_kills);
+                    if stage == Stage::Run {
+                        metrics::counter!("gradus_container_oom_total").increment(kills);
+                    }
                     if let Some(trouble) = trouble {
+                        metrics::counter!("gradus_platform_faults_total", "phase" => phase).increment(1);
                         warn!(submission = %id, trouble, "an attempt failed on our side");
                     }
                     if let Some(job) = job {
@@ -263,6 +271,7 @@ impl Workers {
             }
             Self::step("claims could not be renewed", || self.app.renew());
             if let Some(count @ 1..) = Self::step("claims could not be taken back", || self.app.reap()) {
+                metrics::counter!("gradus_leases_lost_total").increment(count as u64);
                 warn!(count, "claims had run out and were taken back");
             }
             if Instant::now() >= sweep {
@@ -274,14 +283,21 @@ impl Workers {
                 Self::step("idempotency keys could not be swept", || self.app.tidy());
                 prune(&self.app);
             }
-            let (waiting, running) = self.app.load();
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and a queue is short beside 2^53")]
-            {
-                metrics::gauge!("gradus_queue_depth").set(waiting as f64);
-                metrics::gauge!("gradus_jobs_running").set(running as f64);
-            }
+            tell_load(&self.app);
         }
     }
+}
+
+/// How the queue stands, for the operator's graphs.
+pub fn tell_load(app: &App) {
+    let (waiting, running) = app.load();
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and a queue is short beside 2^53")]
+    {
+        metrics::gauge!("gradus_queue_depth").set(waiting as f64);
+        metrics::gauge!("gradus_jobs_running").set(running as f64);
+    }
+    let longest = app.longest_wait().map_or(0.0, |wait| wait.as_secs_f64());
+    metrics::gauge!("gradus_queue_oldest_seconds").set(longest);
 }
 
 /// Removes images that were fetched for tasks and that none needs any more.

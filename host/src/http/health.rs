@@ -71,11 +71,6 @@ pub async fn version(State(api): State<Api>) -> Json<VersionInfo> {
     responses((status = 200, body = String, content_type = "text/plain"), ReadRefusals), security(("token" = [])))]
 pub async fn metrics(State(api): State<Api>, Bearer(token): Bearer) -> Result<String, Problem> {
     operator(&token)?;
-    let (waiting, running) = api.app.load();
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and a queue is short beside 2^53")]
-    {
-        metrics::gauge!("gradus_queue_depth").set(waiting as f64);
-        metrics::gauge!("gradus_jobs_running").set(running as f64);
-    }
+    crate::worker::tell_load(&api.app);
     Ok(api.metrics.render())
 }

@@ -8,7 +8,7 @@ use crate::domain::challenge::{ChallengeRow, HoldKind};
 use crate::domain::job::{JobEvent, Stage};
 use crate::domain::operation::Operation;
 use crate::ports::store::Tracked;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -144,5 +144,12 @@ impl App {
     pub fn load(&self) -> (usize, usize) {
         let queue = self.queue();
         (queue.waiting(), queue.running())
+    }
+
+    /// For how long the one waits that was handed in first of those that do. Looks at all that wait.
+    pub fn longest_wait(&self) -> Option<SignedDuration> {
+        let oldest = self.queue().oldest()?;
+        let since = i64::try_from(oldest.0.timestamp_ms()).ok()?;
+        Some(self.clock.now().duration_since(Timestamp::from_millisecond(since).ok()?))
     }
 }

@@ -324,6 +324,11 @@ impl Queue {
         self.delayed.keys().next().map(|(at, _)| *at)
     }
 
+    /// The one that waits since the earliest submission.
+    pub fn oldest(&self) -> Option<SubmissionId> {
+        self.waiting.keys().min().copied()
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
