@@ -40,6 +40,23 @@ fn one_with_many_does_not_hold_up_others() {
     assert_eq!((queue.waiting(), queue.running()), (99, 3));
 }
 
+#[test]
+fn ten_thousand_of_one_hold_a_hundred_others_up_for_a_turn() {
+    let mut queue = Queue::default();
+    for n in 0..10_000 {
+        queue.push(item(n, "c", "many"));
+    }
+    for n in 0..100 {
+        queue.push(item(20_000 + n, "c", &format!("e{n}")));
+    }
+    for n in 0..100 {
+        let place = queue.place(id(20_000 + n), &seat("c", &format!("e{n}"))).unwrap();
+        assert_eq!(place.ahead, n + 1, "one of the many, and those who came before");
+    }
+    let taken: Vec<_> = (0..101).filter_map(|_| queue.take(Stage::Score, NOW)).collect();
+    assert_eq!(taken.iter().filter(|id| **id >= self::id(20_000)).count(), 100);
+}
+
 fn run(n: u64, entrant: &str, cpus: u64) -> Waiting {
     let room = Room { cpus: MilliCpus(cpus), memory: Bytes(1), disk: Bytes(0), gpus: 0 };
     Waiting { stage: Stage::Run, room, ..item(n, "c", entrant) }
