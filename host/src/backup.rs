@@ -4,15 +4,17 @@
 //! its turn comes. Each part has its digest, and the last entry says how many there were: what breaks off is no backup.
 //! Deliberately not in it: tokens' secrets, which no server knows; compiled scorers; the configuration.
 
+use crate::disk::free_space;
 use crate::workspace::Body;
 use gradus_core::domain::digest::{Digest, Hasher};
+use gradus_core::domain::units;
 use gradus_core::ports::blobs::{BlobError, Blobs};
 use gradus_core::ports::store::{Snapshot, StoreError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The form of the whole.
 const FORMAT: u32 = 1;
@@ -22,6 +24,8 @@ const BLOBS: &str = "blobs/";
 const END: &str = "end.json";
 /// The documents in it, at most; bytes.
 const MAX_DOCUMENT: u64 = 64 << 10;
+/// The free space is looked at again after so many bytes.
+const LOOK: u64 = 8 << 20;
 
 /// Why a backup could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -132,13 +136,41 @@ pub struct Begun {
     len: u64,
 }
 
-/// Takes all rows as they are now, into a file without a name in `folder`.
+/// A file on a disk of which something stays free: the store needs it.
+struct Leaving {
+    file: File,
+    folder: PathBuf,
+    least: units::Bytes,
+    /// Since the free space was last looked at.
+    written: u64,
+}
+
+impl Write for Leaving {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.written >= LOOK {
+            self.written = 0;
+            if free_space(&self.folder)? < self.least.0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        let count = self.file.write(bytes)?;
+        self.written += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Takes all rows as they are now, into a file without a name in `folder`, of whose disk `least` stays free.
 ///
 /// # Errors
 /// The store's; the disk's.
-pub fn begin(store: &dyn Snapshot, folder: &Path, now: Timestamp) -> Result<Begun, BackupError> {
+pub fn begin(store: &dyn Snapshot, folder: &Path, least: units::Bytes, now: Timestamp) -> Result<Begun, BackupError> {
     let mut rows = tempfile::tempfile_in(folder).map_err(not_written)?;
-    let count = store.snapshot(Box::new(rows.try_clone().map_err(not_written)?))?;
+    let file = rows.try_clone().map_err(not_written)?;
+    let count = store.snapshot(Box::new(Leaving { file, folder: folder.to_owned(), least, written: LOOK }))?;
     rows.rewind().map_err(not_written)?;
     let mut hashed = Hashed { inner: &rows, hasher: Hasher::default() };
     let len = io::copy(&mut hashed, &mut io::sink()).map_err(not_written)?;
@@ -186,12 +218,16 @@ fn document(of: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(of).expect("numbers and texts always have a JSON form")
 }
 
-/// Reads a backup, part by part, into `target`: what it began and ended with. Whatever `target` took is worth nothing if this
-/// fails.
+/// Reads a backup, part by part, into `target`: what it began and ended with. A blob whose bytes are not its own, as a disk
+/// may have spoilt it, goes to `spoilt`: all others are worth having. Whatever `target` took is worth nothing if this fails.
 ///
 /// # Errors
 /// It is none, or not whole; `target`'s.
-pub fn read(from: impl Read, target: &mut dyn Target) -> Result<(Head, End), BackupError> {
+pub fn read(
+    from: impl Read,
+    target: &mut dyn Target,
+    spoilt: &mut dyn FnMut(Digest),
+) -> Result<(Head, End), BackupError> {
     let bad = |what: &str| BackupError::Bad(what.to_owned());
     let mut tar = tar::Archive::new(from);
     let (mut head, mut rows, mut end, mut seen) = (None::<Head>, false, None::<End>, End::default());
@@ -217,9 +253,10 @@ pub fn read(from: impl Read, target: &mut dyn Target) -> Result<(Head, End), Bac
             }
             (END, Some(_)) if end.is_none() => end = Some(parsed(&mut entry)?),
             (path, Some(_)) if rows && end.is_none() && path.starts_with(BLOBS) => {
-                let found = target.blob(&mut entry)?;
-                if path.strip_prefix(BLOBS) != Some(&found.hex()) {
-                    return Err(bad(&format!("the bytes of {path} are not those that were written")));
+                let name = path.strip_prefix(BLOBS).and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
+                let name = name.ok_or_else(|| bad(&format!("`{path}` is no name of a blob")))?;
+                if target.blob(&mut entry)? != name {
+                    spoilt(name);
                 }
                 seen.blobs += 1;
                 seen.bytes += len;
@@ -260,7 +297,7 @@ mod tests {
             blob.write_all(text.as_bytes()).unwrap();
             blob.keep().unwrap();
         }
-        let begun = begin(&Rows(b"rows"), &std::env::temp_dir(), Timestamp::UNIX_EPOCH).unwrap();
+        let begun = begin(&Rows(b"rows"), &std::env::temp_dir(), units::Bytes(0), Timestamp::UNIX_EPOCH).unwrap();
         let mut made = Vec::new();
         assert_eq!(begun.write(&blobs, &mut made).unwrap(), End { blobs: 3, bytes: 6 });
         made
@@ -268,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        let (head, end) = read(made().as_slice(), &mut Looked).unwrap();
+        let (head, end) = read(made().as_slice(), &mut Looked, &mut |spoilt| panic!("{spoilt}")).unwrap();
         assert_eq!((head.rows, end), (3, End { blobs: 3, bytes: 6 }));
     }
 
@@ -278,15 +315,21 @@ mod tests {
         // Behind the last entry there are zeros only.
         let last = whole.iter().rposition(|byte| *byte != 0).unwrap();
         for len in (0..last - 10).step_by(97) {
-            assert!(read(&whole[..len], &mut Looked).is_err(), "{len} of {last}");
+            assert!(read(&whole[..len], &mut Looked, &mut |_| {}).is_err(), "{len} of {last}");
         }
-        for word in ["rows", "one", "two"] {
+        let changed = |word: &str| {
             let at = whole.windows(word.len()).rposition(|part| part == word.as_bytes()).unwrap();
             let mut changed = whole.clone();
             changed[at] ^= 1;
-            let error = read(changed.as_slice(), &mut Looked).unwrap_err();
-            assert!(matches!(error, BackupError::Bad(_)), "{word}: {error}");
-        }
-        assert!(matches!(read(&b"no tar at all"[..], &mut Looked), Err(BackupError::Io { .. } | BackupError::Bad(_))));
+            changed
+        };
+        let error = read(changed("rows").as_slice(), &mut Looked, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, BackupError::Bad(_)), "{error}");
+        // A blob that the disk has spoilt is told, and all others are read.
+        let mut spoilt = Vec::new();
+        read(changed("two").as_slice(), &mut Looked, &mut |digest| spoilt.push(digest)).unwrap();
+        assert_eq!(spoilt, [Digest::of(b"two")]);
+        let none = read(&b"no tar at all"[..], &mut Looked, &mut |_| {});
+        assert!(matches!(none, Err(BackupError::Io { .. } | BackupError::Bad(_))));
     }
 }

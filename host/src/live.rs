@@ -26,6 +26,8 @@ pub enum Live {
         /// Steps in all.
         total: u64,
     },
+    /// A queue is held, or goes on.
+    Steered,
     /// The host stops.
     Stopping,
 }
@@ -82,6 +84,10 @@ impl Signals for Hub {
 
     fn progress(&self, id: SubmissionId, done: u64, total: u64) {
         let _ = self.live.send(Live::Progress { id, done, total });
+    }
+
+    fn steered(&self) {
+        let _ = self.live.send(Live::Steered);
     }
 
     fn queued(&self) {

@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::disk::free_space;
 use crate::http;
+use crate::http::counted::Counted;
 use crate::http::desk::Desk;
 use crate::http::reserving::Reserving;
 use crate::http::state::{Api, Shared};
@@ -136,8 +137,9 @@ pub async fn start(
         publishing: Desk::open("publishing", 1)?,
         intake: Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk),
         app,
-        uploads: http::upload::Uploads::default(),
+        uploads: Counted::new(http::upload::OF_ONE, http::upload::OF_ALL),
         rows,
+        streams: Counted::new(http::events::OF_ONE, http::events::OF_ALL),
         pace: config.pace(),
         backups: Arc::default(),
         ready: std::sync::Mutex::default(),

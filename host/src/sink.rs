@@ -2,26 +2,57 @@
 
 use bytes::Bytes;
 use std::io::{self, ErrorKind, Write};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Bytes that are sent at once.
 const PIECE: usize = 256 << 10;
+/// Between two looks at whether the last was taken.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What is written to it, is sent.
 pub struct Sink {
     sender: Sender<io::Result<Bytes>>,
     piece: Vec<u8>,
+    /// How long a piece waits to be taken; for ever unless said.
+    most: Option<Duration>,
 }
 
 impl Sink {
     /// One that sends to `sender`. It blocks: not for threads of the runtime.
     pub fn new(sender: Sender<io::Result<Bytes>>) -> Self {
-        Self { sender, piece: Vec::with_capacity(PIECE) }
+        Self { sender, piece: Vec::with_capacity(PIECE), most: None }
+    }
+
+    /// The same; it breaks off when nothing is taken for `most`.
+    #[must_use]
+    pub fn within(self, most: Duration) -> Self {
+        Self { most: Some(most), ..self }
+    }
+
+    fn send(&self, piece: Bytes) -> io::Result<()> {
+        let Some(most) = self.most else {
+            // Nobody listens any more.
+            return self.sender.blocking_send(Ok(piece)).map_err(|_| ErrorKind::BrokenPipe.into());
+        };
+        let end = Instant::now() + most;
+        let mut piece = Ok(piece);
+        loop {
+            match self.sender.try_send(piece) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(ErrorKind::BrokenPipe.into()),
+                Err(TrySendError::Full(_)) if Instant::now() >= end => return Err(ErrorKind::TimedOut.into()),
+                Err(TrySendError::Full(again)) => piece = again,
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// What was sent is not all, and whoever takes it is told.
-    pub fn break_off(&self, kind: ErrorKind) {
-        drop(self.sender.blocking_send(Err(io::Error::new(kind, "it broke off"))));
+    pub fn break_off(self, kind: ErrorKind) {
+        // Where it is full nobody takes anything: the end of it says as much.
+        drop(self.sender.try_send(Err(io::Error::new(kind, "it broke off"))));
     }
 }
 
@@ -36,7 +67,6 @@ impl Write for Sink {
 
     fn flush(&mut self) -> io::Result<()> {
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        // Nobody listens any more.
-        self.sender.blocking_send(Ok(piece.into())).map_err(|_| ErrorKind::BrokenPipe.into())
+        self.send(piece.into())
     }
 }

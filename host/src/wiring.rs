@@ -216,22 +216,49 @@ pub fn verify(data: &Path, tell: &mut dyn FnMut(String)) -> anyhow::Result<Verif
 /// # Errors
 /// It is no whole backup; the folder is in use; the disk's.
 pub fn restore(backup: &Path, data: &Path, tell: &mut dyn FnMut(String)) -> anyhow::Result<(Head, End, Verified)> {
-    let taken = std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some());
-    if taken {
-        anyhow::bail!("{} is not empty: name a folder that is not there yet", data.display());
+    // A folder that is there may be a disk of its own: what goes there is made there. One that is not there appears whole.
+    let there = data.exists();
+    if there {
+        let mut entries = std::fs::read_dir(data).with_context(|| format!("{} is no folder", data.display()))?;
+        if entries.next().is_some() {
+            anyhow::bail!("{} is not empty: name a folder that is empty, or not there yet", data.display());
+        }
     }
     let from = std::fs::File::open(backup).with_context(|| format!("{} cannot be opened", backup.display()))?;
     let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = if there { data } else { parent };
     private_dir(parent)?;
     let room = tempfile::Builder::new().prefix(".gradus-restore-").tempdir_in(parent);
-    let room = room.with_context(|| format!("there is no room beside {}", data.display()))?;
+    let room = room.with_context(|| format!("nothing can be made in {}", parent.display()))?;
     let mut target = Restored { store: room.path().join(STORE), blobs: FsBlobs::open(&room.path().join(BLOBS))? };
-    let (head, end) = crate::backup::read(std::io::BufReader::with_capacity(1 << 20, from), &mut target)?;
+    let mut spoilt = Vec::new();
+    let from = std::io::BufReader::with_capacity(1 << 20, from);
+    let (head, end) = crate::backup::read(from, &mut target, &mut |digest| spoilt.push(digest))?;
     drop(target);
-    let verified = verify(room.path(), tell)?;
-    std::fs::rename(room.path(), data).with_context(|| format!("{} cannot be made", data.display()))?;
-    // It has another name now.
-    drop(room.keep());
+    for digest in &spoilt {
+        tell(format!("{digest}: its bytes were spoilt before the backup was made"));
+    }
+    // What is there is worth having, whatever is wrong with the rest.
+    let mut verified = match verify(room.path(), tell) {
+        Ok(verified) => verified,
+        Err(error) => {
+            tell(format!("{error:#}"));
+            Verified { problems: 1, ..Verified::default() }
+        }
+    };
+    verified.problems += spoilt.len() as u64;
+    if there {
+        // The store last: without one there is no data folder.
+        for name in [BLOBS, STORE] {
+            let moved = std::fs::rename(room.path().join(name), data.join(name));
+            moved.with_context(|| format!("{} cannot be made", data.join(name).display()))?;
+        }
+        drop(room);
+    } else {
+        std::fs::rename(room.path(), data).with_context(|| format!("{} cannot be made", data.display()))?;
+        // It has another name now.
+        drop(room.keep());
+    }
     std::fs::File::open(parent).and_then(|folder| folder.sync_all()).context("the folder could not be synced")?;
     Ok((head, end, verified))
 }

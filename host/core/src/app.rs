@@ -73,6 +73,8 @@ pub struct App {
     machine: RwLock<()>,
     /// At the door: submissions charged to one ledger pass one after the other.
     gates: [Mutex<()>; 64],
+    /// Held by who holds a queue or lets it go on: the row and the picture tell the same.
+    steering: Mutex<()>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -110,6 +112,7 @@ impl App {
             versions: Mutex::default(),
             machine: RwLock::default(),
             gates: std::array::from_fn(|_| Mutex::default()),
+            steering: Mutex::default(),
             stopping: Arc::default(),
         }
     }

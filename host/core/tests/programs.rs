@@ -214,17 +214,23 @@ fn what_was_printed_is_for_whom_the_task_says() {
     assert!(matches!(world.app.printed(&seen, Stream::Stdout), Err(Refusal::Unknown(_))), "may be hidden input");
 }
 
+/// A worker that is at the run of `id`.
+fn running(world: &World, id: SubmissionId) -> std::thread::JoinHandle<Worked> {
+    let app = Arc::clone(&world.app);
+    let worker = std::thread::spawn(move || app.work("w", Stage::Run).expect("the store answers"));
+    while world.job(id).state != State::Running {
+        std::thread::yield_now();
+    }
+    worker
+}
+
 #[test]
 fn cancelling_ends_the_run() {
     let world = world();
     world.publish(&TOML.replace("20ms", "1min")).unwrap();
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, "sleep", "").unwrap();
-    let app = Arc::clone(&world.app);
-    let worker = std::thread::spawn(move || app.work("w", Stage::Run).unwrap());
-    while world.job(id).state != State::Running {
-        std::thread::yield_now();
-    }
+    let worker = running(&world, id);
     world.app.cancel(&anna, id).unwrap();
     assert_eq!(worker.join().unwrap(), Worked::Did { id, job: None, trouble: None });
     assert_eq!((world.job(id).state, world.remaining(&anna)), (State::Cancelled, 2));
@@ -471,4 +477,20 @@ fn what_the_operator_allows_no_more_is_not_run() {
     world.clock.pass(SignedDuration::from_secs(10));
     world.work();
     assert_eq!(world.job(id).state, State::Scored);
+}
+
+#[test]
+fn a_claim_that_is_renewed_late_is_not_taken_back() {
+    let world = world();
+    world.publish(&TOML.replace("20ms", "1min")).unwrap();
+    let anna = world.entrant("anna");
+    let id = submit(&world, &anna, "sleep", "").unwrap();
+    let worker = running(&world, id);
+    // Longer than a lease, as when all writes wait for a backup.
+    world.clock.pass(SignedDuration::from_secs(60));
+    assert_eq!((world.app.reap().unwrap(), world.job(id).state), (0, State::Running));
+    world.app.renew().unwrap();
+    assert_eq!(world.job(id).attempts, 0);
+    world.app.cancel(&anna, id).unwrap();
+    worker.join().unwrap();
 }

@@ -90,18 +90,27 @@ impl Backup {
         client.backup(&mut made)?;
         made.as_file().sync_all().context("the backup could not be synced")?;
         let written = std::fs::File::open(made.path()).context("the backup cannot be read back")?;
-        let (head, end) = backup::read(std::io::BufReader::new(written), &mut Looked)?;
+        let mut spoilt = 0_u64;
+        let (head, end) = backup::read(std::io::BufReader::new(written), &mut Looked, &mut |_| spoilt += 1)?;
         made.persist_noclobber(file)
             .map_err(|error| error.error)
             .with_context(|| format!("{} cannot be made", file.display()))?;
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).context("the folder could not be synced")?;
         if self.json.json {
-            context.out.json(&json!({ "file": file, "rows": head.rows, "blobs": end.blobs, "bytes": end.bytes }))?;
+            context.out.json(
+                &json!({ "file": file, "rows": head.rows, "blobs": end.blobs, "bytes": end.bytes, "spoilt": spoilt }),
+            )?;
         } else {
             let End { blobs, bytes } = end;
             context.out.line(format!("{}: {} rows, {blobs} blobs ({})", file.display(), head.rows, Bytes(bytes)))?;
         }
-        Ok(Done::Well)
+        if spoilt > 0 {
+            context.out.note(format!(
+                "{spoilt} files are spoilt on the server's disk, and so in the backup; all others are whole. Look after the \
+                 disk; `gradus admin check`, with the server stopped, says which they are"
+            ))?;
+        }
+        Ok(Done::well(spoilt == 0))
     }
 }
 

@@ -70,6 +70,10 @@ macro_rules! refusals {
 refusals! {
     /// Of what is read.
     ReadRefusals: [400, 401, 403, 404, 500, 503];
+    /// Of what is read and takes room.
+    BackupRefusals: [400, 401, 403, 404, 500, 503, 507];
+    /// Of what is followed.
+    FollowRefusals: [400, 401, 403, 404, 429, 500, 503];
     /// Of what changes something.
     ChangeRefusals: [400, 401, 403, 404, 409, 500, 503, 507];
     /// Of what brings a file.

@@ -4,13 +4,14 @@
 
 use super::auth::Bearer;
 use super::challenges::id;
-use super::described::ReadRefusals;
+use super::counted::One;
+use super::described::FollowRefusals;
 use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::state::{Api, blocking};
 use crate::live::Live;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures_util::Stream;
 use gradus_core::app::Refusal;
@@ -27,6 +28,10 @@ use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::{Instant, timeout_at};
 
+/// Streams that one person or team has open, at most.
+pub const OF_ONE: usize = 200;
+/// The same of all.
+pub const OF_ALL: usize = 5_000;
 /// Events read at once.
 const PAGE: usize = 100;
 /// Between two lines that keep the connection open.
@@ -53,7 +58,7 @@ pub struct EventsQuery {
 #[utoipa::path(get, path = "/api/v1/submissions/{submission}/events",
     tag = "submissions", operation_id = "follow_events",
     params(("submission" = String, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header)),
-    responses((status = 200, body = String, content_type = "text/event-stream"), ReadRefusals),
+    responses((status = 200, body = String, content_type = "text/event-stream"), FollowRefusals),
     security(("token" = [])))]
 pub async fn events(
     State(api): State<Api>,
@@ -72,14 +77,21 @@ pub async fn events(
     // Before the first read, so that nothing falls between the read and the wait.
     let live = api.hub.listen();
     let shared = Arc::clone(&api);
+    let whose = token.subject.clone();
     let follows = move || {
         let seen = shared.app.see_submission(&token, id)?;
-        Ok(shared.app.may_follow(&seen))
+        Ok((shared.app.may_follow(&seen), seen.tracked.job.state == JobState::Queued))
     };
-    let log = blocking(follows).await?.then(Log::default);
+    let (follows, queued) = blocking(follows).await?;
+    let log = follows.then(Log::default);
+    let open = api.streams.one(&whose).map_err(|(mine, all)| {
+        let detail = format!("{mine} streams of events of yours, {all} in all, are open; close one");
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-streams", detail).after(5)
+    })?;
     let after = last.unwrap_or(0);
-    let waits = Waits { queued: false, moved: true, looked: None, ahead: None };
-    let reader = Reader { api, id, live, after, ready: VecDeque::new(), over: false, quiet: None, waits, log };
+    let waits = Waits { queued, moved: true, looked: None, told: None };
+    let ready = VecDeque::new();
+    let reader = Reader { api, id, live, after, ready, over: false, quiet: None, waits, log, _open: open };
     let stream =
         futures_util::stream::unfold(reader, |mut reader| async { reader.next().await.map(|sent| (Ok(sent), reader)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -99,6 +111,7 @@ struct Reader {
     waits: Waits,
     /// What its program prints, for those who may see it.
     log: Option<Log>,
+    _open: One,
 }
 
 /// What was told of a place in the queue.
@@ -108,7 +121,8 @@ struct Waits {
     /// Something happened since it was looked at.
     moved: bool,
     looked: Option<Instant>,
-    ahead: Option<u64>,
+    /// How many were ahead, and whether it was known when it starts.
+    told: Option<(u64, bool)>,
 }
 
 impl Waits {
@@ -214,8 +228,9 @@ impl Reader {
             Ok(tracked.and_then(|tracked| api.app.place(&tracked)))
         });
         let place = read.await.ok()??;
-        let before = self.waits.ahead.replace(place.ahead);
-        (before != Some(place.ahead)).then_some(EventKind::Place(place))
+        let now = (place.ahead, place.starts_in.is_some());
+        let before = self.waits.told.replace(now);
+        (before != Some(now)).then_some(EventKind::Place(place))
     }
 
     /// Waits until the log may have grown. Progress is passed on right away.
@@ -253,10 +268,13 @@ impl Reader {
                     }
                 }
                 // Others come and go, and so it gets on.
-                Ok(Live::Logged(_)) => self.waits.moved = true,
+                Ok(Live::Logged(_) | Live::Steered) => self.waits.moved = true,
                 Ok(Live::Progress { .. }) => {}
                 Ok(Live::Stopping) | Err(RecvError::Closed) => return None,
-                Err(RecvError::Lagged(_)) => return Some(None),
+                Err(RecvError::Lagged(_)) => {
+                    self.waits.moved = true;
+                    return Some(None);
+                }
             }
         }
     }

@@ -71,6 +71,9 @@ pub async fn version(State(api): State<Api>) -> Json<VersionInfo> {
     responses((status = 200, body = String, content_type = "text/plain"), ReadRefusals), security(("token" = [])))]
 pub async fn metrics(State(api): State<Api>, Bearer(token): Bearer) -> Result<String, Problem> {
     operator(&token)?;
-    crate::worker::tell_load(&api.app);
-    Ok(api.metrics.render())
+    blocking(move || {
+        crate::worker::tell_load(&api.app);
+        Ok(api.metrics.render())
+    })
+    .await
 }

@@ -51,7 +51,7 @@ impl Problem {
 }
 
 /// Whether somewhere below `error` the disk was full.
-fn disk_full(error: &(dyn Error + 'static)) -> bool {
+pub fn disk_full(error: &(dyn Error + 'static)) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
         let io = error.downcast_ref::<std::io::Error>();

@@ -1,11 +1,11 @@
 //! What the handlers share.
 
+use super::counted::Counted;
 use super::desk::Desk;
 use super::dto::ReadyInfo;
 use super::pace::Pace;
 use super::problem::Problem;
 use super::reserving::Reserving;
-use super::upload::Uploads;
 use crate::live::Hub;
 use crate::worker::Workers;
 use crate::workspace::limits::ArchiveLimits;
@@ -57,7 +57,9 @@ pub struct Shared {
     /// The blobs, for what comes in: the reserve of the disk is not for it.
     pub intake: Reserving,
     /// Bodies that are being taken in.
-    pub uploads: Uploads,
+    pub uploads: Arc<Counted>,
+    /// Streams of events that are open.
+    pub streams: Arc<Counted>,
     /// How often all may ask.
     pub pace: Pace,
     /// All rows, for backups.

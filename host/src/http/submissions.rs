@@ -149,12 +149,13 @@ pub async fn submit(
         let offer = Offer { upload, files, about, key, arrived: at };
         let submitted = shared.app.submit(&token, &door, offer)?;
         let found = shared.app.store.submission(submitted.id).map_err(Refusal::from)?;
-        Ok((submitted, found.ok_or(Refusal::Unknown("submission"))?))
+        let info = placed(&shared.app, &found.ok_or(Refusal::Unknown("submission"))?);
+        Ok((submitted, info))
     };
-    let (submitted, tracked) = api.door.have_done(take_in).await?;
+    let (submitted, info) = api.door.have_done(take_in).await?;
     let Submitted { id, before, same } = submitted;
     let headers = [(header::LOCATION, format!("/api/v1/submissions/{id}"))];
-    let info = SubmissionInfo { repeated: same, ..placed(&api.app, &tracked) };
+    let info = SubmissionInfo { repeated: same, ..info };
     let mut response = (StatusCode::ACCEPTED, headers, Json(info)).into_response();
     if before {
         response.headers_mut().insert("idempotency-replayed", header::HeaderValue::from_static("true"));

@@ -1,5 +1,6 @@
 //! Bodies on their way in: streamed to disk under a cap, an idle limit and a total one, whatever the client says of them.
 
+use super::counted::One;
 use super::problem::{Problem, no_space};
 use super::state::{Api, blocking};
 use crate::disk::free_space;
@@ -11,16 +12,14 @@ use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use gradus_core::app::Refusal;
-use gradus_core::domain::id::EntrantId;
 use gradus_core::domain::submission::{About, Upload};
 use gradus_core::domain::token::Token;
 use gradus_core::domain::units;
 use gradus_core::ports::blobs::{BlobError, Blobs as _, PendingBlob};
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::{Instant, timeout_at};
 
 /// Text fields, at most; bytes each.
@@ -33,8 +32,9 @@ const BATCH: usize = 256 << 10;
 const HELD: u64 = 256 << 10;
 const FRAMING: u64 = 1 << 20;
 /// Bodies of one entrant, whatever their tokens, that are taken in or dealt with at once, and of all: each holds an open file.
-const OF_ONE: usize = 64;
-const OF_ALL: usize = 256;
+pub const OF_ONE: usize = 64;
+/// The same of all.
+pub const OF_ALL: usize = 256;
 
 /// What arrived.
 pub struct Arrived {
@@ -77,7 +77,7 @@ pub async fn submission(
     query: RawQuery,
     cap: units::Bytes,
 ) -> Result<Arrived, Problem> {
-    let place = Place::new(api, token)?;
+    let place = place(api, token)?;
     let multipart = content_type(&request).is_some_and(|kind| kind.starts_with("multipart/form-data"));
     refuse_early(api, &request, cap)?;
     if !multipart {
@@ -133,7 +133,7 @@ pub async fn submission(
 /// # Errors
 /// Too big, too slow, cut off.
 pub async fn archive(api: &Api, token: &Token, request: Request) -> Result<(Box<dyn PendingBlob>, Place), Problem> {
-    let place = Place::new(api, token)?;
+    let place = place(api, token)?;
     let cap = api.limits.challenge;
     refuse_early(api, &request, cap)?;
     Ok((receive(api, raw(request.into_body()), cap).await?, place))
@@ -298,40 +298,14 @@ async fn receive(
     }
 }
 
-/// Bodies that are being taken in or dealt with, by entrant.
-#[derive(Debug, Default)]
-pub struct Uploads(Mutex<HashMap<EntrantId, usize>>);
+/// One of the bodies that are being taken in or dealt with.
+pub type Place = One;
 
-/// One of them; it counts until it is dropped.
-pub struct Place {
-    api: Api,
-    entrant: EntrantId,
-}
-
-impl Place {
-    fn new(api: &Api, token: &Token) -> Result<Self, Problem> {
-        let mut open = api.uploads.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = open.values().sum();
-        let mine = open.entry(token.subject.clone()).or_default();
-        if *mine >= OF_ONE || all >= OF_ALL {
-            let detail = format!("{mine} uploads of yours, {all} in all, are under way; wait for one to end");
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail).after(5));
-        }
-        *mine += 1;
-        Ok(Self { api: Arc::clone(api), entrant: token.subject.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.api.uploads.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mine) = open.get_mut(&self.entrant) {
-            *mine -= 1;
-            if *mine == 0 {
-                open.remove(&self.entrant);
-            }
-        }
-    }
+fn place(api: &Api, token: &Token) -> Result<Place, Problem> {
+    api.uploads.one(&token.subject).map_err(|(mine, all)| {
+        let detail = format!("{mine} uploads of yours, {all} in all, are under way; wait for one to end");
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail).after(5)
+    })
 }
 
 /// The body of a form, bounded: in all, and in what may come before the form's reader hands something on, since that is

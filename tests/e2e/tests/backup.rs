@@ -140,6 +140,11 @@ fn what_is_no_whole_backup_is_not_put_back() {
     let at = whole.windows(name.len()).rposition(|part| part == name).expect("a row is hers");
     changed[at + 12] ^= 1;
     let middle = whole.len() / 2;
+    // A file in the place of the folder.
+    std::fs::write(&data, "").expect("there is room");
+    let ran = run(&["admin", "restore", text(&file), "--data", text(&data)], &[]);
+    assert!(ran.code == 1 && ran.err.contains("is no folder"), "{ran:?}");
+    std::fs::remove_file(&data).expect("it was there");
     for (bytes, word) in
         [(&whole[..middle], "backup"), (&changed, "use another"), (&whole[..100], "backup"), (b"", "breaks off")]
     {
@@ -148,6 +153,20 @@ fn what_is_no_whole_backup_is_not_put_back() {
         assert!(ran.code == 1 && ran.err.contains(word), "{word}: {ran:?}");
         assert!(!data.exists() && files(home.path()).len() == 2, "nothing is left: {:?}", files(home.path()));
     }
+    // Into a folder that is there, such as a disk of its own; and a body that the disk had spoilt costs no other.
+    let mut blobs = files(&server.data().join("blobs"));
+    blobs.retain(|path| std::fs::metadata(path).is_ok_and(|about| about.len() > 0));
+    let mut bytes = std::fs::read(&blobs[0]).expect("it is there");
+    bytes[0] ^= 1;
+    std::fs::write(&blobs[0], bytes).expect("there is room");
+    let spoilt = home.path().join("spoilt.tar");
+    let made = operator(&server, &["admin", "backup", text(&spoilt)]);
+    assert!(made.code == 1 && made.err.contains("1 files are spoilt on the server's disk"), "{made:?}");
+    std::fs::create_dir(&data).expect("there is room");
+    let ran = run(&["admin", "restore", text(&spoilt), "--data", text(&data)], &[]);
+    assert!(ran.code == 1 && ran.out.contains("spoilt before the backup was made"), "{ran:?}");
+    let other = Server::start_in(&data, Options::default());
+    assert_eq!(board(&other.operator()).as_array().map(Vec::len), Some(1));
 }
 
 #[test]

@@ -18,6 +18,26 @@ fn moment(round: u64, most: u64) -> Duration {
 
 const PROGRAM: &str = "cp /app/input_data/rows.csv /app/output/predictions.csv; sleep 0.4";
 
+/// A server with a challenge, on an engine of the test's own.
+struct Served {
+    own: OwnEngine,
+    engine: Engine,
+    anna: Api,
+    server: Server,
+}
+
+fn served() -> Result<Served, String> {
+    let own = OwnEngine::start()?;
+    let engine = own.engine();
+    let image = engine.image("")?;
+    let config = format!("[runner]\nengine = \"{}\"\n", own.socket().display());
+    let folder = rows::challenge(&image, "");
+    let server = Server::start_with(Options { config, under: Vec::new() });
+    server.publish(folder.path());
+    let anna = server.participant("anna");
+    Ok(Served { own, engine, anna, server })
+}
+
 /// Each ended as it should, told once, charged once.
 fn all_are_scored_once(api: &Api, ids: &[String], used: u64) {
     for id in ids {
@@ -59,20 +79,10 @@ fn a_host_that_is_killed_at_any_moment_loses_nothing() {
 #[test]
 fn an_engine_that_is_killed_at_any_moment_loses_nothing() {
     let _alone = alone();
-    let mut own = match OwnEngine::start() {
-        Ok(own) => own,
+    let Served { mut own, engine, server, anna } = match served() {
+        Ok(served) => served,
         Err(why) => return skip(&why),
     };
-    let engine = own.engine();
-    let image = match engine.image("") {
-        Ok(image) => image,
-        Err(why) => return skip(&why),
-    };
-    let config = format!("[runner]\nengine = \"{}\"\n", own.socket().display());
-    let folder = rows::challenge(&image, "");
-    let server = Server::start_with(Options { config, under: Vec::new() });
-    server.publish(folder.path());
-    let anna = server.participant("anna");
     let mut used = 0;
     for round in 1..=rounds(2) {
         let ids: Vec<_> = (0..2).map(|_| rows::hand_in(&anna, PROGRAM)).collect();
@@ -89,20 +99,10 @@ fn an_engine_that_is_killed_at_any_moment_loses_nothing() {
 #[test]
 fn without_its_engine_no_program_goes_on() {
     let _alone = alone();
-    let mut own = match OwnEngine::start() {
-        Ok(own) => own,
+    let Served { mut own, engine, server, anna } = match served() {
+        Ok(served) => served,
         Err(why) => return skip(&why),
     };
-    let engine = own.engine();
-    let image = match engine.image("") {
-        Ok(image) => image,
-        Err(why) => return skip(&why),
-    };
-    let config = format!("[runner]\nengine = \"{}\"\n", own.socket().display());
-    let folder = rows::challenge(&image, "");
-    let server = Server::start_with(Options { config, under: Vec::new() });
-    server.publish(folder.path());
-    let anna = server.participant("anna");
     let id = rows::hand_in(&anna, "echo here; sleep 4711");
     until("it prints", || anna.get(&format!("/api/v1/submissions/{id}/logs/stdout")).text() == "here\n");
     own.kill();

@@ -68,7 +68,9 @@ impl App {
                 self.line_up(&tracked)?;
                 continue;
             }
-            let late = tracked.job.lease.as_ref().is_some_and(|lease| lease.until <= now);
+            // Whoever of ours is at it was only late to say so: a write may have taken longer than a lease holds.
+            let ours = self.running().get(&id).is_some_and(|held| held.epoch == tracked.job.epoch);
+            let late = !ours && tracked.job.lease.as_ref().is_some_and(|lease| lease.until <= now);
             if late && self.change(id, &JobEvent::LeaseExpired, None)?.is_some() {
                 count += 1;
                 // Nobody of ours is at it: it waits again. If somebody is, it lines up when they are done.

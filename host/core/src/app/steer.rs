@@ -31,13 +31,13 @@ impl App {
         let hold = kind.map(|kind| Hold { kind, since: now, why: why.clone() });
         let deed = Deed::new(token, now, Act::Queue { challenge: challenge.clone(), hold: kind }, why);
         {
-            // Held over both, so that of two who steer at once the row and the picture tell the same one.
-            let mut queue = self.queue();
+            let _both = self.steering.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if !self.store.set_hold(challenge, hold.clone(), &deed)? {
                 return Err(Refusal::UnknownChallenge(challenge.clone()));
             }
-            queue.set_paused(challenge, kind == Some(HoldKind::Paused));
+            self.queue().set_paused(challenge, kind == Some(HoldKind::Paused));
         }
+        self.signals.steered();
         self.signals.queued();
         Ok(hold)
     }

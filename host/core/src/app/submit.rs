@@ -185,6 +185,8 @@ impl App {
         match self.store.admit(Admission { submission, small, job, rules, max_open, idempotency, once })? {
             Admitted::Accepted { event } => {
                 self.queue().push(waiting);
+                // It is in, whatever is found out here.
+                drop(self.still_waits(id));
                 self.signals.logged(std::slice::from_ref(&event));
                 self.signals.queued();
                 Ok(Submitted { id, before: false, same: false })
@@ -192,6 +194,7 @@ impl App {
             Admitted::Before(id) => Ok(Submitted { id, before: true, same: false }),
             Admitted::Same(id) => Ok(Submitted { id, before: false, same: true }),
             Admitted::OtherRequest => Err(Refusal::OtherRequest),
+            Admitted::Draining(hold) => Err(Refusal::Draining(hold)),
             Admitted::OverQuota(standing) => Err(Refusal::OverQuota(standing)),
             Admitted::TooManyOpen { open } => Err(Refusal::TooManyOpen { open, most: max_open }),
         }

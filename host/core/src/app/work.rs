@@ -401,8 +401,19 @@ impl App {
         if let Some(phase) = version.challenge.phase(phase) {
             let new = self.queue().push(waiting(tracked, phase, &version));
             if new {
+                self.still_waits(tracked.submission.id)?;
                 self.signals.queued();
             }
+        }
+        Ok(())
+    }
+
+    /// Takes what was put into the picture out again if it was called off meanwhile.
+    pub(super) fn still_waits(&self, id: SubmissionId) -> Result<(), Refusal> {
+        let Some(tracked) = self.store.submission(id)? else { return Ok(()) };
+        if tracked.job.state != State::Queued {
+            let Submission { challenge, phase, entrant, .. } = tracked.submission;
+            self.queue().remove(id, &(challenge, phase, entrant));
         }
         Ok(())
     }

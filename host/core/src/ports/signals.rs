@@ -9,6 +9,8 @@ pub trait Signals: Send + Sync {
     fn logged(&self, events: &[Event]);
     /// A scorer is so far. Not logged: the next one makes it worthless.
     fn progress(&self, id: SubmissionId, done: u64, total: u64);
+    /// A queue is held, or goes on: places tell something else now.
+    fn steered(&self);
     /// The queue has something for a worker.
     fn queued(&self);
 }

@@ -141,6 +141,8 @@ pub enum Admitted {
     Before(SubmissionId),
     /// The key was used for another request.
     OtherRequest,
+    /// The challenge's queue is let run empty.
+    Draining(Hold),
     /// The same files were accepted before, and stand.
     Same(SubmissionId),
     /// A rule has nothing left.
@@ -309,8 +311,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Version>>;
 
-    /// Takes a submission in, or says why not: idempotency key, then files that are not graded again, then open submissions,
-    /// then quota, all in the
+    /// Takes a submission in, or says why not: idempotency key, then a queue that is let run empty, then files that are not
+    /// graded again, then open submissions, then quota, all in the
     /// transaction that stores submission, job, ledger and first event. All of it happens at the submission's
     /// `submitted_at`.
     ///

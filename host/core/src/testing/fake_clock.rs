@@ -53,5 +53,6 @@ pub struct Silence;
 impl Signals for Silence {
     fn logged(&self, _events: &[Event]) {}
     fn progress(&self, _id: SubmissionId, _done: u64, _total: u64) {}
+    fn steered(&self) {}
     fn queued(&self) {}
 }

@@ -206,7 +206,8 @@ impl Store for MemoryStore {
         let ledger = LedgerKey::of(&admission.submission);
         let before = rows.ledgers.get(&ledger).cloned().unwrap_or_default();
         let same = admission.once.and_then(|files| rows.same(&ledger, files, admission.submission.version));
-        let intake = match decide::admit(&admission, used, same, before) {
+        let challenge = rows.challenges.get(&admission.submission.challenge);
+        let intake = match decide::admit(&admission, used, challenge, same, before) {
             Ok(intake) => intake,
             Err(refused) => return Ok(refused),
         };

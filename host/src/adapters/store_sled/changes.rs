@@ -113,7 +113,8 @@ pub fn admit(draft: &mut Draft<'_>, admission: Admission) -> Result<Admitted> {
         Some(files) => same(draft.stored, &owner, files, admission.submission.version)?,
         None => None,
     };
-    let intake = match decide::admit(&admission, used.as_ref(), same, ledger) {
+    let challenge: Option<ChallengeRow> = draft.get(Table::Challenges, &key::challenge(&owner.challenge))?;
+    let intake = match decide::admit(&admission, used.as_ref(), challenge.as_ref(), same, ledger) {
         Ok(intake) => intake,
         Err(refused) => return Ok(refused),
     };

@@ -3,7 +3,7 @@
 //! How rows are kept and found is each store's own matter.
 
 use super::{Admission, Admitted, Advance, Idempotency, Tracked};
-use crate::domain::challenge::ChallengeRow;
+use crate::domain::challenge::{ChallengeRow, HoldKind};
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::id::{EntrantId, SubmissionId};
@@ -112,14 +112,15 @@ pub fn stands(earlier: &Submission, job: &Job, version: u32) -> bool {
     earlier.version == version && !ended
 }
 
-/// Decides on a submission at the door, given what its key was used for, the one that stands for it, and how the ledger
-/// stands.
+/// Decides on a submission at the door, given what its key was used for, its challenge, the one that stands for it, and how
+/// the ledger stands.
 ///
 /// # Errors
 /// Why it stays outside; never [`Admitted::Accepted`].
 pub fn admit(
     admission: &Admission,
     key: Option<&KeyRow>,
+    challenge: Option<&ChallengeRow>,
     same: Option<SubmissionId>,
     mut ledger: Ledger,
 ) -> Result<Intake, Admitted> {
@@ -133,6 +134,9 @@ pub fn admit(
         } else {
             Admitted::OtherRequest
         });
+    }
+    if let Some(hold) = challenge.and_then(|row| row.hold.as_ref()).filter(|hold| hold.kind == HoldKind::Draining) {
+        return Err(Admitted::Draining(hold.clone()));
     }
     if let Some(same) = same {
         return Err(Admitted::Same(same));

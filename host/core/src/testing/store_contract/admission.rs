@@ -1,7 +1,9 @@
 //! At the door: all that is checked and stored there happens as one.
 
-use super::rows::{admission, admitted, at, in_all, key, settle, small, submission_id, to, token};
+use super::rows::{admission, admitted, at, deed, in_all, key, published, settle, small, submission_id, to, token};
 use super::{Property, Store};
+use crate::domain::audit::Act;
+use crate::domain::challenge::{Hold, HoldKind};
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::job::State;
@@ -18,6 +20,7 @@ pub(super) const ALL: &[Property] = &[
     who_is_over_quota_is_told_and_nothing_is_stored,
     who_has_too_many_open_waits_until_one_ends,
     the_same_files_are_answered_with_what_stands_for_them,
+    a_queue_that_runs_empty_takes_nothing_in,
     no_race_passes_a_quota,
     no_race_takes_one_key_twice,
 ];
@@ -112,6 +115,27 @@ fn the_same_files_are_answered_with_what_stands_for_them(store: &dyn Store) {
     assert!(accepted(&store.admit(asked(4, 1)).unwrap()));
     assert_eq!(store.admit(asked(5, 1)).unwrap(), Admitted::Same(submission_id(4)), "the newest");
     assert!(matches!(store.admit(Admission { once: None, ..asked(6, 1) }).unwrap(), Admitted::OverQuota(_)));
+}
+
+fn a_queue_that_runs_empty_takes_nothing_in(store: &dyn Store) {
+    published(store, 1, "c", "olga");
+    let challenge = "c".parse().unwrap();
+    let set = |kind: Option<HoldKind>| {
+        let hold = kind.map(|kind| Hold { kind, since: at(1), why: None });
+        let act = Act::Queue { challenge: "c".parse().unwrap(), hold: kind };
+        assert!(store.set_hold(&challenge, hold.clone(), &deed(1, act)).unwrap());
+        hold
+    };
+    let first = Admission { idempotency: key("k", "body", 100), ..admission(1, "c", "anna") };
+    assert!(accepted(&store.admit(first.clone()).unwrap()));
+    let hold = set(Some(HoldKind::Draining)).unwrap();
+    assert_eq!(store.admit(admission(2, "c", "anna")).unwrap(), Admitted::Draining(hold));
+    assert_eq!(store.admit(first).unwrap(), Admitted::Before(submission_id(1)), "what was accepted is answered");
+    set(Some(HoldKind::Paused));
+    assert!(accepted(&store.admit(admission(3, "c", "anna")).unwrap()));
+    set(None);
+    assert!(accepted(&store.admit(admission(4, "c", "anna")).unwrap()));
+    assert_eq!(store.ledger(&ledger_of(&admission(5, "c", "anna"))).unwrap().total, 3);
 }
 
 fn an_expired_key_is_free_again(store: &dyn Store) {
