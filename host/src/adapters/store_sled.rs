@@ -69,7 +69,7 @@ impl SledStore {
     /// Opens the store in `dir`, or begins one there.
     ///
     /// # Errors
-    /// [`StoreError::Open`](gradus_core::ports::store::StoreError::Open), with what to do: another gradus has it open, a
+    /// [`StoreError::Open`], with what to do: another gradus has it open, a
     /// newer one wrote it, or it is damaged. Nothing is deleted then.
     pub fn open(dir: &Path, options: Options) -> Result<Self> {
         Self::open_with(dir, options, |disk| Box::new(disk))

@@ -60,7 +60,7 @@ enum Frame {
     End(u64),
 }
 
-/// Puts rows that [`write`] wrote into the trees of an empty store; how many. They are not durable yet.
+/// Puts rows that [`write()`] wrote into the trees of an empty store; how many. They are not durable yet.
 pub fn read(trees: &Trees, from: &mut dyn Read) -> Result<u64> {
     let not_read = || failed("the rows of the backup could not be read: it is not whole; use another");
     let mut from = BufReader::with_capacity(1 << 20, from);
