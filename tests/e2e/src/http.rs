@@ -118,7 +118,7 @@ impl Api {
                 return submission;
             }
             assert!(Instant::now() < until, "it has not ended: {submission}");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -30,7 +30,7 @@ fn running(api: &Api, id: &str) {
     let until = Instant::now() + Duration::from_secs(30);
     while state(api, id) != "scoring" {
         assert!(Instant::now() < until, "it is {}", state(api, id));
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(state(api, id), "scoring", "the run is too short for this test");

@@ -72,7 +72,7 @@ fn put(api: &Api, id: &str, folder: &Path) -> Value {
             return operation;
         }
         assert!(Instant::now() < until, "{operation}");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
