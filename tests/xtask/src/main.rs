@@ -15,7 +15,8 @@ Usage: cargo xtask <chore>
   demo [--keep]   build Gradus and show the main job: a server on a fresh store grades a real example
   test            build everything and run every test
   ci              what a change must pass: format, lints, documentation, licences, every test
-  torture [N]     kill the host and the container engine at N moments of runs [default: 50]: nothing is lost
+  torture [N]     kill the server while all hand in, and the host and the container engine at N moments of runs
+                  [default: 50]: nothing is lost
   bench           measure: a release build, figures and ratios, nothing asserted
 ";
 
@@ -121,8 +122,9 @@ fn torture(words: &[String]) -> Result<(), Failure> {
     };
     setup::wasm_target()?;
     setup::programs();
-    let mut killed = cargo(&["test", "--package", "gradus-e2e", "--test", "killed", "--", "--nocapture"]);
-    run(killed.env("GRADUS_ROUNDS", rounds.to_string()))
+    let tests = ["--test", "fire", "--test", "killed"];
+    let words = [&["test", "--package", "gradus-e2e"][..], &tests, &["--", "--nocapture"]].concat();
+    run(cargo(&words).env("GRADUS_ROUNDS", rounds.to_string()))
 }
 
 fn target() -> PathBuf {
