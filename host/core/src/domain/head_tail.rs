@@ -1,19 +1,33 @@
-//! A stream of bytes under a cap: its beginning and its end are kept, with a line between them that says how much is
-//! missing. What it is a stream of, and when it is looked at, is the matter of whoever holds it.
+//! A stream of bytes under a cap on bytes and one on lines: its beginning and its end are kept, with a line between them
+//! that says how much is missing. What it is a stream of, and when it is looked at, is the matter of whoever holds it.
 
 use std::collections::VecDeque;
 
 /// Room for the line that says how much was cut.
 pub const MARK: usize = 48;
 
+/// Lines that are kept of the beginning, and as many of the end: more than anybody reads, and what a page can show.
+pub const LINES: usize = 5_000;
+
 /// The first and the last bytes of what was written, and how many are missing between them.
 #[derive(Debug, Default)]
 pub struct HeadTail {
     head: Vec<u8>,
+    /// Whether the beginning is over.
+    headed: bool,
     tail: VecDeque<u8>,
+    /// Lines that ended in the beginning, and in the end.
+    lines: [usize; 2],
     cut: u64,
     head_cap: usize,
     tail_cap: usize,
+}
+
+/// The length of the first `count` lines of `bytes`, and how many there are; all of it if there are less.
+fn first_lines(bytes: &[u8], count: usize) -> (usize, usize) {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').take(count);
+    let (lines, last) = ends.fold((0, 0), |(lines, _), (at, _)| (lines + 1, at + 1));
+    (if lines < count { bytes.len() } else { last }, lines)
 }
 
 impl HeadTail {
@@ -23,15 +37,30 @@ impl HeadTail {
         Self { head_cap: cap / 2, tail_cap: (cap / 2).saturating_sub(MARK), ..Self::default() }
     }
 
-    /// Takes all of `bytes`, and keeps what is within the cap.
+    /// Takes all of `bytes`, and keeps what is within the caps.
     pub fn write(&mut self, bytes: &[u8]) {
-        let (first, rest) = bytes.split_at(bytes.len().min(self.head_cap - self.head.len()));
-        self.head.extend_from_slice(first);
+        let mut rest = bytes;
+        if !self.headed {
+            let within = &bytes[..bytes.len().min(self.head_cap - self.head.len())];
+            let (taken, lines) = first_lines(within, LINES - self.lines[0]);
+            self.head.extend_from_slice(&within[..taken]);
+            self.lines[0] += lines;
+            self.headed = taken < bytes.len();
+            rest = &bytes[taken..];
+        }
         let skipped = rest.len().saturating_sub(self.tail_cap);
-        self.tail.extend(&rest[skipped..]);
+        let kept = &rest[skipped..];
+        self.tail.extend(kept);
+        self.lines[1] += kept.iter().filter(|byte| **byte == b'\n').count();
         let over = self.tail.len().saturating_sub(self.tail_cap);
-        self.tail.drain(..over);
+        self.lines[1] -= self.tail.drain(..over).filter(|byte| *byte == b'\n').count();
         self.cut += (skipped + over) as u64;
+        while self.lines[1] > LINES {
+            let Some(end) = self.tail.iter().position(|byte| *byte == b'\n') else { break };
+            self.tail.drain(..=end);
+            self.lines[1] -= 1;
+            self.cut += end as u64 + 1;
+        }
     }
 
     /// What was kept; nothing is left of it here.
@@ -104,6 +133,33 @@ mod tests {
             assert!(log.contains(&format!("\n[… {cut} bytes were cut here …]\n")), "{log}");
             assert!(log.len() <= 1000);
         }
+    }
+
+    #[test]
+    fn the_first_and_the_last_lines_are_kept() {
+        let all: String = (0..LINES * 3).map(|number| format!("{number}\n")).collect();
+        for chunk in [1, 13, 4_096, all.len()] {
+            let mut log = HeadTail::new(1 << 20);
+            all.as_bytes().chunks(chunk).for_each(|bytes| log.write(bytes));
+            let log = String::from_utf8(log.take()).unwrap();
+            let lines: Vec<_> = log.lines().collect();
+            // What is cut begins and ends with a line's end: the mark has an empty line before it.
+            assert_eq!(lines.len(), 2 * LINES + 2, "{chunk}");
+            assert_eq!((lines[LINES - 1], lines[LINES], lines[LINES + 2]), ("4999", "", "10000"), "{chunk}");
+            assert_eq!(
+                (lines[LINES + 1], lines[2 * LINES + 1]),
+                ("[… 25000 bytes were cut here …]", "14999"),
+                "{chunk}"
+            );
+        }
+    }
+
+    #[test]
+    fn as_many_lines_as_are_kept_are_whole() {
+        let all = "\n".repeat(2 * LINES) + "end";
+        let mut log = HeadTail::new(1 << 20);
+        log.write(all.as_bytes());
+        assert_eq!(log.take(), all.as_bytes());
     }
 
     #[test]
