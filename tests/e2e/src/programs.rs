@@ -78,6 +78,14 @@ impl Engine {
         self.docker(&["rmi", "--force", image]).expect("the image is there");
     }
 
+    /// Gives an image another name.
+    ///
+    /// # Panics
+    /// It is not there.
+    pub fn tag(&self, image: &str, name: &str) {
+        self.docker(&["tag", image, name]).expect("the image is there");
+    }
+
     /// Writes an image to a file, as participants do.
     ///
     /// # Panics

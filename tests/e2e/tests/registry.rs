@@ -2,7 +2,7 @@
 
 use gradus_e2e::images::Saved;
 use gradus_e2e::programs::{Engine, alone};
-use gradus_e2e::{Answer, Api, Options, Server, rows, run, skip};
+use gradus_e2e::{Answer, Api, Options, Server, rows, run, skip, until};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
@@ -36,8 +36,13 @@ impl Registry {
     }
 
     fn again(&mut self) {
+        self.again_for(&format!("gradus:{HASH}\n"));
+    }
+
+    /// Starts it for these users.
+    fn again_for(&mut self, users: &str) {
         let at = |name: &str| self.home.path().join(name).display().to_string();
-        std::fs::write(at("users"), format!("gradus:{HASH}\n")).expect("there is room");
+        std::fs::write(at("users"), users).expect("there is room");
         let config = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
              http: {{addr: {}}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
@@ -281,6 +286,96 @@ fn taken(api: &Api, image: &str) -> String {
     answer.json()["id"].as_str().expect("an id").to_owned()
 }
 
+/// The challenge, which also takes images.
+fn taking_images(usual: &str) -> TempDir {
+    let folder = rows::challenge(usual, "");
+    let path = folder.path().join("challenge.toml");
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    std::fs::write(&path, text.replace(r#"accepts = ["code", "results"]"#, r#"accepts = ["code", "image"]"#))
+        .expect("there is room");
+    folder
+}
+
+#[test]
+fn a_registry_that_no_longer_shows_an_image_is_waited_for() {
+    let _alone = alone();
+    let engine = Engine::default();
+    let mut registry = match Registry::start() {
+        Ok(registry) => registry,
+        Err(why) => return skip(&why),
+    };
+    let script = "cp /mnt/in/rows.csv /mnt/out/predictions.csv";
+    let made = engine.image("").and_then(|usual| Ok((usual, starting(&engine, script, "")?)));
+    let (usual, honest) = match made {
+        Ok(made) => made,
+        Err(why) => return skip(&why),
+    };
+    let secret = registry.home.path().join("password");
+    std::fs::write(&secret, PASSWORD).expect("there is room");
+    let config = config(&registry, &secret) + "participants = [\"teams/\"]\nchallenges = [\"rows\"]\n";
+    let image = registry.pushed(&engine, &honest, "teams/anna/agent");
+    let server = Server::start_with(Options { config, under: Vec::new() });
+    server.publish(taking_images(&usual).path());
+    let anna = server.participant("anna");
+    let token = server.data().join("operator.token");
+    let environment = [("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))];
+    let queue = |word: &str| {
+        let ran = run(&["challenge", word, "rows"], &environment);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    };
+    // Taken in while the registry shows it; run when it does not. Then the same while the engine has the image: it may have
+    // it for another challenge.
+    let own = "gradus-test:kept";
+    for has in [false, true] {
+        if has {
+            engine.pull(&image, registry.home.path());
+            engine.tag(&image, own);
+        }
+        queue("pause");
+        let id = taken(&anna, &image);
+        registry.stop();
+        registry.again_for("");
+        queue("resume");
+        waits_for(&anna, &id, |submission| {
+            submission["reason"].as_str().is_some_and(|why| why.contains("does not show it to this server"))
+        });
+        registry.stop();
+        registry.again();
+        let ended = anna.ended(&id);
+        assert_eq!((&ended["outcome"], &ended["run"]["image"]), (&"scored".into(), &image.clone().into()), "{ended}");
+    }
+    engine.assert_nothing_is_left(server.data(), "a named image");
+    engine.forget(own);
+    engine.forget_all(&registry.host);
+}
+
+/// A port that takes connections and never answers.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let host = listener.local_addr().expect("it has one").to_string();
+    (listener, host)
+}
+
+#[test]
+fn a_registry_that_hangs_at_the_start_keeps_nothing_from_being_run() {
+    let _alone = alone();
+    let engine = Engine::default();
+    let usual = match engine.image("") {
+        Ok(usual) => usual,
+        Err(why) => return skip(&why),
+    };
+    let (_listener, host) = silent();
+    let config = format!("[runner]\nimage = \"{host}/python:1\"\n[[runner.registries]]\nhost = \"{host}\"\n");
+    let server = Server::start_with(Options { config, under: Vec::new() });
+    // The engine is made ready meanwhile.
+    until("the server says that programs are run", || server.log().contains("programs run in containers"));
+    server.publish(rows::challenge(&usual, "").path());
+    let anna = server.participant("anna");
+    let id = rows::hand_in(&anna, HONEST);
+    assert_eq!(anna.ended(&id)["outcome"], "scored");
+    engine.assert_nothing_is_left(server.data(), "a silent registry");
+}
+
 #[test]
 fn participants_name_images_where_the_operator_lets_them_push() {
     let _alone = alone();
@@ -298,11 +393,7 @@ fn participants_name_images_where_the_operator_lets_them_push() {
         Ok(made) => made,
         Err(why) => return skip(&why),
     };
-    let folder = rows::challenge(&usual, "");
-    let path = folder.path().join("challenge.toml");
-    let text = std::fs::read_to_string(&path).expect("it is there");
-    std::fs::write(&path, text.replace(r#"accepts = ["code", "results"]"#, r#"accepts = ["code", "image"]"#))
-        .expect("there is room");
+    let folder = taking_images(&usual);
     let secret = registry.home.path().join("password");
     std::fs::write(&secret, PASSWORD).expect("there is room");
     let config = config(&registry, &secret) + "participants = [\"teams/\"]\n";

@@ -143,7 +143,7 @@ pub(super) async fn named(
             }
         }
     }
-    if !had && let Err(ended) = fetched(shared, image, challenge).await? {
+    if !had && let Err(ended) = fetched(shared, image, challenge, PATIENCE).await? {
         return Ok(Err(ended));
     }
     let found = docker.inspect_image(image.as_str()).await.map_err(trouble("the engine lost an image"))?;
@@ -193,11 +193,19 @@ async fn is_file(shared: &Shared, container: &str, path: &str) -> bool {
     false
 }
 
-/// Fetches it within its share of the disk.
-async fn fetched(
+/// Whether more went from one of some disks than one image may take; each has so many free bytes and inodes.
+fn too_much(before: &[(u64, u64)], now: &[(u64, u64)], bytes: u64) -> bool {
+    let took = |before: u64, now: u64| before.saturating_sub(now);
+    let mut disks = before.iter().zip(now);
+    disks.any(|(before, now)| took(before.0, now.0) > bytes || took(before.1, now.1) > layers::INODES as u64)
+}
+
+/// Fetches it within its share of the disk, and within `patience`.
+pub(super) async fn fetched(
     shared: &Arc<Shared>,
     image: &ImageRef,
     challenge: Option<&ChallengeId>,
+    patience: Duration,
 ) -> Result<Result<(), Ended>, RunnerError> {
     let most = shared.settings.image.0;
     let before = free(shared);
@@ -205,19 +213,16 @@ async fn fetched(
     let filled = async {
         loop {
             tokio::time::sleep(super::registry::PERIOD).await;
-            let took = before.iter().zip(free(shared)).any(|(before, now)| {
-                before.0.saturating_sub(now.0) > bytes || before.1.saturating_sub(now.1) > layers::INODES as u64
-            });
-            if took || room(shared, 0).is_err() {
+            if too_much(&before, &free(shared), bytes) || room(shared, 0).is_err() {
                 return;
             }
         }
     };
     let fetched = tokio::select! {
-        fetched = tokio::time::timeout(PATIENCE, shared.fetch_now(image, challenge, Some(most))) => match fetched {
+        fetched = tokio::time::timeout(patience, shared.fetch_now(image, challenge, Some(most))) => match fetched {
             Ok(fetched) => fetched,
             Err(_) => {
-                let text = format!("the image was not fetched and unpacked within {} min", PATIENCE.as_secs() / 60);
+                let text = format!("the image was not fetched and unpacked within {} s", patience.as_secs());
                 return Ok(Err(refused(RefusalCode::NotStarted, text)));
             }
         },
@@ -242,5 +247,28 @@ async fn fetched(
             let text = "the container engine could not fetch the image, though its registry has it";
             Ok(Err(refused(RefusalCode::NotStarted, text)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_takes_too_much_of_a_disk_is_seen() {
+        let files = layers::INODES as u64;
+        let before = [(1_000, 2 * files), (50, files)];
+        for (now, too_much_now) in [
+            (before, false),
+            ([(900, files), (50, files)], false),
+            ([(899, 2 * files), (50, files)], true),
+            ([(1_000, files - 1), (50, files)], true),
+            // Somebody made room meanwhile.
+            ([(2_000, 3 * files), (51, files)], false),
+            ([(1_000, 2 * files), (50, 0)], false),
+        ] {
+            assert_eq!(too_much(&before, &now, 100), too_much_now, "{now:?}");
+        }
+        assert!(too_much(&[(50, files + 1)], &[(50, 0)], 100));
     }
 }

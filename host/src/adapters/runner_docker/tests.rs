@@ -8,6 +8,7 @@ mod bombs;
 mod contract;
 mod cost;
 mod ends;
+mod fetching;
 mod outputs;
 mod places;
 mod support;
