@@ -2,6 +2,7 @@
 //! the environment. Unknown keys are refused.
 
 use crate::disk::free_space;
+use crate::http::connections;
 use crate::http::pace::Pace;
 use crate::http::state::DoorLimits;
 use crate::workspace::limits::ArchiveLimits;
@@ -90,6 +91,12 @@ pub struct Limits {
     pub requests: u32,
     /// Those of one address, with or without a token.
     pub requests_of_address: u32,
+    /// Connections at once.
+    pub connections: usize,
+    /// Those of one address.
+    pub connections_of_address: usize,
+    /// The head of a request may take so long, and a connection may be idle for so long.
+    pub head: Millis,
 }
 
 impl Default for Limits {
@@ -106,6 +113,9 @@ impl Default for Limits {
             free_disk: Bytes(256 << 20),
             requests: 100,
             requests_of_address: 1_000,
+            connections: 4_096,
+            connections_of_address: 1_024,
+            head: Millis(20_000),
         }
     }
 }
@@ -320,10 +330,24 @@ impl Config {
         Room { cpus, memory, gpus: 0, disk: self.runner.disk.unwrap_or_else(half) }
     }
 
+    fn trusted(&self) -> Vec<IpAddr> {
+        self.server.trusted_proxies.iter().map(IpAddr::to_canonical).collect()
+    }
+
     /// How often all may ask.
     pub fn pace(&self) -> Pace {
-        let trusted = self.server.trusted_proxies.iter().map(IpAddr::to_canonical).collect();
-        Pace::new(self.limits.requests, self.limits.requests_of_address, trusted)
+        Pace::new(self.limits.requests, self.limits.requests_of_address, self.trusted())
+    }
+
+    /// How many may be connected.
+    pub fn connections(&self) -> connections::Limits {
+        let Limits { connections, connections_of_address, head, .. } = self.limits;
+        connections::Limits {
+            all: connections,
+            of_address: connections_of_address,
+            head: head.duration(),
+            trusted: self.trusted(),
+        }
     }
 
     /// The limits of the door.

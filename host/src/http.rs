@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod backup;
 pub mod challenges;
+pub mod connections;
 pub mod counted;
 pub mod described;
 pub mod desk;

@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::disk::free_space;
 use crate::http;
+use crate::http::connections;
 use crate::http::counted::Counted;
 use crate::http::desk::Desk;
 use crate::http::reserving::Reserving;
@@ -12,7 +13,6 @@ use crate::http::state::{Api, Shared};
 use crate::live::Hub;
 use crate::worker::{Opener, Workers};
 use anyhow::{Context as _, anyhow, bail};
-use axum::serve::ListenerExt as _;
 use gradus_core::app::App;
 use gradus_core::domain::token::Role;
 use gradus_core::ports::store::{Snapshot, Store};
@@ -155,25 +155,12 @@ pub async fn start(
             paced.pace.forget();
         }
     });
-    let ended = move |mut stopped: watch::Receiver<bool>| async move {
-        // The sender's end is a stop, too.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
     if let Some(listener) = metrics_listener {
         let text = axum::routing::get(move || async move { metrics.render() });
         let router = axum::Router::new().route("/metrics", text);
-        let serve = axum::serve(listener, router).with_graceful_shutdown(ended(stopped.clone()));
-        tokio::spawn(async move { drop(serve.await) });
+        tokio::spawn(connections::serve(listener, router, config.connections(), stopped.clone()));
     }
-    // Answers are small and go out at once: waiting to fill a packet costs an event stream 40 ms a piece.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let router = http::router(api).into_make_service_with_connect_info::<SocketAddr>();
-    let serve = axum::serve(listener, router).with_graceful_shutdown(ended(stopped));
-    let serving = tokio::spawn(async move {
-        if let Err(error) = serve.await {
-            tracing::error!(%error, "the listener failed");
-        }
-    });
+    let serving = tokio::spawn(connections::serve(listener, http::router(api), config.connections(), stopped));
     Ok(Running { addr, token_file, workers, store, hub, stop, serving })
 }
 

@@ -16,7 +16,7 @@ use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures_util::Stream;
 use gradus_core::app::Refusal;
 use gradus_core::domain::event::{Event, EventKind};
-use gradus_core::domain::id::SubmissionId;
+use gradus_core::domain::id::{EntrantId, SubmissionId};
 use gradus_core::domain::job::State as JobState;
 use gradus_core::domain::printed::Printed;
 use gradus_core::domain::run_record::Stream as Output;
@@ -111,7 +111,7 @@ struct Reader {
     waits: Waits,
     /// What its program prints, for those who may see it.
     log: Option<Log>,
-    _open: One,
+    _open: One<EntrantId>,
 }
 
 /// What was told of a place in the queue.

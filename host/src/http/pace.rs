@@ -157,7 +157,7 @@ impl Pace {
 }
 
 /// Of one customer of a provider's are as many addresses as they like.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         four @ IpAddr::V4(_) => four,

@@ -10,6 +10,7 @@ use crate::live::Hub;
 use crate::worker::Workers;
 use crate::workspace::limits::ArchiveLimits;
 use gradus_core::app::App;
+use gradus_core::domain::id::EntrantId;
 use gradus_core::domain::units::Bytes;
 use gradus_core::ports::store::Snapshot;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -57,9 +58,9 @@ pub struct Shared {
     /// The blobs, for what comes in: the reserve of the disk is not for it.
     pub intake: Reserving,
     /// Bodies that are being taken in.
-    pub uploads: Arc<Counted>,
+    pub uploads: Arc<Counted<EntrantId>>,
     /// Streams of events that are open.
-    pub streams: Arc<Counted>,
+    pub streams: Arc<Counted<EntrantId>>,
     /// How often all may ask.
     pub pace: Pace,
     /// All rows, for backups.

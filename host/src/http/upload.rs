@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use gradus_core::app::Refusal;
+use gradus_core::domain::id::EntrantId;
 use gradus_core::domain::submission::{About, Upload};
 use gradus_core::domain::token::Token;
 use gradus_core::domain::units;
@@ -299,7 +300,7 @@ async fn receive(
 }
 
 /// One of the bodies that are being taken in or dealt with.
-pub type Place = One;
+pub type Place = One<EntrantId>;
 
 fn place(api: &Api, token: &Token) -> Result<Place, Problem> {
     api.uploads.one(&token.subject).map_err(|(mine, all)| {
