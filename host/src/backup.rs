@@ -200,7 +200,11 @@ impl Begun {
         let mut end = End::default();
         for first in 0..=u8::MAX {
             for digest in blobs.list(first)? {
-                let bytes = blobs.open(digest)?;
+                let bytes = match blobs.open(digest) {
+                    // Nothing referred to it, and it was removed meanwhile.
+                    Err(BlobError::Missing(_)) => continue,
+                    opened => opened?,
+                };
                 end.blobs += 1;
                 end.bytes += bytes.len();
                 let path = format!("{BLOBS}{}", digest.hex());

@@ -4,6 +4,7 @@
 //! A loop takes no input: it is woken by a signal or by a timer, and looks for itself what there is to do.
 
 use crate::live::Hub;
+use gradus_core::app::garbage::Garbage;
 use gradus_core::app::launch::Containers;
 use gradus_core::app::work::Worked;
 use gradus_core::app::{App, Refusal, chain};
@@ -26,6 +27,10 @@ const LOOK: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(60);
 /// Idempotency keys are swept this often.
 const TIDY: Duration = Duration::from_secs(3600);
+/// Blobs that nothing refers to are looked for this often, and removed so long after they were found: longer than anybody
+/// needs from a blob to the row that refers to it.
+const COLLECT: Duration = Duration::from_secs(22 * 3600);
+const COLLECTED: Duration = Duration::from_secs(2 * 3600);
 
 /// A publication that waits, and how often it failed on our side.
 struct Publication {
@@ -95,6 +100,7 @@ impl Workers {
         }
         workers.spawn("publisher".to_owned(), |workers, _| workers.publish())?;
         workers.spawn("reconciler".to_owned(), |workers, _| workers.reconcile())?;
+        workers.spawn("collector".to_owned(), |workers, _| workers.collect())?;
         Ok(workers)
     }
 
@@ -258,6 +264,31 @@ impl Workers {
     fn give_up(&self, operation: &Operation) -> bool {
         let given_up = Self::step("a publication could not be given up", || self.app.give_up(operation));
         given_up.is_some_and(|state| state.is_over())
+    }
+
+    /// Removes blobs that nothing refers to.
+    fn collect(&self) {
+        let mut found: Option<Garbage> = None;
+        let mut next = Instant::now() + TIDY;
+        while !self.stopped() {
+            thread::sleep(Duration::from_millis(100));
+            if Instant::now() < next {
+                continue;
+            }
+            // Twice, and nothing is removed that was not there both times.
+            next = Instant::now() + if found.is_none() { COLLECTED } else { COLLECT };
+            let what = "blobs that nothing refers to could not be removed";
+            found = match found {
+                None => Self::step(what, || self.app.garbage()),
+                Some(garbage) => {
+                    if let Some(count @ 1..) = Self::step(what, || self.app.collect(&garbage)) {
+                        metrics::counter!("gradus_blobs_removed_total").increment(count);
+                        info!(count, "blobs that nothing refers to were removed");
+                    }
+                    None
+                }
+            };
+        }
     }
 
     fn reconcile(&self) {

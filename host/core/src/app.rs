@@ -7,6 +7,7 @@ pub mod bodies;
 pub mod cancel;
 pub mod check;
 pub mod folder;
+pub mod garbage;
 pub mod grade;
 pub mod lane;
 pub mod launch;

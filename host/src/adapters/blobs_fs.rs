@@ -1,19 +1,20 @@
 //! Blobs in a folder: a file for each, called by its digest. Nothing outside the folder can be reached through it.
 //!
 //! A blob is written to `tmp/`, synced, and renamed to `<2 hex digits>/<62 hex digits>`; then that folder is synced, and
-//! only then its digest is given out. So what has a blob's name is whole even after a power cut. Nothing is ever deleted
-//! here but what was not kept.
+//! only then its digest is given out. So what has a blob's name is whole even after a power cut. What is kept again gets
+//! another time of change, by which who removes one sees that somebody wants it.
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use gradus_core::domain::digest::{Digest, Hasher};
-use gradus_core::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt};
+use gradus_core::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt, Stamp};
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, RwLock};
 
 const TMP: &str = "tmp";
 
@@ -28,6 +29,8 @@ struct Folders {
     tmp: Dir,
     /// The shards whose own names are known to be durable.
     synced: [AtomicBool; 256],
+    /// Held while a blob gets its name, or another time of change; and alone by who takes a name away.
+    naming: RwLock<()>,
 }
 
 struct Pending {
@@ -65,7 +68,8 @@ impl FsBlobs {
         sync_dir(&root)?;
         // The folder's own name too.
         std::fs::File::open(dir.join(".."))?.sync_all()?;
-        let folders = Folders { root, tmp, synced: std::array::from_fn(|_| AtomicBool::new(false)) };
+        let folders =
+            Folders { root, tmp, synced: std::array::from_fn(|_| AtomicBool::new(false)), naming: RwLock::default() };
         Ok(Self { folders: Arc::new(folders), counter: AtomicU64::new(0) })
     }
 
@@ -96,6 +100,29 @@ fn make_dir(parent: &Dir, name: &str) -> io::Result<()> {
     }
 }
 
+/// Gives a file another time of change, if it is there. Whether it is.
+fn touch(dir: &Dir, name: &str) -> io::Result<bool> {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    match rustix::fs::utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(rustix::io::Errno::NOENT) => Ok(false),
+        touched => touched.map(|()| true).map_err(Into::into),
+    }
+}
+
+/// Nanoseconds of a file's last change, of its bytes or of its times.
+fn stamp(dir: &Dir, path: &str) -> io::Result<Option<Stamp>> {
+    match rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        #[expect(clippy::cast_sign_loss, reason = "any number that differs will do")]
+        stat => stat
+            .map(|stat| {
+                Some(Stamp((stat.st_mtime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec)))
+            })
+            .map_err(Into::into),
+    }
+}
+
 fn sync_dir(dir: &Dir) -> io::Result<()> {
     dir.open(".")?.sync_all()
 }
@@ -103,11 +130,16 @@ fn sync_dir(dir: &Dir) -> io::Result<()> {
 impl Pending {
     fn settle(&self, digest: Digest) -> io::Result<()> {
         let (shard, name) = place(digest);
-        let Folders { root, tmp, synced } = &*self.folders;
+        let Folders { root, tmp, synced, naming } = &*self.folders;
         make_dir(root, &shard)?;
         let folder = root.open_dir(&shard)?;
-        if !self.is_there(digest, &folder, &name) {
+        let there = self.is_there(digest, &folder, &name) && {
+            let _held = naming.read();
+            touch(&folder, &name)?
+        };
+        if !there {
             self.file.sync_data()?;
+            let _held = naming.read();
             tmp.rename(&self.name, &folder, &name)?;
         }
         // Also where it was there: who put it there may not have come to this yet.
@@ -248,6 +280,26 @@ impl Blobs for FsBlobs {
             Err(error) if io::Error::kind(&error) == ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed.map_err(BlobError::List),
         }
+    }
+
+    fn stamp(&self, digest: Digest) -> Result<Option<Stamp>, BlobError> {
+        let (shard, name) = place(digest);
+        stamp(&self.folders.root, &format!("{shard}/{name}")).map_err(|source| BlobError::Read { digest, source })
+    }
+
+    fn remove(&self, digest: Digest, seen: Stamp) -> Result<bool, BlobError> {
+        let (shard, name) = place(digest);
+        let path = format!("{shard}/{name}");
+        let Folders { root, naming, .. } = &*self.folders;
+        let remove = || {
+            let _alone = naming.write();
+            if stamp(root, &path)? != Some(seen) {
+                return Ok(false);
+            }
+            // What comes back after a power cut is found again.
+            root.remove_file(&path).map(|()| true)
+        };
+        remove().map_err(BlobError::Write)
     }
 }
 

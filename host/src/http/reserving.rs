@@ -4,7 +4,7 @@
 use crate::disk::free_space;
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::units::Bytes;
-use gradus_core::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt};
+use gradus_core::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt, Stamp};
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,6 +91,14 @@ impl Blobs for Reserving {
 
     fn list(&self, first: u8) -> Result<Vec<Digest>, BlobError> {
         self.blobs.list(first)
+    }
+
+    fn stamp(&self, digest: Digest) -> Result<Option<Stamp>, BlobError> {
+        self.blobs.stamp(digest)
+    }
+
+    fn remove(&self, digest: Digest, stamp: Stamp) -> Result<bool, BlobError> {
+        self.blobs.remove(digest, stamp)
     }
 }
 

@@ -142,6 +142,10 @@ impl Part {
     }
 }
 
+/// It is another one each time that a blob is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp(pub u64);
+
 /// The blobs.
 pub trait Blobs: Send + Sync {
     /// A new one to write to.
@@ -161,6 +165,19 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// [`BlobError::List`].
     fn list(&self, first: u8) -> Result<Vec<Digest>, BlobError>;
+
+    /// What tells whether the blob of that digest was kept again since; `None`: there is none.
+    ///
+    /// # Errors
+    /// [`BlobError::Read`].
+    fn stamp(&self, digest: Digest) -> Result<Option<Stamp>, BlobError>;
+
+    /// Removes the blob of that digest, unless it was kept again since it had `stamp`. Whether it did. Who has it open reads
+    /// on; who keeps it at the same time has it.
+    ///
+    /// # Errors
+    /// [`BlobError::Write`].
+    fn remove(&self, digest: Digest, stamp: Stamp) -> Result<bool, BlobError>;
 }
 
 /// All bytes of `source`, which must be small enough to hold.

@@ -20,6 +20,7 @@ pub fn all(make: &dyn Fn() -> Box<dyn Blobs>) {
         reads_end_where_the_bytes_do,
         threads_keep_and_read_at_once,
         all_are_listed,
+        what_is_removed_is_gone_unless_somebody_kept_it_again,
     ] {
         property(&*make());
     }
@@ -45,6 +46,29 @@ pub fn all_are_listed(blobs: &dyn Blobs) {
     let _pending = blobs.create().unwrap();
     kept.sort();
     assert_eq!(all(blobs), kept);
+}
+
+/// What is removed is not there any more, but for who has it open; it can be kept anew. What was kept again since it was looked
+/// at stays.
+pub fn what_is_removed_is_gone_unless_somebody_kept_it_again(blobs: &dyn Blobs) {
+    let digest = keep(blobs, b"garbage");
+    let other = keep(blobs, b"other");
+    let stamp = blobs.stamp(digest).unwrap().unwrap();
+    assert_eq!(blobs.stamp(digest).unwrap(), Some(stamp));
+    // Longer than the smallest step of a file system's clock.
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    assert_eq!(keep(blobs, b"garbage"), digest);
+    assert!(!blobs.remove(digest, stamp).unwrap());
+    let open = blobs.open(digest).unwrap();
+    let stamp = blobs.stamp(digest).unwrap().unwrap();
+    assert!(blobs.remove(digest, stamp).unwrap());
+    assert_eq!(read_all(&*open).unwrap(), b"garbage");
+    assert!(matches!(blobs.open(digest), Err(BlobError::Missing(_))));
+    assert_eq!(blobs.stamp(digest).unwrap(), None);
+    assert!(!blobs.remove(digest, stamp).unwrap());
+    assert_eq!(read_all(&*blobs.open(other).unwrap()).unwrap(), b"other");
+    assert_eq!(keep(blobs, b"garbage"), digest);
+    assert_eq!(read_all(&*blobs.open(digest).unwrap()).unwrap(), b"garbage");
 }
 
 /// A kept blob has the digest of its bytes, and is those bytes.

@@ -1,13 +1,13 @@
 //! Blobs in memory: for tests. Nothing is kept after its end.
 
 use crate::domain::digest::{Digest, Hasher};
-use crate::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt};
+use crate::ports::blobs::{BlobError, Blobs, PendingBlob, ReadAt, Stamp};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-type Kept = Arc<Mutex<BTreeMap<Digest, Arc<Vec<u8>>>>>;
+type Kept = Arc<Mutex<BTreeMap<Digest, (Arc<Vec<u8>>, Stamp)>>>;
 
 /// The blobs, behind one lock.
 #[derive(Debug, Default)]
@@ -54,7 +54,8 @@ impl PendingBlob for Pending {
         let digest = self.digest();
         let Self { bytes, kept, .. } = *self;
         let mut kept = kept.lock().expect("nothing panics while it holds the blobs");
-        kept.entry(digest).or_insert_with(|| Arc::new(bytes));
+        let (_, stamp) = kept.entry(digest).or_insert_with(|| (Arc::new(bytes), Stamp(0)));
+        stamp.0 += 1;
         Ok(digest)
     }
 }
@@ -69,13 +70,24 @@ impl Blobs for MemoryBlobs {
 
     fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>, BlobError> {
         let kept = self.kept.lock().expect("nothing panics while it holds the blobs");
-        let bytes = kept.get(&digest).ok_or(BlobError::Missing(digest))?;
+        let (bytes, _) = kept.get(&digest).ok_or(BlobError::Missing(digest))?;
         Ok(Arc::<Vec<u8>>::clone(bytes))
     }
 
     fn list(&self, first: u8) -> Result<Vec<Digest>, BlobError> {
         let kept = self.kept.lock().expect("nothing panics while it holds the blobs");
         Ok(kept.keys().filter(|digest| digest.as_bytes()[0] == first).copied().collect())
+    }
+
+    fn stamp(&self, digest: Digest) -> Result<Option<Stamp>, BlobError> {
+        let kept = self.kept.lock().expect("nothing panics while it holds the blobs");
+        Ok(kept.get(&digest).map(|(_, stamp)| *stamp))
+    }
+
+    fn remove(&self, digest: Digest, stamp: Stamp) -> Result<bool, BlobError> {
+        let mut kept = self.kept.lock().expect("nothing panics while it holds the blobs");
+        let same = kept.get(&digest).is_some_and(|(_, now)| *now == stamp);
+        Ok(same && kept.remove(&digest).is_some())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::workspace::limits::ArchiveLimits;
 use crate::workspace::{Refused, unpack};
 use gradus_core::domain::digest::{Digest, Hasher};
 use gradus_core::domain::tree::{Tree, TreeFile};
-use gradus_core::ports::blobs::{BlobError, Blobs, Part, PendingBlob, ReadAt, read_all};
+use gradus_core::ports::blobs::{BlobError, Blobs, Part, PendingBlob, ReadAt, Stamp, read_all};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -89,6 +89,14 @@ impl Blobs for CountingBlobs {
 
     fn list(&self, _: u8) -> Result<Vec<Digest>, BlobError> {
         Ok(Vec::new())
+    }
+
+    fn stamp(&self, _: Digest) -> Result<Option<Stamp>, BlobError> {
+        Ok(None)
+    }
+
+    fn remove(&self, _: Digest, _: Stamp) -> Result<bool, BlobError> {
+        Ok(false)
     }
 }
 
