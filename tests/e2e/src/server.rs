@@ -122,6 +122,14 @@ impl Server {
         }
     }
 
+    /// Whether it has ended, and with which exit code.
+    ///
+    /// # Panics
+    /// The system does not say.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().expect("it can be waited for").map(|status| status.code())
+    }
+
     /// All that it has logged.
     ///
     /// # Panics

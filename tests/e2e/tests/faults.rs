@@ -1,0 +1,188 @@
+//! The disk fails under the server: system calls of it return errors, as those of a broken or a full disk do. Nothing that was
+//! acknowledged is lost, nothing is doubled, and a store that could not write ends the server instead of going on.
+//!
+//! A few faults, to be made each time; `cargo xtask torture` makes as many as `GRADUS_ROUNDS` says.
+
+use gradus_e2e::{Api, Server, example, run, skip, unpaced, variant, wide};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Calls that the store and the blobs make, each with the errors that a disk may answer with.
+const FAULTS: [(&str, &str); 9] = [
+    ("fdatasync", "EIO"),
+    ("pwrite64", "ENOSPC"),
+    ("fsync", "EIO"),
+    ("renameat", "EIO"),
+    ("pwrite64", "EIO"),
+    ("sync_file_range", "EIO"),
+    ("openat", "EIO"),
+    ("fdatasync", "ENOSPC"),
+    ("mkdirat", "ENOSPC"),
+];
+
+/// Has calls of a running process fail from now on.
+struct Faults(Child);
+
+impl Faults {
+    fn inject(pid: u32, what: &str) -> Self {
+        let mut tracer = Command::new("strace");
+        tracer.args(["-f", "-q", "-o", "/dev/null", "-e", &format!("inject={what}"), "-p", &pid.to_string()]);
+        let mut tracer = Self(tracer.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it was there"));
+        let end = Instant::now() + Duration::from_secs(20);
+        while !traced(pid) {
+            let ended = tracer.0.try_wait().expect("it can be waited for");
+            assert!(ended.is_none() && Instant::now() < end, "{what}: the tracer does not come: {ended:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        tracer
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        // In order: it lets go of whom it traces.
+        drop(Command::new("kill").args(["-INT", &self.0.id().to_string()]).status());
+        drop(self.0.wait());
+    }
+}
+
+/// Whether each thread of a process is traced, or it is gone.
+fn traced(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut status = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    status.all(|status| !status.contains("TracerPid:\t0\n"))
+}
+
+struct Setting {
+    server: Server,
+    token: String,
+    /// Sent so far, each under a key of its own.
+    sent: u64,
+    /// Those that are known to be taken in.
+    known: Vec<String>,
+}
+
+impl Setting {
+    /// Hands in number `number`. `None`: nobody answered. `Some(false)`: it was refused.
+    fn send(&mut self, number: u64) -> Option<bool> {
+        let api = Api::new(&self.server.base, Some(&self.token));
+        let key = format!("key-{number}");
+        let path = "/api/v1/challenges/breast-cancer/phases/dev/submissions?filename=p.csv";
+        // Every other one is a blob, the others are in their rows.
+        let body =
+            if number.is_multiple_of(2) { wide(usize::try_from(number).expect("it is small")) } else { small(number) };
+        let answer = api.send("POST", path, &[("idempotency-key", &key)], &body).ok()?;
+        match answer.status {
+            202 => self.known.push(answer.json()["id"].as_str().expect("an id").to_owned()),
+            500 | 503 | 507 => {}
+            status => panic!("{status}: {}", answer.text()),
+        }
+        Some(answer.status == 202)
+    }
+
+    /// Makes a fault, and sees what the server does. Whether it refused anything, and whether it ended.
+    fn suffer(&mut self, what: &str) -> (bool, bool) {
+        let before = self.known.len();
+        let faults = Faults::inject(self.server.pid(), what);
+        let mut unknown = Vec::new();
+        for _ in 0..6 {
+            self.sent += 1;
+            match self.send(self.sent) {
+                Some(true) => {}
+                Some(false) => unknown.push(self.sent),
+                None => {
+                    unknown.push(self.sent);
+                    break;
+                }
+            }
+        }
+        // A store that is broken is seen within a moment.
+        let end = Instant::now() + Duration::from_millis(700);
+        let mut code = self.server.ended();
+        while code.is_none() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+            code = self.server.ended();
+        }
+        drop(faults);
+        match code {
+            Some(code) => {
+                assert_eq!(code, Some(1), "{what}: {}", self.server.log());
+                assert!(self.server.log().contains("the store takes no more changes"), "{what}: {}", self.server.log());
+            }
+            None => self.server.kill(),
+        }
+        // The disk is well again.
+        self.server.again();
+        for number in &unknown {
+            assert_eq!(self.send(*number), Some(true), "{what}");
+        }
+        let api = Api::new(&self.server.base, Some(&self.token));
+        for id in &self.known[before..] {
+            assert_eq!(api.ended(id)["outcome"], "scored", "{what}");
+            let told = api.get(&format!("/api/v1/submissions/{id}/events")).text();
+            assert_eq!(told.matches("\"kind\":\"report\"").count(), 1, "{what}: {told}");
+        }
+        (!unknown.is_empty(), code.is_some())
+    }
+}
+
+/// A file that goes into its row, and is no other's.
+fn small(number: u64) -> Vec<u8> {
+    let good = std::fs::read(example("breast-cancer").join("solutions/good.csv")).expect("the example has it");
+    let good = String::from_utf8(good).expect("it is text");
+    let (header, rows) = good.split_once('\n').expect("it has a header");
+    let mut rows: Vec<&str> = rows.lines().collect();
+    let at = usize::try_from(number).expect("it is small") % rows.len();
+    rows.rotate_left(at);
+    format!("{header}\n{}\n", rows.join("\n")).into_bytes()
+}
+
+#[test]
+fn a_disk_that_fails_loses_nothing_that_was_acknowledged() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed (apt-get install strace)");
+    }
+    let rounds: usize = std::env::var("GRADUS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
+    let home = tempfile::tempdir().expect("there is room for a folder");
+    let quota = "quota = [{ limit = 20, per = \"day\", zone = \"UTC\" }, { limit = 100 }]";
+    let folder = variant("breast-cancer", home.path(), &[(quota, "quota = [{ limit = 1000000 }]")]);
+    let server = Server::start_with(unpaced(""));
+    server.publish(&folder);
+    let token = server.participant("anna").token.expect("a participant has a token");
+    let mut setting = Setting { server, token, sent: 0, known: Vec::new() };
+    let (mut refused, mut ended, mut made) = (0, 0, 0);
+    for round in 0..rounds {
+        for (number, (call, error)) in FAULTS.iter().enumerate() {
+            // For good, or once; from one of its calls on.
+            let from = (round * 3 + number) % 7 + 1;
+            for when in [format!("{from}+"), from.to_string()].iter().take(if rounds > 1 { 2 } else { 1 }) {
+                let what = format!("{call}:error={error}:when={when}");
+                let (said_no, went) = setting.suffer(&what);
+                println!(
+                    "{what}: {}",
+                    if went {
+                        "ended"
+                    } else if said_no {
+                        "refused"
+                    } else {
+                        "took all"
+                    }
+                );
+                refused += usize::from(said_no);
+                ended += usize::from(went);
+                made += 1;
+            }
+        }
+    }
+    println!("{made} faults: {refused} times something was refused, {ended} times the server ended");
+    assert!(refused > 0 && ended > 0, "nothing failed");
+    let Setting { mut server, token, sent, known } = setting;
+    let anna = Api::new(&server.base, Some(&token));
+    let used = anna.get("/api/v1/challenges/breast-cancer/quota").json();
+    let phase = &used["phases"][0];
+    assert_eq!((&phase["rules"][0]["used"], &phase["open"], known.len() as u64), (&sent.into(), &0.into(), sent));
+    assert_eq!(server.stop(), Some(0));
+    let checked = run(&["admin", "check", "--data", server.data().to_str().expect("UTF-8")], &[]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+}
