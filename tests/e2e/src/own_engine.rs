@@ -2,6 +2,7 @@
 
 use super::programs::{Engine, unmount_all};
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -68,7 +69,9 @@ impl OwnEngine {
         if !there.is_ok_and(|status| status.success()) {
             return Err(format!("there is no {program}"));
         }
-        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        // Users that are mapped pass through it.
+        let passed = std::fs::Permissions::from_mode(0o711);
+        let home = tempfile::Builder::new().permissions(passed).tempdir().map_err(|error| error.to_string())?;
         let mut engine = Self { daemon: None, kind, home };
         engine.launch()?;
         Ok(engine)
@@ -121,6 +124,7 @@ impl OwnEngine {
             .arg(self.at("pid"))
             // No network of its own: containers here have none.
             .args(["--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            .args(["--userland-proxy=false"])
             .args((self.kind == Kind::MapsUsers).then_some("--userns-remap=daemon"));
         if self.kind == Kind::Podman {
             daemon = Command::new("podman");
