@@ -355,7 +355,7 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
         ("input = \"in.csv\"", "input = \"page.md\"", "input", "page at the top"),
         ("input = \"in.csv\"", "input = \"in.csv\"\npublic = \"in.csv\"", "public", "overlaps with `input`"),
         ("memory = \"1GiB\"", "memory = \"1MiB\"", "runner.scratch", "memory"),
-        ("memory = \"1GiB\"", "gpus = 1", "runner", "asks for 1 GPUs; runs get at most 0 GPUs here"),
+        ("memory = \"1GiB\"", "gpus = 1", "runner", "asks for 1 GPU; runs get at most 0 GPUs here"),
         ("memory = \"1GiB\"", "gpu_memory = \"1GiB\"", "runner.gpu_memory", "add `gpus`"),
         ("memory = \"1GiB\"", "runtime = \"fast\"", "runner.runtime", "these are: safe"),
         ("memory = \"1GiB\"", "runtime = \"a b\"", "runner.runtime", "such as"),

@@ -10,6 +10,7 @@ use crate::workspace::{self, limits::ArchiveLimits};
 use anyhow::Context as _;
 use clap::Args;
 use gradus_core::domain::event::EventKind;
+use gradus_core::domain::run::ImageRef;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,13 @@ impl Submit {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
         if let Some(file) = self.file.as_ref().filter(|file| !file.exists()) {
             return Err(usage(format!("there is no file {}", file.display())));
+        }
+        if let Some(image) =
+            self.image.as_ref().filter(|image| !(image.contains('@') && image.parse::<ImageRef>().is_ok()))
+        {
+            return Err(usage(format!(
+                "`--image {image}` names no image by its digest: write registry/name@sha256:…, as `docker push` printed it"
+            )));
         }
         let client = context.client(&self.remote)?;
         let phase = match &self.phase {

@@ -39,8 +39,12 @@ impl Check {
                 out.note(format!("{}: what was tried holds", challenge.id))?;
             } else if checked.ok {
                 let dir = self.dir.display();
+                // Images, runtimes, GPUs and how much a run may have are the server's matter.
+                let programs = challenge.tasks.iter().any(|task| task.run.is_some());
+                let more =
+                    if programs { ", which says whether it has and allows what the programs ask for" } else { "" };
                 out.note(format!(
-                    "{}: all holds; `gradus challenge publish {dir}` takes it to a server",
+                    "{}: all holds; `gradus challenge publish {dir}` takes it to a server{more}",
                     challenge.id
                 ))?;
             } else {

@@ -66,7 +66,7 @@ impl Room {
                 (asked.cpus > self.cpus, format!("{} CPUs", of.cpus)),
                 (asked.memory > self.memory, format!("{} of memory", of.memory)),
                 (asked.disk > self.disk, format!("{} of disk", of.disk)),
-                (asked.gpus > self.gpus, format!("{} GPUs", of.gpus)),
+                (asked.gpus > self.gpus, format!("{} GPU{}", of.gpus, if of.gpus == 1 { "" } else { "s" })),
             ]
             .into_iter()
             .filter_map(|(over, words)| over.then_some(words))
