@@ -2,6 +2,7 @@
 
 pub mod blobs_fs;
 pub mod clock_os;
+pub mod courier_http;
 pub mod runner_docker;
 pub mod scorer_wasm;
 pub mod store_sled;

@@ -5,6 +5,7 @@
 mod challenges;
 mod error;
 mod events;
+mod hooks;
 pub mod logins;
 mod sse;
 mod steer;

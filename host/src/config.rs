@@ -33,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// What participants' programs run in.
     pub runner: Runner,
+    /// Where web hooks may be.
+    pub hooks: Hooks,
     /// What is logged.
     pub log: Log,
 }
@@ -49,6 +51,14 @@ pub struct Server {
     pub data: Option<PathBuf>,
     /// Proxies that say in `X-Forwarded-For` whom they ask for.
     pub trusted_proxies: Vec<IpAddr>,
+}
+
+/// Where web hooks may be.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hooks {
+    /// At addresses of this machine and of the networks around it too, and without TLS. Organizers name the addresses.
+    pub private: bool,
 }
 
 /// What runs at once.

@@ -11,6 +11,7 @@ pub mod dto;
 pub mod events;
 pub mod extract;
 pub mod health;
+pub mod hooks;
 pub mod pace;
 pub mod problem;
 pub mod reserving;
@@ -66,6 +67,9 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(steer::list))
         .routes(routes!(steer::audit))
         .routes(routes!(steer::challenge_audit))
+        .routes(routes!(hooks::list, hooks::make))
+        .routes(routes!(hooks::remove))
+        .routes(routes!(hooks::test))
         .routes(routes!(challenges::leaderboard))
         .routes(routes!(challenges::operation))
         .routes(routes!(submissions::list))

@@ -2,6 +2,7 @@
 
 use crate::adapters::blobs_fs::FsBlobs;
 use crate::adapters::clock_os::OsClock;
+use crate::adapters::courier_http::HttpCourier;
 use crate::adapters::runner_docker::{DockerRunner, Gpu, Registry, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
@@ -291,6 +292,7 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     let (folder, ring) = (data.to_owned(), Arc::clone(&hub));
     let slots = config.graders() + config.runs() + config.workers.checks + 2;
     let (app, rows) = tokio::task::spawn_blocking(move || open(&folder, slots, ring)).await??;
+    let app = app.with_courier(Arc::new(HttpCourier::new(config.hooks.private)));
     // What programs leave keeps off the reserve of the disk, too.
     let blobs = Arc::new(Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk));
     let app = Arc::new(app);

@@ -5,12 +5,14 @@
 
 use crate::live::Hub;
 use gradus_core::app::garbage::Garbage;
+use gradus_core::app::hooks::Carried;
 use gradus_core::app::launch::Containers;
 use gradus_core::app::work::Worked;
 use gradus_core::app::{App, Refusal, chain};
 use gradus_core::domain::job::{MAX_ATTEMPTS, Stage, State};
 use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::ports::runner::Swept;
+use jiff::Timestamp;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(60);
 /// Idempotency keys are swept this often.
 const TIDY: Duration = Duration::from_secs(3600);
+/// Letters that are on their way at once.
+const COURIERS: usize = 4;
 /// Blobs that nothing refers to are looked for this often, and removed so long after they were found: longer than anybody
 /// needs from a blob to the row that refers to it.
 const COLLECT: Duration = Duration::from_secs(22 * 3600);
@@ -97,6 +101,12 @@ impl Workers {
         }
         if let Some(opener) = later {
             workers.spawn("opener".to_owned(), move |workers, _| workers.open_later(&opener))?;
+        }
+        for number in 0..COURIERS {
+            // Nobody waits for them at the end: another server may take its time, and a letter that was on its way is sent
+            // again.
+            let workers = Arc::clone(&workers);
+            thread::Builder::new().name(format!("courier-{number}")).spawn(move || workers.carry())?;
         }
         workers.spawn("publisher".to_owned(), |workers, _| workers.publish())?;
         workers.spawn("reconciler".to_owned(), |workers, _| workers.reconcile())?;
@@ -219,9 +229,13 @@ impl Workers {
 
     /// Until the next delayed job, and not for ever.
     fn pause(&self) -> Duration {
+        self.until(self.app.due())
+    }
+
+    fn until(&self, due: Option<Timestamp>) -> Duration {
         let now = self.app.clock.now();
-        let due = self.app.due().and_then(|due| Duration::try_from(due.duration_since(now)).ok());
-        // A job that is due already was just not to be had: its entrant runs as many as allowed.
+        let due = due.and_then(|due| Duration::try_from(due.duration_since(now)).ok());
+        // What is due already was just not to be had: a job's entrant runs as many as allowed, a hook has another letter.
         due.map_or(LOOK, |due| due.clamp(Duration::from_millis(20), LOOK))
     }
 
@@ -264,6 +278,28 @@ impl Workers {
     fn give_up(&self, operation: &Operation) -> bool {
         let given_up = Self::step("a publication could not be given up", || self.app.give_up(operation));
         given_up.is_some_and(|state| state.is_over())
+    }
+
+    /// Takes letters to web hooks.
+    fn carry(&self) {
+        while !self.stopped() {
+            let seen = self.hub.rung();
+            match Self::step("a courier's turn failed", || self.app.carry()) {
+                Some(Carried::Nothing) => {
+                    let due = Self::step("letters could not be looked at", || self.app.next_letter()).flatten();
+                    self.hub.wait(seen, self.until(due));
+                }
+                Some(Carried::Taken) => {
+                    metrics::counter!("gradus_letters_total", "result" => "taken").increment(1);
+                }
+                Some(Carried::Not { hook, why, given_up }) => {
+                    let result = if given_up { "given-up" } else { "put-off" };
+                    metrics::counter!("gradus_letters_total", "result" => result).increment(1);
+                    warn!(%hook, why, given_up, "a web hook did not take its letter");
+                }
+                None => thread::sleep(Duration::from_secs(1)),
+            }
+        }
     }
 
     /// Removes blobs that nothing refers to.
@@ -312,6 +348,7 @@ impl Workers {
             if tidied.elapsed() >= TIDY {
                 tidied = Instant::now();
                 Self::step("idempotency keys could not be swept", || self.app.tidy());
+                Self::step("old letters could not be forgotten", || self.app.forget_letters());
                 prune(&self.app);
             }
             tell_load(&self.app);

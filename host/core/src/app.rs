@@ -9,6 +9,7 @@ pub mod check;
 pub mod folder;
 pub mod garbage;
 pub mod grade;
+pub mod hooks;
 pub mod lane;
 pub mod launch;
 mod launched;
@@ -27,7 +28,7 @@ use self::lane::ContainerLane;
 use self::launch::{Containers, Launcher};
 use self::solutions::TrialError;
 use crate::domain::challenge::{Hold, PhaseState, Version};
-use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
+use crate::domain::id::{ChallengeId, HookId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
 use crate::domain::queue::Queue;
@@ -35,12 +36,13 @@ use crate::domain::quota::Standing;
 use crate::domain::report::Problems;
 use crate::ports::blobs::{BlobError, Blobs};
 use crate::ports::clock::Clock;
+use crate::ports::courier::Courier;
 use crate::ports::runner::RunnerError;
 use crate::ports::scorer::{Scorer, ScorerError};
 use crate::ports::signals::Signals;
 use crate::ports::store::{Store, StoreError};
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
@@ -76,6 +78,9 @@ pub struct App {
     gates: [Mutex<()>; 64],
     /// Held by who holds a queue or lets it go on: the row and the picture tell the same.
     steering: Mutex<()>,
+    courier: Option<Arc<dyn Courier>>,
+    /// Hooks that a courier is at.
+    visited: Mutex<HashSet<HookId>>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -114,6 +119,8 @@ impl App {
             machine: RwLock::default(),
             gates: std::array::from_fn(|_| Mutex::default()),
             steering: Mutex::default(),
+            courier: None,
+            visited: Mutex::default(),
             stopping: Arc::default(),
         }
     }
@@ -214,6 +221,9 @@ pub enum Refusal {
         /// How many may be.
         most: u32,
     },
+    /// No place for a web hook, or one too many.
+    #[error("{0}")]
+    NoHook(String),
     /// The idempotency key was used for another request.
     #[error("this Idempotency-Key was used for another request; use a new key for new content")]
     OtherRequest,
@@ -309,6 +319,7 @@ impl Refusal {
             Self::Format(_) => "invalid-submission",
             Self::OverQuota(_) => "over-quota",
             Self::TooManyOpen { .. } => "too-many-open",
+            Self::NoHook(_) => "invalid-hook",
             Self::OtherRequest => "idempotency-mismatch",
             Self::CheckFailed(_) => "format-check-failed",
             Self::CheckSlow => "format-check-slow",

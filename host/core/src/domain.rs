@@ -6,6 +6,7 @@ pub mod challenge;
 pub mod digest;
 pub mod event;
 pub mod head_tail;
+pub mod hook;
 pub mod id;
 pub mod job;
 pub mod kept;

@@ -4,6 +4,7 @@
 
 pub mod blobs;
 pub mod clock;
+pub mod courier;
 pub mod runner;
 pub mod scorer;
 pub mod signals;

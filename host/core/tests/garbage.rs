@@ -1,5 +1,7 @@
 //! Blobs that nothing refers to go, and no others.
 
+#![expect(clippy::unwrap_used, reason = "this is test code; the lint knows only functions under #[test]")]
+
 use gradus_core::app::work::Worked;
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::job::{Stage, State};

@@ -25,7 +25,8 @@ use gradus_core::domain::board::{BoardKey, Entry, Placement};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::event::Event;
-use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
+use gradus_core::domain::hook::{Hook, Letter};
+use gradus_core::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, SubmissionId, TokenId};
 use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::run_record::RunOutput;
@@ -38,6 +39,7 @@ use gradus_core::ports::store::{
     Admission, Admitted, Advance, Advanced, LedgerKey, Result, Snapshot, Store, StoreError, Tracked,
 };
 use jiff::Timestamp;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -314,6 +316,62 @@ impl Store for SledStore {
 
     fn entry(&self, board: &BoardKey, entrant: &EntrantId) -> Result<Option<Entry>> {
         self.trees.get(Table::Boards, &key::entry(board, entrant))
+    }
+
+    fn put_hook(&self, hook: &Hook, deed: &Deed) -> Result<()> {
+        let (hook, deed) = (hook.clone(), deed.clone());
+        self.writer.write(move |draft| changes::put_hook(draft, &hook, deed))
+    }
+
+    fn remove_hook(&self, challenge: &ChallengeId, id: HookId, deed: &Deed) -> Result<bool> {
+        let (challenge, deed) = (challenge.clone(), deed.clone());
+        self.writer.write(move |draft| changes::remove_hook(draft, &challenge, id, deed))
+    }
+
+    fn hooks(&self, challenge: &ChallengeId) -> Result<Vec<Hook>> {
+        self.rows(Table::Hooks, &key::hooks(challenge), None, usize::MAX)
+    }
+
+    fn post(&self, letter: Letter) -> Result<()> {
+        self.writer.write(move |draft| changes::post(draft, &letter))
+    }
+
+    fn due_letter(&self, now: Timestamp, but: &HashSet<HookId>) -> Result<Option<Letter>> {
+        for line in self.trees.after(Table::Outbox, key::DUE, None) {
+            let Some((id, hook)) = key::due_by(&line?.0, now) else { return Ok(None) };
+            if but.contains(&hook) {
+                continue;
+            }
+            // It may have gone since the line was read.
+            if let Some(letter) = self.trees.get(Table::Outbox, &key::letter(id))? {
+                return Ok(Some(letter));
+            }
+        }
+        Ok(None)
+    }
+
+    fn settle_letter(&self, id: LetterId, next: Option<Letter>) -> Result<()> {
+        self.writer.write(move |draft| changes::settle_letter(draft, id, next.as_ref()))
+    }
+
+    fn letters(&self, hook: HookId, limit: usize) -> Result<Vec<Letter>> {
+        let mut letters = Vec::new();
+        for line in self.trees.before(Table::Outbox, &key::letters_to(hook), None).take(limit) {
+            let id = LetterId(id_at_end(Table::Outbox, &line?.0)?.0);
+            letters.extend(self.trees.get::<Letter>(Table::Outbox, &key::letter(id))?);
+        }
+        Ok(letters)
+    }
+
+    fn forget_letters(&self, before: Timestamp) -> Result<usize> {
+        let mut total = 0;
+        loop {
+            let (count, more) = self.writer.write(move |draft| changes::forget_letters(draft, before))?;
+            total += count;
+            if !more {
+                return Ok(total);
+            }
+        }
     }
 
     fn probe(&self) -> Result<()> {

@@ -25,6 +25,8 @@ pub enum Challenge {
     Resume(super::steer::Resume),
     Grant(super::steer::Grant),
     Audit(super::steer::Audit),
+    #[command(subcommand)]
+    Hook(super::hooks::Hook),
 }
 
 impl Challenge {
@@ -41,6 +43,7 @@ impl Challenge {
             Self::Resume(command) => command.run(context),
             Self::Grant(command) => command.run(context),
             Self::Audit(command) => command.run(context),
+            Self::Hook(command) => command.run(context),
         }
     }
 }

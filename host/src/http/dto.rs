@@ -2,8 +2,10 @@
 //!
 //! The command line reads the same types; it knows nothing else of the server.
 
+mod hooks;
 mod steer;
 
+pub use hooks::{HookInfo, LetterInfo, MadeHook, NewHook};
 pub use steer::{DeedInfo, GrantInfo, NewGrant, NewQueueState, PlaceInfo, QueueInfo, SpanInfo};
 
 use super::described::ProblemsInfo;

@@ -81,7 +81,7 @@ impl From<Refusal> for Problem {
             Refusal::Forbidden(_) => plain(StatusCode::FORBIDDEN),
             Refusal::Revoked => plain(StatusCode::UNAUTHORIZED),
             Refusal::NotOpen { .. } | Refusal::Draining(_) | Refusal::Transition(_) => plain(StatusCode::CONFLICT),
-            Refusal::OtherRequest => plain(StatusCode::UNPROCESSABLE_ENTITY),
+            Refusal::OtherRequest | Refusal::NoHook(_) => plain(StatusCode::UNPROCESSABLE_ENTITY),
             Refusal::Format(problems) => {
                 let mut problem = plain(StatusCode::UNPROCESSABLE_ENTITY);
                 problem.info.problems = Some(problems.clone());

@@ -91,7 +91,7 @@ pub async fn set(
 }
 
 /// The challenge, if the bearer organizes it: looked at before what they want of it.
-async fn organized(api: &Api, token: &Token, challenge: &str) -> Result<ChallengeId, Problem> {
+pub(super) async fn organized(api: &Api, token: &Token, challenge: &str) -> Result<ChallengeId, Problem> {
     let challenge: ChallengeId = id(challenge, "challenge")?;
     let (shared, token, asked) = (Arc::clone(api), token.clone(), challenge.clone());
     blocking(move || Ok(shared.app.organized(&token, &asked).map(drop)?)).await?;

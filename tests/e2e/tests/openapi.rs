@@ -105,6 +105,7 @@ fn what_is_answered_is_what_is_described() {
                 ("{path}", "data/public/sample.csv"),
                 ("{operation}", ABSENT),
                 ("{token}", ABSENT),
+                ("{hook}", ABSENT),
             ];
             let filled = values.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
             assert!(!filled.contains('{'), "teach this test what can stand in {filled}");
@@ -179,6 +180,16 @@ fn what_is_answered_is_what_is_described() {
     for path in ["/api/v1/queue", "/api/v1/audit", &format!("{CHALLENGE}/audit")] {
         operator.expect(200, "GET", path, b"");
     }
+
+    // Web hooks.
+    let hooks = format!("{CHALLENGE}/hooks");
+    let made = operator.send("POST", &hooks, &json, br#"{"url":"https://example.org/"}"#);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let hook = format!("{hooks}/{}", made.json()["id"].as_str().expect("it has an id"));
+    operator.expect(202, "POST", &format!("{hook}/test"), b"");
+    operator.expect(200, "GET", &hooks, b"");
+    operator.expect(204, "DELETE", &hook, b"");
+    assert_eq!(operator.send("POST", &hooks, &json, br#"{"url":"ftp://example.org/"}"#).status, 422);
 
     // One that would run on if it were not called off.
     let home = tempfile::tempdir().expect("there is room for a folder");

@@ -322,12 +322,17 @@ impl App {
                 output
             });
             let (placements, live) = self.rank(&tracked, ended, &effects)?;
+            let ends = over && !tracked.job.state.is_terminal();
+            let letters =
+                if ends { self.letters_of(&tracked.submission, &job, ended.report.as_ref(), now)? } else { Vec::new() };
+            let told = !letters.is_empty();
             let advance = Advance {
                 id,
                 seen: tracked.job.generation,
                 events: events(&tracked.job, &job, ended.report.as_ref().filter(|_| over)),
                 job: job.clone(),
                 at: now,
+                letters,
                 settle: settle(&tracked, &effects),
                 report,
                 log,
@@ -341,6 +346,9 @@ impl App {
                 Advanced::Stored { events, .. } => {
                     self.signals.logged(&events);
                     self.follow(id, &effects);
+                    if told {
+                        self.signals.queued();
+                    }
                     return Ok(Some(job));
                 }
                 Advanced::Conflict => {}

@@ -3,7 +3,7 @@
 //! What participants do is in the events of their submissions.
 
 use super::challenge::HoldKind;
-use super::id::{ChallengeId, EntrantId, PhaseId, SubmissionId, TokenId};
+use super::id::{ChallengeId, EntrantId, HookId, PhaseId, SubmissionId, TokenId};
 use super::token::{Role, Token};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,20 @@ pub enum Act {
         /// How many more.
         extra: u32,
     },
+    /// A web hook was made.
+    HookMade {
+        /// Of which challenge.
+        challenge: ChallengeId,
+        /// Its id.
+        hook: HookId,
+    },
+    /// A web hook was removed.
+    HookRemoved {
+        /// Of which challenge.
+        challenge: ChallengeId,
+        /// Which.
+        hook: HookId,
+    },
     /// Somebody else's submission was called off.
     Cancelled {
         /// To which challenge.
@@ -70,6 +84,8 @@ impl Act {
             Self::Published { challenge, .. }
             | Self::Queue { challenge, .. }
             | Self::QuotaGranted { challenge, .. }
+            | Self::HookMade { challenge, .. }
+            | Self::HookRemoved { challenge, .. }
             | Self::Cancelled { challenge, .. } => Some(challenge),
         }
     }

@@ -112,6 +112,10 @@ ulid_id!(/// One run of a container.
     RunId);
 ulid_id!(/// One token; the public half of it.
     TokenId);
+ulid_id!(/// One web hook.
+    HookId);
+ulid_id!(/// What a web hook is told once.
+    LetterId);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,8 @@ use crate::domain::board::{BoardKey, Entry, Placement};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
-use crate::domain::id::{ChallengeId, EntrantId, OperationId, PhaseId, SubmissionId, TokenId};
+use crate::domain::hook::{Hook, Letter};
+use crate::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, PhaseId, SubmissionId, TokenId};
 use crate::domain::job::Job;
 use crate::domain::operation::{Operation, OperationState};
 use crate::domain::quota::{Ledger, QuotaRule, Settlement, Standing};
@@ -18,6 +19,7 @@ use crate::domain::submission::{Body, Submission};
 use crate::domain::token::Token;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::io::Write;
 
 pub mod decide;
@@ -183,6 +185,8 @@ pub struct Advance {
     pub live: Option<u32>,
     /// What is logged of who did it, if it was a right of theirs that others do not have.
     pub deed: Option<Deed>,
+    /// What web hooks are told of it.
+    pub letters: Vec<Letter>,
 }
 
 /// The end of a reservation.
@@ -401,6 +405,46 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn grant(&self, key: &LedgerKey, extra: u32, deed: &Deed) -> Result<Ledger>;
+    /// Keeps a web hook, and logs who made it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn put_hook(&self, hook: &Hook, deed: &Deed) -> Result<()>;
+    /// Removes a web hook, and logs that; `false`: there is none of that id in the challenge.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn remove_hook(&self, challenge: &ChallengeId, id: HookId, deed: &Deed) -> Result<bool>;
+    /// The web hooks of a challenge, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn hooks(&self, challenge: &ChallengeId) -> Result<Vec<Hook>>;
+    /// Puts a letter with those that wait.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn post(&self, letter: Letter) -> Result<()>;
+    /// The letter that is due first, and due by `now`, of those that are to none of `but`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn due_letter(&self, now: Timestamp, but: &HashSet<HookId>) -> Result<Option<Letter>>;
+    /// A letter becomes `next`, or is gone. One that is gone already stays so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn settle_letter(&self, id: LetterId, next: Option<Letter>) -> Result<()>;
+    /// Letters to a hook that were not taken yet, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn letters(&self, hook: HookId, limit: usize) -> Result<Vec<Letter>>;
+    /// Forgets letters that were given up and are older than `before`. How many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn forget_letters(&self, before: Timestamp) -> Result<usize>;
     /// Entries of a board in order, after the key `after`.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use crate::domain::board::{BoardKey, Entry, Placement, replaces};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::Event;
-use crate::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
+use crate::domain::hook::{Hook, Letter};
+use crate::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, SubmissionId, TokenId};
 use crate::domain::operation::{Operation, OperationState};
 use crate::domain::quota::Ledger;
 use crate::domain::run_record::RunOutput;
@@ -14,7 +15,7 @@ use crate::domain::token::Token;
 use crate::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
 use crate::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Store, StoreError, Tracked};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
@@ -42,6 +43,8 @@ struct Rows {
     keys: BTreeMap<(TokenId, String), KeyRow>,
     audit: Vec<Logged>,
     once: BTreeMap<(LedgerKey, Digest), SubmissionId>,
+    hooks: BTreeMap<(ChallengeId, HookId), Hook>,
+    letters: BTreeMap<LetterId, Letter>,
 }
 
 #[derive(Debug, Default)]
@@ -242,6 +245,7 @@ impl Store for MemoryStore {
         rows.runs.extend(advance.run.map(|run| (advance.id, run)));
         advance.placements.into_iter().for_each(|placement| rows.place(placement));
         rows.log(advance.deed);
+        rows.letters.extend(advance.letters.into_iter().map(|letter| (letter.id, letter)));
         Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
     }
 
@@ -325,6 +329,57 @@ impl Store for MemoryStore {
         let ledger = ledger.clone();
         rows.log(Some(deed.clone()));
         Ok(ledger)
+    }
+
+    fn put_hook(&self, hook: &Hook, deed: &Deed) -> Result<()> {
+        let mut rows = self.write()?;
+        rows.hooks.insert((hook.challenge.clone(), hook.id), hook.clone());
+        rows.log(Some(deed.clone()));
+        Ok(())
+    }
+
+    fn remove_hook(&self, challenge: &ChallengeId, id: HookId, deed: &Deed) -> Result<bool> {
+        let mut rows = self.write()?;
+        let removed = rows.hooks.remove(&(challenge.clone(), id)).is_some();
+        rows.log(removed.then(|| deed.clone()));
+        Ok(removed)
+    }
+
+    fn hooks(&self, challenge: &ChallengeId) -> Result<Vec<Hook>> {
+        Ok(self.read().hooks.values().filter(|hook| hook.challenge == *challenge).cloned().collect())
+    }
+
+    fn post(&self, letter: Letter) -> Result<()> {
+        self.write()?.letters.insert(letter.id, letter);
+        Ok(())
+    }
+
+    fn due_letter(&self, now: Timestamp, but: &HashSet<HookId>) -> Result<Option<Letter>> {
+        let rows = self.read();
+        let due = rows.letters.values().filter_map(|letter| Some((letter.due.filter(|due| *due <= now)?, letter)));
+        let first = due.filter(|(_, letter)| !but.contains(&letter.hook)).min_by_key(|(due, letter)| (*due, letter.id));
+        Ok(first.map(|(_, letter)| letter.clone()))
+    }
+
+    fn settle_letter(&self, id: LetterId, next: Option<Letter>) -> Result<()> {
+        let mut rows = self.write()?;
+        if rows.letters.remove(&id).is_some() {
+            rows.letters.extend(next.map(|letter| (letter.id, letter)));
+        }
+        Ok(())
+    }
+
+    fn letters(&self, hook: HookId, limit: usize) -> Result<Vec<Letter>> {
+        let rows = self.read();
+        let to = rows.letters.values().rev().filter(|letter| letter.hook == hook);
+        Ok(to.take(limit).cloned().collect())
+    }
+
+    fn forget_letters(&self, before: Timestamp) -> Result<usize> {
+        let mut rows = self.write()?;
+        let count = rows.letters.len();
+        rows.letters.retain(|_, letter| letter.due.is_some() || letter.made_at >= before);
+        Ok(count - rows.letters.len())
     }
 
     fn entries(&self, board: &BoardKey, after: Option<&str>, limit: usize) -> Result<Vec<Entry>> {

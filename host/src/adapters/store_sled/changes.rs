@@ -2,12 +2,13 @@
 
 use super::draft::Draft;
 use super::key;
-use super::tables::{Table, Trees, missing};
+use super::tables::{Table, Trees, decode, missing};
 use gradus_core::domain::audit::{Deed, Logged};
 use gradus_core::domain::board::{Entry, Placement, replaces};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
 use gradus_core::domain::digest::Digest;
-use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
+use gradus_core::domain::hook::{Hook, Letter};
+use gradus_core::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, SubmissionId, TokenId};
 use gradus_core::domain::operation::{Operation, OperationState};
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::submission::Submission;
@@ -189,6 +190,7 @@ pub fn advance(draft: &mut Draft<'_>, advance: Advance) -> Result<Advanced> {
     put_small(draft, &advance.small)?;
     place(draft, advance.placements)?;
     log(draft, advance.deed)?;
+    advance.letters.iter().try_for_each(|letter| post(draft, letter))?;
     Ok(Advanced::Stored { events: change.events, refunded: change.refunded })
 }
 
@@ -236,6 +238,65 @@ pub fn forget_idempotency(draft: &mut Draft<'_>, now: Timestamp) -> Result<usize
         draft.remove(Table::Keys, until);
     }
     Ok(count)
+}
+
+pub fn put_hook(draft: &mut Draft<'_>, hook: &Hook, deed: Deed) -> Result<()> {
+    draft.put(Table::Hooks, key::hook(&hook.challenge, hook.id), hook)?;
+    log(draft, Some(deed))
+}
+
+pub fn remove_hook(draft: &mut Draft<'_>, challenge: &ChallengeId, id: HookId, deed: Deed) -> Result<bool> {
+    let at = key::hook(challenge, id);
+    let hook: Option<Hook> = draft.get(Table::Hooks, &at)?;
+    if hook.is_none() {
+        return Ok(false);
+    }
+    draft.remove(Table::Hooks, at);
+    log(draft, Some(deed))?;
+    Ok(true)
+}
+
+pub fn post(draft: &mut Draft<'_>, letter: &Letter) -> Result<()> {
+    if let Some(due) = letter.due {
+        draft.mark(Table::Outbox, key::due(due, letter.id, letter.hook))?;
+    }
+    draft.mark(Table::Outbox, key::letter_to(letter.hook, letter.id))?;
+    draft.put(Table::Outbox, key::letter(letter.id), letter)
+}
+
+pub fn settle_letter(draft: &mut Draft<'_>, id: LetterId, next: Option<&Letter>) -> Result<()> {
+    let letter: Option<Letter> = draft.get(Table::Outbox, &key::letter(id))?;
+    let Some(letter) = letter else { return Ok(()) };
+    if let Some(due) = letter.due {
+        draft.remove(Table::Outbox, key::due(due, id, letter.hook));
+    }
+    if let Some(next) = next {
+        return post(draft, next);
+    }
+    draft.remove(Table::Outbox, key::letter_to(letter.hook, id));
+    draft.remove(Table::Outbox, key::letter(id));
+    Ok(())
+}
+
+/// Forgets up to [`FORGET_AT_ONCE`]; how many it were, and whether there may be more.
+pub fn forget_letters(draft: &mut Draft<'_>, before: Timestamp) -> Result<(usize, bool)> {
+    let (mut old, mut more) = (Vec::new(), false);
+    for row in draft.stored.after(Table::Outbox, key::LETTERS, None) {
+        let letter: Letter = decode(Table::Outbox, &row?.1)?;
+        // Their ids are in the order of time.
+        if letter.made_at >= before {
+            break;
+        }
+        if letter.due.is_none() {
+            old.push(letter.id);
+        }
+        if old.len() == FORGET_AT_ONCE {
+            more = true;
+            break;
+        }
+    }
+    old.iter().try_for_each(|id| settle_letter(draft, *id, None))?;
+    Ok((old.len(), more))
 }
 
 pub fn probe(draft: &mut Draft<'_>) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use gradus_core::domain::board::BoardKey;
 use gradus_core::domain::digest::Digest;
-use gradus_core::domain::id::{ChallengeId, EntrantId, OperationId, SubmissionId, TokenId};
+use gradus_core::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, SubmissionId, TokenId};
 use gradus_core::ports::store::LedgerKey;
 use jiff::Timestamp;
 
@@ -147,9 +147,54 @@ pub fn once(account: &LedgerKey, files: Digest) -> Vec<u8> {
     with(b's', &[&ledger(account)[..], files.as_bytes()].concat())
 }
 
-/// Where the keys that end at `until` begin. Nanoseconds since the epoch, shifted so that negative ones sort first.
+/// Where the keys that end at `until` begin.
 pub fn ends(until: Timestamp) -> Vec<u8> {
-    with(b'u', &(until.as_nanosecond() as u128 ^ (1 << 127)).to_be_bytes())
+    with(b'u', &instant(until))
+}
+
+/// Nanoseconds since the epoch, shifted so that negative ones sort first.
+fn instant(at: Timestamp) -> [u8; 16] {
+    (at.as_nanosecond() as u128 ^ (1 << 127)).to_be_bytes()
+}
+
+/// The web hooks of a challenge.
+pub fn hooks(challenge: &ChallengeId) -> Vec<u8> {
+    names(&[challenge.as_str()])
+}
+
+pub fn hook(challenge: &ChallengeId, id: HookId) -> Vec<u8> {
+    [&hooks(challenge)[..], &id.0.to_bytes()].concat()
+}
+
+/// All letters, oldest first.
+pub const LETTERS: &[u8] = b"l";
+
+pub fn letter(id: LetterId) -> Vec<u8> {
+    with(b'l', &id.0.to_bytes())
+}
+
+/// Letters that are due, the first one first.
+pub const DUE: &[u8] = b"d";
+
+pub fn due(due: Timestamp, id: LetterId, hook: HookId) -> Vec<u8> {
+    with(b'd', &[instant(due), id.0.to_bytes(), hook.0.to_bytes()].concat())
+}
+
+/// Whether such a key is of a letter that is due by `now`; the letter, and its hook.
+pub fn due_by(key: &[u8], now: Timestamp) -> Option<(LetterId, HookId)> {
+    let (due, rest) = key.get(1..)?.split_first_chunk()?;
+    let (letter, rest) = rest.split_first_chunk()?;
+    let id = |bytes: &[u8; 16]| ulid::Ulid::from_bytes(*bytes);
+    (*due <= instant(now)).then_some((LetterId(id(letter)), HookId(id(rest.first_chunk()?))))
+}
+
+/// The letters to a hook.
+pub fn letters_to(hook: HookId) -> Vec<u8> {
+    with(b'h', &hook.0.to_bytes())
+}
+
+pub fn letter_to(hook: HookId, id: LetterId) -> Vec<u8> {
+    [&letters_to(hook)[..], &id.0.to_bytes()].concat()
 }
 
 /// The key that an index row of [`until`] is about.

@@ -46,10 +46,14 @@ pub enum Table {
     Small,
     /// `a`, number → what somebody did; `c`, challenge, number → nothing.
     Audit,
+    /// Challenge, web hook → the hook.
+    Hooks,
+    /// `l`, letter → the letter; `d`, when it is due, letter, hook and `h`, hook, letter → nothing.
+    Outbox,
 }
 
 impl Table {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Tokens,
         Self::Challenges,
@@ -65,6 +69,8 @@ impl Table {
         Self::Keys,
         Self::Small,
         Self::Audit,
+        Self::Hooks,
+        Self::Outbox,
     ];
 
     /// What the rows are called in backups, and where one cannot be read.
@@ -85,6 +91,8 @@ impl Table {
             Self::Keys => "keys",
             Self::Small => "small",
             Self::Audit => "audit",
+            Self::Hooks => "hooks",
+            Self::Outbox => "outbox",
         }
     }
 }

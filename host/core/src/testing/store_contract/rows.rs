@@ -115,6 +115,7 @@ pub fn to(tracked: &Tracked, state: State, now: u64) -> Advance {
         placements: Vec::new(),
         live: None,
         deed: None,
+        letters: Vec::new(),
     }
 }
 

@@ -1,0 +1,230 @@
+//! [`Courier`] over HTTP: a POST to where a web hook is, signed as [Standard Webhooks](https://www.standardwebhooks.com) say.
+//!
+//! An organizer names the address, so it is hostile: no address of this machine or of the networks around it is connected to,
+//! whatever its name resolves to at that moment; no redirect is followed, no proxy asked, and nothing of the answer read but
+//! its status.
+
+use gradus_core::domain::hook::{Hook, Letter};
+use gradus_core::ports::courier::{Courier, Undelivered};
+use jiff::{SignedDuration, Timestamp};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::{Uri, header};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+/// How long a letter may take in all.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Bytes of an address, at most.
+const MOST: usize = 2_000;
+
+/// The courier.
+pub struct HttpCourier {
+    agent: Agent,
+    private: bool,
+}
+
+impl HttpCourier {
+    /// One that goes to addresses of this machine and of the networks around it too if `private`, and without TLS then.
+    pub fn new(private: bool) -> Self {
+        let config = Config::builder()
+            .http_status_as_error(false)
+            .https_only(!private)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(concat!("gradus/", env!("CARGO_PKG_VERSION")))
+            .timeout_global(Some(PATIENCE))
+            // Each address is looked at anew, and no connection waits for the next letter.
+            .max_idle_connections(0)
+            .build();
+        let agent = Agent::with_parts(config, DefaultConnector::default(), Outside { private });
+        Self { agent, private }
+    }
+}
+
+/// Finds addresses, and gives only those that are nobody's around here.
+#[derive(Debug)]
+struct Outside {
+    private: bool,
+}
+
+impl Resolver for Outside {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        let mut outside = self.empty();
+        found.iter().filter(|found| self.private || is_public(found.ip())).for_each(|found| outside.push(*found));
+        if outside.is_empty() { Err(ureq::Error::Other(PRIVATE.into())) } else { Ok(outside) }
+    }
+}
+
+const PRIVATE: &str = "its address is of a private network, or of this server itself; the operator may allow that";
+
+/// Whether an address is one of the Internet's, and not of a network of somebody's own.
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => is_public_4(address),
+        IpAddr::V6(address) => is_public_6(address),
+    }
+}
+
+fn is_public_4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = match (a, b, c) {
+        // This network; carriers' own; protocols' own; 6to4 relays; benchmarks; those kept for later.
+        (0, ..) | (100, 64..128, _) | (192, 0, 0) | (192, 88, 99) | (198, 18 | 19, _) | (240.., ..) => true,
+        _ => false,
+    };
+    !(special
+        || address.is_loopback()
+        || address.is_private()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_documentation())
+}
+
+fn is_public_6(address: Ipv6Addr) -> bool {
+    let segments = address.segments();
+    // Only what is routed at all; and of that nothing that stands for an address of version 4, nor what is for documents.
+    let routed = segments[0] & 0xe000 == 0x2000;
+    let translated = segments[0] == 0x2002 || (segments[0] == 0x2001 && segments[1] == 0);
+    let documents = (segments[0] == 0x2001 && segments[1] == 0xdb8) || (segments[0] == 0x3fff && segments[1] < 0x1000);
+    routed && !translated && !documents
+}
+
+impl Courier for HttpCourier {
+    fn may_be_at(&self, url: &str) -> Result<(), String> {
+        let wrong = |what: &str| {
+            let scheme = if self.private { "https:// or http://" } else { "https://" };
+            Err(format!("`url` {what}: write {scheme}host/path, at most {MOST} bytes"))
+        };
+        if url.len() > MOST || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return wrong("is no address");
+        }
+        let Ok(uri) = url.parse::<Uri>() else { return wrong("is no address") };
+        match uri.scheme_str() {
+            Some("https") => {}
+            Some("http") if self.private => {}
+            _ => return wrong("has another scheme"),
+        }
+        let Some(authority) = uri.authority() else { return wrong("names no host") };
+        if authority.as_str().contains('@') {
+            return wrong("has a name or password in it");
+        }
+        // Names are looked up when a letter goes there; what is written as an address is known now.
+        let host = authority.host().trim_matches(['[', ']']);
+        if !self.private && host.parse::<IpAddr>().is_ok_and(|address| !is_public(address)) {
+            return Err(format!("`url`: {PRIVATE}"));
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, hook: &Hook, letter: &Letter, now: Timestamp) -> Result<(), Undelivered> {
+        let failed = |text: String| Undelivered { text, after: None, gone: false };
+        let (id, seconds) = (format!("msg_{}", letter.id), now.as_second());
+        let code = hook.secret.code(&format!("{id}.{seconds}.{}", letter.body));
+        let code = code.ok_or_else(|| failed("its secret is none".to_owned()))?;
+        let request = self
+            .agent
+            .post(&hook.url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("webhook-id", &id)
+            .header("webhook-timestamp", seconds.to_string())
+            .header("webhook-signature", format!("v1,{code}"));
+        let answer = request.send(&letter.body).map_err(|error| failed(format!("it was not reached: {error}")))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let text = match status.as_u16() {
+            300..400 => format!("it answered {status}: redirects are not followed"),
+            _ => format!("it answered {status}"),
+        };
+        Err(Undelivered { text, after: after.map(SignedDuration::from_secs), gone: status.as_u16() == 410 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_around_here_are_not_gone_to() {
+        for (address, public) in [
+            ("93.184.215.14", true),
+            ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", true),
+            ("127.0.0.1", false),
+            ("127.8.8.8", false),
+            ("0.0.0.0", false),
+            ("10.1.2.3", false),
+            ("172.31.255.255", false),
+            ("192.168.0.1", false),
+            ("169.254.169.254", false),
+            ("100.64.0.1", false),
+            ("198.18.0.1", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+            ("192.0.2.1", false),
+            ("::1", false),
+            ("::", false),
+            ("::ffff:127.0.0.1", false),
+            ("::ffff:93.184.215.14", true),
+            ("::7f00:1", false),
+            ("64:ff9b::7f00:1", false),
+            ("fc00::1", false),
+            ("fe80::1", false),
+            ("ff02::1", false),
+            ("2002:7f00:1::", false),
+            ("2001:0:7f00:1::", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_for_a_hook_is_told() {
+        let (outside, around) = (HttpCourier::new(false), HttpCourier::new(true));
+        for url in ["https://example.org/hook", "https://example.org:8443/a?b=c", "https://93.184.215.14/"] {
+            assert_eq!(outside.may_be_at(url), Ok(()), "{url}");
+        }
+        for (url, what) in [
+            ("http://example.org/", "has another scheme"),
+            ("ftp://example.org/", "has another scheme"),
+            ("file:///etc/passwd", "is no address"),
+            ("/path", "has another scheme"),
+            ("", "is no address"),
+            ("https://user:password@example.org/", "password"),
+            ("https://exa mple.org/", "is no address"),
+            ("https://example.org/\r\nx: y", "is no address"),
+            ("https://127.0.0.1/", "private network"),
+            ("https://[::1]:8400/", "private network"),
+            ("https://169.254.169.254/latest", "private network"),
+        ] {
+            let told = outside.may_be_at(url).unwrap_err();
+            assert!(told.contains(what), "{url}: {told}");
+        }
+        assert_eq!(around.may_be_at("http://127.0.0.1:9/"), Ok(()));
+        assert!(around.may_be_at("gopher://127.0.0.1/").is_err());
+        // Whatever a name stands for is looked at when a letter goes there.
+        let hook = Hook {
+            id: gradus_core::domain::id::HookId(ulid::Ulid::nil()),
+            challenge: "c".parse().unwrap(),
+            url: "https://localhost:9/".to_owned(),
+            secret: gradus_core::domain::hook::Secret::new([7; 32]),
+            made_at: Timestamp::UNIX_EPOCH,
+            by: "olga".parse().unwrap(),
+        };
+        let letter = Letter::new(
+            gradus_core::domain::id::LetterId(ulid::Ulid::nil()),
+            &hook,
+            "{}".to_owned(),
+            Timestamp::UNIX_EPOCH,
+        );
+        let failed = outside.deliver(&hook, &letter, Timestamp::UNIX_EPOCH).unwrap_err();
+        assert!(failed.text.contains("private network") && !failed.gone, "{failed:?}");
+    }
+}
