@@ -3,7 +3,7 @@
 
 use super::units::Millis;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, Unit, ZonedRound};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A limit over a window of time needs its charges remembered one by one, so it is bounded.
@@ -92,11 +92,9 @@ impl QuotaRule {
                 // The zone was checked at publication; if its name has gone since, days of UTC are still days.
                 let zoned = now.to_zoned(TimeZone::get(zone).unwrap_or(TimeZone::UTC));
                 let start = zoned.start_of_day().map_or(now, |day| day.timestamp());
-                let end = zoned.round(ZonedRound::new().smallest(Unit::Day).mode(jiff::RoundMode::Ceil));
-                let end = end.map_or(now, |day| day.timestamp());
-                // At midnight sharp rounding up stays where it is, and the day ends a day later.
-                let next = || zoned.tomorrow().and_then(|day| day.start_of_day()).map_or(now, |day| day.timestamp());
-                (start, Some(if end > now { end } else { next() }))
+                // Not so many hours later: days differ, and some begin at one.
+                let end = zoned.tomorrow().and_then(|day| day.start_of_day()).map_or(now, |day| day.timestamp());
+                (start, Some(end))
             }
         }
     }
@@ -218,6 +216,8 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -248,6 +248,69 @@ mod tests {
         // 29 March 2026 has 23 hours there.
         let refused = ledger.reserve(&rules, at("2026-03-29T10:00:00Z")).unwrap_err();
         assert_eq!(refused.resets_at, Some(at("2026-03-29T22:00:00Z")));
+    }
+
+    #[test]
+    fn each_day_is_as_long_as_it_is_where_it_is() {
+        for (zone, now, begins, ends, hours) in [
+            // Nights in which clocks are changed, forward and back.
+            ("Europe/Zurich", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", 23),
+            ("Europe/Zurich", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z", 25),
+            ("America/New_York", "2026-11-01T06:30:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z", 25),
+            ("Australia/Lord_Howe", "2026-04-05T06:00:00Z", "2026-04-04T13:00:00Z", "2026-04-05T13:30:00Z", 24),
+            // Where midnight itself is left out, the day begins at one.
+            ("Africa/Cairo", "2026-04-24T12:00:00Z", "2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z", 23),
+            // A whole day that was left out, when an island went over the date line.
+            ("Pacific/Apia", "2011-12-30T08:00:00Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z", 24),
+            // Leap day, and the day after.
+            ("UTC", "2028-02-29T23:59:59.999Z", "2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z", 24),
+            ("Asia/Kathmandu", "2028-02-28T18:15:00Z", "2028-02-28T18:15:00Z", "2028-02-29T18:15:00Z", 24),
+        ] {
+            let rule = per_day(1, zone);
+            let (start, end) = rule.window(at(now));
+            let end = end.unwrap();
+            assert_eq!((start, end), (at(begins), at(ends)), "{zone} {now}");
+            assert_eq!(end.duration_since(start).as_hours(), hours, "{zone} {now}");
+            // All instants of a day are of one window, and its end is of the next.
+            let last = end.checked_sub(SignedDuration::from_nanos(1)).unwrap();
+            for inside in [start, last] {
+                assert_eq!(rule.window(inside), (start, Some(end)), "{zone} {inside}");
+            }
+            assert_eq!(rule.window(end).0, end, "{zone}");
+            let mut ledger = Ledger::default();
+            ledger.reserve(&[rule], last).unwrap();
+            assert!(ledger.reserve(&[per_day(1, zone)], start).is_err());
+            ledger.reserve(&[per_day(1, zone)], end).unwrap();
+        }
+    }
+
+    proptest! {
+        /// However the clock jumps within two days, no window has more than it may.
+        #[test]
+        fn no_jump_of_the_clock_passes_a_quota(
+            limit in 1_u32..4,
+            jumps in vec(-36_i64 * 3_600..36 * 3_600, 1..60),
+            zone in prop::sample::select(vec!["UTC", "Europe/Zurich", "America/New_York", "Pacific/Kiritimati"]),
+        ) {
+            let span = Millis(5 * 3_600_000);
+            let rules = [per_day(limit, zone), QuotaRule { limit, window: Window::Rolling(span) }];
+            let mut ledger = Ledger::default();
+            let mut accepted = Vec::new();
+            let middle = at("2026-03-28T12:00:00Z");
+            for jump in jumps {
+                let now = middle + SignedDuration::from_secs(jump / 2);
+                if ledger.reserve(&rules, now).is_ok() {
+                    accepted.push(now);
+                }
+            }
+            for first in &accepted {
+                let (start, end) = rules[0].window(*first);
+                let of_the_day = accepted.iter().filter(|at| **at >= start && end.is_none_or(|end| **at < end)).count();
+                let end = *first + span_of(span);
+                let of_the_span = accepted.iter().filter(|at| *at >= first && **at < end).count();
+                prop_assert!(of_the_day <= limit as usize && of_the_span <= limit as usize, "{accepted:?}");
+            }
+        }
     }
 
     #[test]
