@@ -3,7 +3,7 @@
 //!
 //! A few rounds, to be done each time; `cargo xtask torture` does as many as `GRADUS_ROUNDS` says.
 
-use gradus_e2e::{Api, Server, example, run, variant};
+use gradus_e2e::{Api, Server, example, run, unpaced, variant};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -202,4 +202,98 @@ fn a_server_that_is_killed_while_all_hand_in_loses_nothing() {
     let handed_in: usize = setting.entrants.iter().map(|entrant| ids(entrant).len()).sum();
     println!("{rounds} rounds, {handed_in} submissions");
     assert!(handed_in as u64 >= rounds, "hardly anything was handed in");
+}
+
+/// 200 clients hand in at once where five may: five are taken, and all others are told by which rule.
+#[test]
+fn no_race_of_clients_passes_a_quota() {
+    let home = tempfile::tempdir().expect("there is room for a folder");
+    let quota = "quota = [{ limit = 20, per = \"day\", zone = \"UTC\" }, { limit = 100 }]";
+    let folder = variant(
+        "breast-cancer",
+        home.path(),
+        &[(quota, "quota = [{ limit = 5 }]"), ("max_queued = 20", "max_queued = 100")],
+    );
+    let server = Server::start_with(unpaced(""));
+    server.publish(&folder);
+    let anna = server.participant("anna");
+    let good = std::fs::read(example("breast-cancer").join("solutions/good.csv")).expect("the example has it");
+    let all = std::sync::Barrier::new(200);
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..200)
+            .map(|_| {
+                scope.spawn(|| {
+                    let api = Api::new(&server.base, anna.token.as_deref());
+                    all.wait();
+                    loop {
+                        let answer = api.submit("breast-cancer", "dev", "p.csv", &good);
+                        // Much is taken in at once: it says when to come again.
+                        if answer.code() == "over-quota" || answer.status == 202 {
+                            return answer;
+                        }
+                        assert!([429, 503].contains(&answer.status), "{}", answer.text());
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
+                })
+            })
+            .collect();
+        clients.into_iter().map(|client| client.join().expect("nobody panics")).collect()
+    });
+    let ids: Vec<_> =
+        answers.iter().filter(|answer| answer.status == 202).map(|answer| answer.json()["id"].clone()).collect();
+    assert_eq!(ids.len(), 5);
+    for answer in answers.iter().filter(|answer| answer.status != 202) {
+        assert_eq!((answer.status, &answer.json()["rule"]["limit"]), (429, &5.into()), "{}", answer.text());
+    }
+    for id in &ids {
+        assert_eq!(anna.ended(id.as_str().expect("an id"))["outcome"], "scored");
+    }
+    let used = anna.get("/api/v1/challenges/breast-cancer/quota").json();
+    assert_eq!(used["phases"][0]["rules"][0]["used"], 5, "{used}");
+}
+
+/// The server sleeps for longer than its claims last, as a machine that is suspended does, while much waits and some are worked
+/// on: nothing is graded twice, and nothing is stuck.
+#[test]
+fn a_server_that_sleeps_past_its_claims_grades_all_once() {
+    let home = tempfile::tempdir().expect("there is room for a folder");
+    let quota = "quota = [{ limit = 20, per = \"day\", zone = \"UTC\" }, { limit = 100 }]";
+    let changes = [(quota, "quota = [{ limit = 1000000 }]"), ("max_queued = 20", "max_queued = 10000")];
+    let folder = variant("breast-cancer", home.path(), &changes);
+    let server = Server::start_with(unpaced(""));
+    server.publish(&folder);
+    let anna = server.participant("anna");
+    let good = std::fs::read(example("breast-cancer").join("solutions/good.csv")).expect("the example has it");
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill").args([name, &server.pid().to_string()]).status();
+        assert!(sent.is_ok_and(|sent| sent.success()));
+    };
+    let mut known = Vec::new();
+    let mut hand_in = |count: usize| {
+        for _ in 0..count {
+            let answer = anna.submit("breast-cancer", "dev", "p.csv", &good);
+            assert_eq!(answer.status, 202, "{}", answer.text());
+            known.push(answer.json()["id"].as_str().expect("an id").to_owned());
+        }
+    };
+    hand_in(60);
+    signal("-STOP");
+    // Longer than a claim lasts.
+    std::thread::sleep(Duration::from_secs(32));
+    signal("-CONT");
+    hand_in(60);
+    for round in 0..5_u64 {
+        signal("-STOP");
+        std::thread::sleep(Duration::from_millis(50 + number(round, 300)));
+        signal("-CONT");
+        hand_in(10);
+    }
+    for id in &known {
+        assert_eq!(anna.ended(id)["outcome"], "scored");
+        let told = anna.get(&format!("/api/v1/submissions/{id}/events")).text();
+        assert_eq!(told.matches("\"kind\":\"report\"").count(), 1, "{told}");
+    }
+    let quota = anna.get("/api/v1/challenges/breast-cancer/quota").json();
+    let phase = &quota["phases"][0];
+    assert_eq!((&phase["rules"][0]["used"], &phase["open"]), (&known.len().into(), &0.into()), "{quota}");
 }
