@@ -4,9 +4,12 @@
 //! Asserts no time: a noisy machine is no failure. Compare figures of one run with each other, and runs of one machine.
 //! Leaves nothing behind: servers, folders and the image are its own and go with it.
 
+mod acks;
+mod conn;
 mod data;
 mod engine;
 mod figures;
+mod grown;
 mod line;
 mod runs;
 mod start;
@@ -15,13 +18,15 @@ use std::env;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-Usage: cargo xtask bench [--quick] [start|line|engine|runs]...
+Usage: cargo xtask bench [--quick] [start|line|engine|runs|acks|grown]...
 
   --quick   a tenth of the rounds
   start     binary size, time until ready, memory
   line      submit until the score is visible, and many clients at once
   engine    one warm run of a scorer, beside a process and a container
   runs      a program in its container, beside the same container by bare calls of the engine's
+  acks      submissions that are acknowledged in a second, beside PostgreSQL; scores while many hand in
+  grown     boards, statuses, quotas, claims, the start and memory, with up to 1 000 000 submissions stored (an hour)
 ";
 
 /// What to measure, and how often.
@@ -46,7 +51,7 @@ fn main() -> ExitCode {
     for word in env::args().skip(1) {
         match word.as_str() {
             "--quick" => plan.quick = true,
-            "start" | "line" | "engine" | "runs" => plan.parts.push(word),
+            "start" | "line" | "engine" | "runs" | "acks" | "grown" => plan.parts.push(word),
             "-h" | "--help" => {
                 print!("{HELP}");
                 return ExitCode::SUCCESS;
@@ -69,6 +74,13 @@ fn main() -> ExitCode {
     }
     if plan.wants("runs") {
         runs::run(&plan);
+    }
+    if plan.wants("acks") {
+        acks::run(&plan);
+    }
+    // It takes long: only when it is asked for.
+    if plan.parts.iter().any(|part| part == "grown") {
+        grown::run(&plan);
     }
     ExitCode::SUCCESS
 }

@@ -48,12 +48,19 @@ pub fn run(plan: &Plan) {
     Times::new(filled.collect()).print("spawn until ready, that folder");
 }
 
-fn memory(server: &Server) -> String {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
-    let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-    held.and_then(|held| held.parse::<u64>().ok()).map_or_else(|| "unknown".to_owned(), |kib| mib(kib << 10))
+/// What a server holds, in words.
+pub fn memory(server: &Server) -> String {
+    mib(resident(server))
 }
 
-fn mib(bytes: u64) -> String {
+/// What a server holds; bytes.
+pub fn resident(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
+    let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+    held.and_then(|held| held.parse::<u64>().ok()).map_or(0, |kib| kib << 10)
+}
+
+/// Bytes, in words.
+pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
