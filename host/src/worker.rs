@@ -364,6 +364,8 @@ pub fn tell_load(app: &App) {
         metrics::gauge!("gradus_queue_depth").set(waiting as f64);
         metrics::gauge!("gradus_jobs_running").set(running as f64);
     }
+    let late = app.next_letter().ok().flatten().map(|due| app.clock.now().duration_since(due));
+    metrics::gauge!("gradus_outbox_overdue_seconds").set(late.map_or(0.0, |late| late.as_secs_f64().max(0.0)));
     let longest = app.longest_wait().map_or(0.0, |wait| wait.as_secs_f64());
     metrics::gauge!("gradus_queue_oldest_seconds").set(longest);
 }

@@ -524,6 +524,8 @@ pub struct ReadyInfo {
     pub ready: bool,
     /// Each check and how it went: `ok`, or what is wrong.
     pub checks: BTreeMap<String, String>,
+    /// Whether participants' programs are run: `ok`, or that they are not. They wait then, and all else goes on.
+    pub programs: String,
 }
 
 /// An RFC 9457 problem document.

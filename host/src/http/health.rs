@@ -49,7 +49,13 @@ pub async fn ready(State(api): State<Api>) -> Result<(StatusCode, Json<ReadyInfo
         };
         checks.insert("store".to_owned(), store);
         checks.insert("disk".to_owned(), disk);
-        let info = ReadyInfo { ready: checks.values().all(|check| check == "ok"), checks };
+        if api.app.is_stopping() {
+            checks.insert("server".to_owned(), "it stops, and takes nothing in any more".to_owned());
+        }
+        // Where programs are not run, results are graded all the same. Why, is the operator's to read.
+        let programs = if api.app.runs_programs() { "ok" } else { "no program is run now; the log says why" };
+        let ready = checks.values().all(|check| check == "ok");
+        let info = ReadyInfo { ready, checks, programs: programs.to_owned() };
         *last = Some((Instant::now(), info.clone()));
         Ok((status(&info), Json(info)))
     })

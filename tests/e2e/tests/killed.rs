@@ -135,6 +135,9 @@ fn an_engine_that_comes_late_and_goes_is_waited_for() {
     let publish = || run(&["challenge", "publish", "--no-check", folder.path().to_str().expect("UTF-8")], &environment);
     let refused = publish();
     assert!(refused.code != 0 && refused.err.contains("none can be run here"), "{}{}", refused.out, refused.err);
+    let ready = || server.api().get("/readyz").json();
+    let told = ready();
+    assert_eq!((&told["ready"], told["programs"] != "ok"), (&true.into(), true), "results are graded: {told}");
     // It comes, and the server takes it up by itself.
     own.again();
     let end = Instant::now() + Duration::from_secs(30);
@@ -142,6 +145,7 @@ fn an_engine_that_comes_late_and_goes_is_waited_for() {
         assert!(Instant::now() < end, "the server does not see its engine");
         std::thread::sleep(Duration::from_millis(200));
     }
+    until("it says so", || ready()["programs"] == "ok");
     let anna = server.participant("anna");
     own.kill();
     let id = rows::hand_in(&anna, PROGRAM);

@@ -192,6 +192,12 @@ impl App {
         }
     }
 
+    /// Whether programs are run, as far as is known: nobody is asked.
+    pub fn runs_programs(&self) -> bool {
+        let lane = self.lane();
+        lane.containers.is_ok() && lane.until.is_none_or(|until| self.clock.now() >= until)
+    }
+
     /// Whether programs can be run now: the engine answers.
     pub fn can_run(&self) -> bool {
         self.containers().is_ok_and(|containers| wait(containers.runner.answers()).is_ok())

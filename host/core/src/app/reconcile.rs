@@ -136,6 +136,11 @@ impl App {
         }
     }
 
+    /// Whether the host stops.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
     /// When there may be something to do that nobody signals: a delayed submission is due, or the lane opens again.
     pub fn due(&self) -> Option<Timestamp> {
         let due = self.queue().due();
