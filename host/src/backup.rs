@@ -1,8 +1,9 @@
 //! A backup of a server: one tar with all rows as they were at one moment, and all blobs; and back again.
 //!
-//! Rows come first: what they name is kept before them, and no blob is ever deleted, so that all that they name is there when
-//! its turn comes. Each part has its digest, and the last entry says how many there were: what breaks off is no backup.
-//! Deliberately not in it: tokens' secrets, which no server knows; compiled scorers; the configuration.
+//! Rows come first: what they name is kept before them, and no blob is deleted that a row names, so that all that they name is
+//! there when its turn comes. Each part has its digest, and the last entry says how many there were: what breaks off is no
+//! backup. The secrets of web hooks are in it, since letters are signed with them. Deliberately not in it: tokens' secrets,
+//! which no server knows; compiled scorers; the configuration.
 
 use crate::disk::free_space;
 use crate::workspace::Body;

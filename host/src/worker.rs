@@ -31,6 +31,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 const TIDY: Duration = Duration::from_secs(3600);
 /// Letters that are on their way at once.
 const COURIERS: usize = 4;
+/// A courier with nothing to do looks again after so long, at the soonest.
+const ASIDE: Duration = Duration::from_millis(500);
 /// Blobs that nothing refers to are looked for this often, and removed so long after they were found: longer than anybody
 /// needs from a blob to the row that refers to it.
 const COLLECT: Duration = Duration::from_secs(22 * 3600);
@@ -287,8 +289,10 @@ impl Workers {
             match Self::step("a courier's turn failed", || self.app.carry()) {
                 Some(Carried::Nothing) => {
                     let due = Self::step("letters could not be looked at", || self.app.next_letter()).flatten();
-                    self.hub.wait(seen, self.until(due));
+                    // Due already, and not to be had: others are on their way to where it goes.
+                    self.hub.wait(seen, self.until(due).max(ASIDE));
                 }
+                Some(Carried::Dropped) => {}
                 Some(Carried::Taken) => {
                     metrics::counter!("gradus_letters_total", "result" => "taken").increment(1);
                 }

@@ -28,7 +28,7 @@ use self::lane::ContainerLane;
 use self::launch::{Containers, Launcher};
 use self::solutions::TrialError;
 use crate::domain::challenge::{Hold, PhaseState, Version};
-use crate::domain::id::{ChallengeId, HookId, PhaseId, SubmissionId, TaskId};
+use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
 use crate::domain::queue::Queue;
@@ -42,7 +42,7 @@ use crate::ports::scorer::{Scorer, ScorerError};
 use crate::ports::signals::Signals;
 use crate::ports::store::{Store, StoreError};
 use jiff::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
@@ -79,8 +79,7 @@ pub struct App {
     /// Held by who holds a queue or lets it go on: the row and the picture tell the same.
     steering: Mutex<()>,
     courier: Option<Arc<dyn Courier>>,
-    /// Hooks that a courier is at.
-    visited: Mutex<HashSet<HookId>>,
+    rounds: Mutex<hooks::Rounds>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -120,7 +119,7 @@ impl App {
             gates: std::array::from_fn(|_| Mutex::default()),
             steering: Mutex::default(),
             courier: None,
-            visited: Mutex::default(),
+            rounds: Mutex::default(),
             stopping: Arc::default(),
         }
     }

@@ -96,6 +96,37 @@ fn what_no_row_refers_to_goes_and_all_else_stays() {
     drop(world.app.run_operation(&staged).unwrap());
 }
 
+/// A version that never went live is a version all the same.
+#[test]
+fn what_a_publication_left_that_failed_stays() {
+    let world = world();
+    let bad = TOML.replace("accuracy = 0.75", "accuracy = 0.5");
+    let big = "score 0.75".to_owned() + &"\n".repeat(70_000);
+    let failed = world.app.run_operation(&world.stage(&bad, &big).unwrap()).unwrap();
+    assert!(matches!(failed, OperationState::Failed { .. }), "{failed:?}");
+    let before = count(&world);
+    assert_eq!(world.app.garbage().unwrap().count(), 0);
+    assert_eq!(world.publish(TOML).unwrap(), OperationState::Done);
+    assert!(before > 0 && count(&world) >= before);
+    assert_eq!(world.app.garbage().unwrap().count(), 0);
+    let mut wrong = Vec::new();
+    assert_eq!(world.app.verify(&mut |what| wrong.push(what)).unwrap().versions, 2);
+    assert_eq!(wrong, [""; 0]);
+}
+
+/// A host that stops does not wait for it.
+#[test]
+fn who_stops_collects_nothing() {
+    let world = world();
+    world.publish(TOML).unwrap();
+    keep(&world, b"garbage");
+    let garbage = world.app.garbage().unwrap();
+    assert_eq!(garbage.count(), 1);
+    world.app.stop();
+    assert_eq!((world.app.garbage().unwrap().count(), world.app.collect(&garbage).unwrap()), (0, 0));
+    world.blobs.open(Digest::of(b"garbage")).unwrap();
+}
+
 #[test]
 fn nothing_is_garbage_while_a_list_cannot_be_read() {
     let world = world();

@@ -7,7 +7,7 @@
 use gradus_core::domain::hook::{Hook, Letter};
 use gradus_core::ports::courier::{Courier, Undelivered};
 use jiff::{SignedDuration, Timestamp};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use ureq::Agent;
 use ureq::config::Config;
@@ -16,7 +16,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// How long a letter may take in all.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an address, at most.
 const MOST: usize = 2_000;
 
@@ -55,7 +55,8 @@ impl Resolver for Outside {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let found = DefaultResolver::default().resolve(uri, config, timeout)?;
         let mut outside = self.empty();
-        found.iter().filter(|found| self.private || is_public(found.ip())).for_each(|found| outside.push(*found));
+        let outside_of_here = |found: &IpAddr| is_public(*found) && !is_own(*found);
+        found.iter().filter(|at| self.private || outside_of_here(&at.ip())).for_each(|at| outside.push(*at));
         if outside.is_empty() { Err(ureq::Error::Other(PRIVATE.into())) } else { Ok(outside) }
     }
 }
@@ -68,6 +69,17 @@ fn is_public(address: IpAddr) -> bool {
         IpAddr::V4(address) => is_public_4(address),
         IpAddr::V6(address) => is_public_6(address),
     }
+}
+
+/// Whether an address is one of this machine's: what goes there comes from there. Nothing is sent.
+fn is_own(address: IpAddr) -> bool {
+    let any: SocketAddr =
+        if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let from = UdpSocket::bind(any).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address)
 }
 
 fn is_public_4(address: Ipv4Addr) -> bool {
@@ -183,6 +195,12 @@ mod tests {
         ] {
             assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
         }
+    }
+
+    #[test]
+    fn an_address_of_this_machine_is_known_as_one() {
+        assert!(is_own(Ipv4Addr::LOCALHOST.into()));
+        assert!(!is_own(Ipv4Addr::new(198, 51, 100, 7).into()));
     }
 
     #[test]

@@ -42,8 +42,9 @@ use jiff::Timestamp;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::ops::Bound;
 use std::path::Path;
-use tables::{Table, Trees, decode, id_at_end, missing};
+use tables::{Table, Trees, decode, end_of, id_at_end, missing};
 use writer::Writer;
 
 /// How to run the store.
@@ -215,6 +216,22 @@ impl Store for SledStore {
         self.rows(Table::Challenges, b"", after.map(key::challenge), limit)
     }
 
+    fn published(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeId>> {
+        let mut all = Vec::new();
+        let mut from = after.map_or(Bound::Unbounded, |after| end_of(&key::versions(after)));
+        while all.len() < limit {
+            if let Bound::Excluded(next) = from {
+                from = Bound::Included(next);
+            }
+            let Some(line) = self.trees.first(Table::Versions, b"", from)? else { break };
+            let id = key::first_name(&line).and_then(|name| name.parse::<ChallengeId>().ok());
+            let id = id.ok_or_else(|| missing(Table::Versions, "a challenge"))?;
+            from = end_of(&key::versions(&id));
+            all.push(id);
+        }
+        Ok(all)
+    }
+
     fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Version>> {
         self.trees.get(Table::Versions, &key::version(id, version))
     }
@@ -337,26 +354,40 @@ impl Store for SledStore {
     }
 
     fn due_letter(&self, now: Timestamp, but: &HashSet<HookId>) -> Result<Option<Letter>> {
-        for line in self.trees.after(Table::Outbox, key::DUE, None) {
-            let Some((id, hook)) = key::due_by(&line?.0, now) else { return Ok(None) };
-            if but.contains(&hook) {
-                continue;
-            }
-            // It may have gone since the line was read.
-            if let Some(letter) = self.trees.get(Table::Outbox, &key::letter(id))? {
-                return Ok(Some(letter));
+        // From hook to hook: how many wait for one does not matter.
+        let (mut first, mut from) = (None, Bound::Included(key::WAITING.to_vec()));
+        while let Some(line) = self.trees.first(Table::Outbox, key::WAITING, from)? {
+            let (hook, due, id) = key::waits(&line).ok_or_else(|| missing(Table::Outbox, "a letter that waits"))?;
+            from = match end_of(&key::waiting_for(hook)) {
+                Bound::Excluded(next) => Bound::Included(next),
+                bound @ (Bound::Included(_) | Bound::Unbounded) => bound,
+            };
+            let sooner = first.is_none_or(|(sooner, _)| due < sooner);
+            if sooner && due <= key::instant(now) && !but.contains(&hook) {
+                first = Some((due, id));
             }
         }
-        Ok(None)
+        // It may have gone since the line was read.
+        first.map_or(Ok(None), |(_, id)| self.trees.get(Table::Outbox, &key::letter(id)))
     }
 
     fn settle_letter(&self, id: LetterId, next: Option<Letter>) -> Result<()> {
         self.writer.write(move |draft| changes::settle_letter(draft, id, next.as_ref()))
     }
 
+    fn letter_counts(&self, hook: HookId, most: usize) -> Result<(usize, usize)> {
+        let count = |prefix: Vec<u8>| {
+            let mut lines = self.trees.after(Table::Outbox, &prefix, None).take(most);
+            lines.try_fold(0, |count, line| line.map(|_| count + 1))
+        };
+        Ok((count(key::waiting_for(hook))?, count(key::given_up_for(hook))?))
+    }
+
     fn letters(&self, hook: HookId, limit: usize) -> Result<Vec<Letter>> {
+        let given_up = self.trees.before(Table::Outbox, &key::given_up_for(hook), None);
+        let waiting = self.trees.after(Table::Outbox, &key::waiting_for(hook), None);
         let mut letters = Vec::new();
-        for line in self.trees.before(Table::Outbox, &key::letters_to(hook), None).take(limit) {
+        for line in waiting.chain(given_up).take(limit) {
             let id = LetterId(id_at_end(Table::Outbox, &line?.0)?.0);
             letters.extend(self.trees.get::<Letter>(Table::Outbox, &key::letter(id))?);
         }

@@ -4,11 +4,13 @@
 use super::counted::Counted;
 use super::pace::network;
 use super::problem::Problem;
+use super::unread::read_on;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::middleware;
 use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
 /// So many are told at once that there are too many; more are just let go.
@@ -30,6 +33,8 @@ const TOLD: usize = 64;
 const TELLING: Duration = Duration::from_secs(2);
 /// After so many seconds it may be worth another try.
 const AGAIN: u64 = 5;
+/// An answer may wait for so long for somebody to read on.
+const UNREAD: Duration = Duration::from_secs(60);
 /// When this process has no file left for another connection, it waits so long for one.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -44,6 +49,15 @@ pub struct Limits {
     pub head: Duration,
     /// Addresses that others come through: theirs are not counted.
     pub trusted: Vec<IpAddr>,
+}
+
+/// A connection is counted while it is open, however it ends.
+struct Open(metrics::Gauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 /// Why there is no place.
@@ -96,11 +110,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
             Err(full) => {
                 metrics::counter!("gradus_http_refused_total", "reason" => "connections").increment(1);
                 let Ok(place) = Arc::clone(&told).try_acquire_owned() else { continue };
-                let service = service_fn(move |_| async move {
-                    let mut response = full.problem().into_response();
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                    Ok::<_, Infallible>(response)
-                });
+                let refuse = move || async move {
+                    ([(CONNECTION, HeaderValue::from_static("close"))], full.problem()).into_response()
+                };
+                // What they send is read for a moment: else they are reset before they read the answer.
+                let router: Router = Router::new().fallback(refuse).layer(middleware::from_fn(read_on));
+                let service = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request));
                 talk(stream, service, TELLING, &graceful, place);
             }
         }
@@ -132,14 +147,16 @@ where
 {
     let mut http = http1::Builder::new();
     let connection = http.timer(TokioTimer::new()).header_read_timeout(head);
-    let connection = graceful.watch(connection.serve_connection(TokioIo::new(stream), service));
+    // Who does not read what they asked for loses their connection: nothing else would ever end it.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(UNREAD));
+    let connection = graceful.watch(connection.serve_connection(TokioIo::new(Box::pin(stream)), service));
     tokio::spawn(async move {
-        let open = metrics::gauge!("gradus_http_connections");
-        open.increment(1.0);
+        let open = Open(metrics::gauge!("gradus_http_connections"));
+        open.0.increment(1.0);
         // Whoever sends what is no HTTP, or goes in the middle of it, is nobody's trouble but their own.
         drop(connection.await);
-        open.decrement(1.0);
-        drop(place);
+        drop((open, place));
     });
 }
 
@@ -217,6 +234,20 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_one_too_many_is_told_even_with_much_to_send() {
+        let door = door(1, 9, LONG, &[]).await;
+        let mut first = TcpStream::connect(door.at).await.unwrap();
+        assert!(ask(&mut first, ASK, "127.0.0.1").await.starts_with("HTTP/1.1 200"));
+        let mut second = TcpStream::connect(door.at).await.unwrap();
+        let body = vec![b'x'; 8 << 20];
+        let request =
+            [format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), &body]
+                .concat();
+        let told = ask(&mut second, &request, "until it ends").await;
+        assert!(told.starts_with("HTTP/1.1 503") && told.contains("too-many-connections"), "{told}");
     }
 
     #[tokio::test]

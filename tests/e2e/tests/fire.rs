@@ -276,11 +276,21 @@ fn a_server_that_sleeps_past_its_claims_grades_all_once() {
             known.push(answer.json()["id"].as_str().expect("an id").to_owned());
         }
     };
-    hand_in(60);
+    let queue = |state: &str| {
+        let body = format!(r#"{{"state":"{state}"}}"#);
+        let kind = [("content-type", "application/json")];
+        let set = server.operator().send("PUT", "/api/v1/challenges/breast-cancer/queue", &kind, body.as_bytes());
+        assert_eq!(set.expect("the server answers").status, 200);
+    };
+    queue("paused");
+    hand_in(100);
+    queue("open");
     signal("-STOP");
     // Longer than a claim lasts.
     std::thread::sleep(Duration::from_secs(32));
     signal("-CONT");
+    let load = server.operator().get("/api/v1/challenges/breast-cancer/queue").json();
+    assert!(load["waiting"].as_u64().is_some_and(|waiting| waiting > 0), "it was asleep in the middle of it: {load}");
     hand_in(60);
     for round in 0..5_u64 {
         signal("-STOP");

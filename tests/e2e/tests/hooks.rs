@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use gradus_e2e::{Api, Options, Ran, Server, example, run, until};
+use gradus_e2e::{Api, Options, Ran, Server, example, run, until, variant};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -11,6 +11,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What arrived.
 #[derive(Debug, Clone)]
@@ -199,7 +200,7 @@ fn another_server_is_told_what_becomes_of_submissions() {
     assert_eq!(setting.hooks(), [Value::Null; 0]);
     let id = setting.hand_in(&anna);
     anna.ended(&id);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     assert_eq!(sink.arrived().len(), came, "nobody is told any more");
     let log = setting.command(&["challenge", "audit", "breast-cancer"]);
     assert!(log.out.contains("hook-made") && log.out.contains("hook-removed"), "{}", log.out);
@@ -212,18 +213,32 @@ fn another_server_is_told_what_becomes_of_submissions() {
 #[test]
 fn a_hook_that_hangs_holds_up_itself_alone() {
     let setting = Setting::start();
-    // It takes connections and says nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let url = format!("http://{}/", silent.local_addr().expect("it has one"));
-    let sink = Sink::start();
-    for url in [&url, &sink.url] {
-        assert_eq!(setting.command(&["challenge", "hook", "add", "breast-cancer", url]).code, 0);
-    }
+    // They take connections and say nothing.
+    let silent: Vec<_> = (0..5).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port is free")).collect();
+    let add = |challenge: &str, url: &str| {
+        let added = setting.command(&["challenge", "hook", "add", challenge, url]);
+        assert_eq!(added.code, 0, "{added:?}");
+    };
+    let url = |silent: &TcpListener| format!("http://{}/", silent.local_addr().expect("it has one"));
+    silent.iter().for_each(|silent| add("breast-cancer", &url(silent)));
+    // Another challenge's, and one more of the same.
+    let home = tempfile::tempdir().expect("there is room for a folder");
+    setting.server.publish(&variant("breast-cancer", home.path(), &[("id = \"breast-cancer\"", "id = \"other\"")]));
+    let (same, other) = (Sink::start(), Sink::start());
+    add("other", &other.url);
     let anna = setting.server.participant("anna");
+    setting.hand_in(&anna);
+    add("breast-cancer", &same.url);
+    let good = std::fs::read(example("breast-cancer").join("solutions/good.csv")).expect("the example has it");
     for count in 0..4 {
-        setting.hand_in(&anna);
-        assert_eq!(sink.next(count).json()["type"], "submission.scored");
+        let began = Instant::now();
+        assert_eq!(anna.submit("other", "dev", "good.csv", &good).status, 202);
+        assert_eq!(other.next(count).json()["data"]["challenge"], "other");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
+    // Its own wait for two of its five, once.
+    setting.hand_in(&anna);
+    assert_eq!(same.next(0).json()["type"], "submission.scored");
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn what_is_answered_is_what_is_described() {
 
     // Web hooks.
     let hooks = format!("{CHALLENGE}/hooks");
-    let made = operator.send("POST", &hooks, &json, br#"{"url":"https://example.org/"}"#);
+    let made = operator.send("POST", &hooks, &json, br#"{"url":"https://hooks.invalid/"}"#);
     assert_eq!(made.status, 201, "{}", made.text());
     let hook = format!("{hooks}/{}", made.json()["id"].as_str().expect("it has an id"));
     operator.expect(202, "POST", &format!("{hook}/test"), b"");

@@ -5,13 +5,13 @@
 use super::{App, Refusal};
 use crate::domain::challenge::Version;
 use crate::domain::digest::Digest;
-use crate::domain::id::ChallengeId;
+use crate::domain::id::{ChallengeId, SubmissionId};
 use crate::domain::report::Report;
 use crate::domain::submission::Body;
 use crate::ports::blobs::Stamp;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-/// Submissions that are read at once.
+/// Challenges and submissions that are read at once.
 const PAGE: usize = 256;
 
 /// Blobs that nothing referred to, each with what it was like then.
@@ -25,94 +25,111 @@ impl Garbage {
     }
 }
 
+/// What is told of each blob that a row refers to.
+type Needed<'a> = dyn FnMut(Digest) + 'a;
+
 impl App {
-    /// The blobs that nothing refers to now. Reads all rows: for a thread of its own, and not often.
+    /// The blobs that nothing refers to now; none if the host stops meanwhile. Reads all rows: for a thread of its own, and not
+    /// often.
     ///
     /// # Errors
     /// Rows or lists cannot be read: then nothing is known to be garbage.
     pub fn garbage(&self) -> Result<Garbage, Refusal> {
-        let needed = self.needed()?;
-        let mut found = BTreeMap::new();
+        let mut left = HashSet::new();
         for first in 0..=u8::MAX {
-            for digest in self.blobs.list(first)?.into_iter().filter(|digest| !needed.contains(digest)) {
-                if let Some(stamp) = self.blobs.stamp(digest)? {
-                    found.insert(digest, stamp);
-                }
-            }
+            left.extend(self.blobs.list(first)?);
+        }
+        // What is kept from here on is not among them.
+        if !self.each_needed(&mut |digest| _ = left.remove(&digest))? {
+            return Ok(Garbage::default());
+        }
+        let mut found = BTreeMap::new();
+        for digest in left {
+            found.extend(self.blobs.stamp(digest)?.map(|stamp| (digest, stamp)));
         }
         Ok(Garbage(found))
     }
 
     /// Removes what nothing refers to now and nothing referred to when `before` was found, unless it was kept again since.
-    /// How many.
+    /// How many; none if the host stops meanwhile.
     ///
     /// # Errors
     /// As [`garbage`](Self::garbage); the disk's.
     pub fn collect(&self, before: &Garbage) -> Result<u64, Refusal> {
-        if before.0.is_empty() {
+        let mut left = before.0.clone();
+        if left.is_empty() || !self.each_needed(&mut |digest| _ = left.remove(&digest))? {
             return Ok(0);
         }
-        let needed = self.needed()?;
         let mut removed = 0;
-        for (digest, stamp) in before.0.iter().filter(|(digest, _)| !needed.contains(digest)) {
-            removed += u64::from(self.blobs.remove(*digest, *stamp)?);
+        for (digest, stamp) in left {
+            removed += u64::from(self.blobs.remove(digest, stamp)?);
         }
         Ok(removed)
     }
 
-    /// All that a row refers to.
-    fn needed(&self) -> Result<HashSet<Digest>, Refusal> {
-        let mut needed = HashSet::new();
-        // Those that are not live yet, too: a challenge is there once a version of it is.
-        let operations = self.store.running_operations()?;
-        let mut challenges: BTreeSet<ChallengeId> = operations.into_iter().map(|one| one.challenge).collect();
-        challenges.extend(self.all_challenges()?.into_iter().map(|row| row.id));
-        for id in &challenges {
-            let mut number = 1;
-            while let Some(Version { files, scorers, .. }) = self.store.version(id, number)? {
-                self.files_of(&files, &mut needed)?;
-                needed.extend(scorers.values().map(|scorer| scorer.component));
-                number += 1;
-            }
-            let mut before = None;
-            loop {
-                let page = self.store.submissions(id, None, before, PAGE)?;
-                let Some(last) = page.last() else { break };
-                before = Some(last.submission.id);
-                for tracked in &page {
-                    self.files_of(&tracked.submission.files, &mut needed)?;
-                    if tracked.job.run.is_some() || tracked.job.state.is_terminal() {
-                        self.results_of(tracked.submission.id, &mut needed)?;
-                    }
+    /// Tells all that a row refers to. `false`: the host stops, and not all was told.
+    fn each_needed(&self, needed: &mut Needed<'_>) -> Result<bool, Refusal> {
+        let mut last: Option<ChallengeId> = None;
+        loop {
+            // All versions, whatever became of them: their rows stay.
+            let challenges = self.store.published(last.as_ref(), PAGE)?;
+            let Some(next) = challenges.last() else { return Ok(true) };
+            last = Some(next.clone());
+            for id in &challenges {
+                if !self.each_needed_of(id, needed)? {
+                    return Ok(false);
                 }
             }
         }
-        Ok(needed)
     }
 
-    fn results_of(&self, id: crate::domain::id::SubmissionId, needed: &mut HashSet<Digest>) -> Result<(), Refusal> {
-        needed.extend(self.store.log(id)?.as_ref().and_then(blob));
+    fn each_needed_of(&self, id: &ChallengeId, needed: &mut Needed<'_>) -> Result<bool, Refusal> {
+        let mut number = 1;
+        while let Some(Version { files, scorers, .. }) = self.store.version(id, number)? {
+            self.files_of(&files, needed)?;
+            scorers.values().for_each(|scorer| needed(scorer.component));
+            number += 1;
+        }
+        let mut before = None;
+        loop {
+            if self.is_stopping() {
+                return Ok(false);
+            }
+            let page = self.store.submissions(id, None, before, PAGE)?;
+            let Some(last) = page.last() else { return Ok(true) };
+            before = Some(last.submission.id);
+            for tracked in &page {
+                self.files_of(&tracked.submission.files, needed)?;
+                if tracked.job.run.is_some() || tracked.job.state.is_terminal() {
+                    self.results_of(tracked.submission.id, needed)?;
+                }
+            }
+        }
+    }
+
+    fn results_of(&self, id: SubmissionId, needed: &mut Needed<'_>) -> Result<(), Refusal> {
+        self.store.log(id)?.as_ref().and_then(blob).into_iter().for_each(&mut *needed);
         if let Some(output) = self.store.run_output(id)? {
-            needed.extend([output.stdout, output.stderr, output.ingestion].into_iter().flatten());
+            [output.stdout, output.stderr, output.ingestion].into_iter().flatten().for_each(&mut *needed);
             if let Some(predictions) = &output.predictions {
                 self.files_of(predictions, needed)?;
             }
         }
         if let Some(body) = self.store.report(id)? {
-            needed.extend(blob(&body));
+            blob(&body).into_iter().for_each(&mut *needed);
             let report: Report = serde_json::from_slice(&self.body(&body)?)
                 .map_err(|error| Refusal::Stored { what: "a report", source: error.into() })?;
-            needed.extend(report.attachments.iter().map(|attachment| attachment.digest));
+            report.attachments.iter().for_each(|attachment| needed(attachment.digest));
         }
         Ok(())
     }
 
     /// A list of files, and all that holds them.
-    fn files_of(&self, body: &Body, needed: &mut HashSet<Digest>) -> Result<(), Refusal> {
-        needed.extend(blob(body));
+    fn files_of(&self, body: &Body, needed: &mut Needed<'_>) -> Result<(), Refusal> {
+        blob(body).into_iter().for_each(&mut *needed);
         let kept = self.kept(body)?;
-        needed.extend(kept.placed().map(|(_, holder, _)| holder));
-        needed.extend(&kept.packs);
+        kept.placed().for_each(|(_, holder, _)| needed(holder));
+        kept.packs.iter().copied().for_each(needed);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{App, Refusal};
 use crate::domain::audit::{Act, Deed};
-use crate::domain::hook::{Hook, Letter, Secret, ended, tried};
+use crate::domain::hook::{Hook, Letter, Secret, ended, pause, tried};
 use crate::domain::id::{ChallengeId, HookId, LetterId};
 use crate::domain::job::Job;
 use crate::domain::report::Report;
@@ -11,13 +11,21 @@ use crate::domain::submission::Submission;
 use crate::domain::token::Token;
 use crate::ports::courier::{Courier, Undelivered};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// Hooks of a challenge, at most.
 pub const MAX_HOOKS: usize = 10;
 /// Letters of a hook that are counted, at most.
 const COUNTED: usize = 1_000;
+/// Letters that wait for a hook that does not take them, at most: more are not written.
+const MAX_WAITING: usize = 10_000;
+/// Letters that say nothing are written while fewer wait.
+const MAX_TRIED: usize = 100;
+/// Letters of which the last trouble is looked for.
+const SEEN: usize = 5;
+/// Letters that are on their way at once to hooks of one challenge.
+const OF_CHALLENGE: usize = 2;
 /// What was given up is forgotten after so long.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -41,6 +49,8 @@ pub enum Carried {
     Nothing,
     /// A letter was taken.
     Taken,
+    /// Its hook was removed meanwhile.
+    Dropped,
     /// It was not, and is sent again or given up.
     Not {
         /// To which hook.
@@ -52,6 +62,25 @@ pub enum Carried {
     },
 }
 
+/// How couriers fare. Only here: after a start each hook is tried anew.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    /// Hooks that a courier is at, and of which challenges.
+    visited: HashMap<HookId, ChallengeId>,
+    /// Hooks that did not take their last letter: how often in a row, and until when they rest.
+    resting: HashMap<HookId, (u32, Timestamp)>,
+}
+
+impl Rounds {
+    /// Hooks that nobody goes to at `now`. To those that did not take their last letter, one courier goes at a time: they
+    /// may hang, and the others do not wait for that.
+    fn left_alone(&self, now: Timestamp) -> HashSet<HookId> {
+        let tried = self.visited.keys().any(|hook| self.resting.contains_key(hook));
+        let resting = self.resting.iter().filter(|(_, (_, until))| tried || *until > now);
+        self.visited.keys().chain(resting.map(|(hook, _)| hook)).copied().collect()
+    }
+}
+
 /// A hook that a courier is at.
 struct Visit<'a> {
     app: &'a App,
@@ -60,7 +89,7 @@ struct Visit<'a> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        self.app.visited().remove(&self.hook);
+        self.app.rounds().visited.remove(&self.hook);
     }
 }
 
@@ -76,8 +105,8 @@ impl App {
         self.courier.as_deref().ok_or(Refusal::Forbidden("this server sends no web hooks"))
     }
 
-    fn visited(&self) -> MutexGuard<'_, HashSet<HookId>> {
-        self.visited.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rounds(&self) -> MutexGuard<'_, Rounds> {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells `url` from now on what becomes of submissions to a challenge. The hook, with its secret.
@@ -88,6 +117,8 @@ impl App {
         self.organized(token, challenge)?;
         let courier = self.courier()?;
         courier.may_be_at(url).map_err(Refusal::NoHook)?;
+        // One after the other, so that no more are made than there may be.
+        let _one = self.steering.lock().unwrap_or_else(PoisonError::into_inner);
         if self.store.hooks(challenge)?.len() >= MAX_HOOKS {
             return Err(Refusal::NoHook(format!("a challenge has {MAX_HOOKS} web hooks at most; remove one first")));
         }
@@ -107,10 +138,9 @@ impl App {
     pub fn hooks(&self, token: &Token, challenge: &ChallengeId) -> Result<Vec<HookStanding>, Refusal> {
         self.organized(token, challenge)?;
         let standing = |hook: Hook| {
-            let letters = self.store.letters(hook.id, COUNTED)?;
-            let waiting = letters.iter().filter(|letter| letter.due.is_some()).count();
-            let error = letters.iter().find_map(|letter| letter.error.clone());
-            Ok(HookStanding { hook, waiting, given_up: letters.len() - waiting, error })
+            let (waiting, given_up) = self.store.letter_counts(hook.id, COUNTED)?;
+            let error = self.store.letters(hook.id, SEEN)?.into_iter().find_map(|letter| letter.error);
+            Ok(HookStanding { hook, waiting, given_up, error })
         };
         self.store.hooks(challenge)?.into_iter().map(standing).collect()
     }
@@ -134,6 +164,13 @@ impl App {
         self.organized(token, challenge)?;
         let hook = self.store.hooks(challenge)?.into_iter().find(|hook| hook.id == id);
         let hook = hook.ok_or(Refusal::Unknown("web hook"))?;
+        let (waiting, _) = self.store.letter_counts(id, MAX_TRIED)?;
+        if waiting >= MAX_TRIED {
+            let text = format!(
+                "{MAX_TRIED} letters or more wait for this web hook already: it will be seen whether they arrive"
+            );
+            return Err(Refusal::NoHook(text));
+        }
         let now = self.clock.now();
         let letter = Letter::new(LetterId(self.clock.id(now)), &hook, tried(&hook, now), now);
         let id = letter.id;
@@ -155,34 +192,71 @@ impl App {
             return Ok(Vec::new());
         }
         let body = ended(submission, job, report, now);
-        let letter = |hook: &Hook| Letter::new(LetterId(self.clock.id(now)), hook, body.clone(), now);
-        Ok(hooks.iter().map(letter).collect())
+        let mut letters = Vec::new();
+        for hook in &hooks {
+            // Only where one does not take its letters are they counted.
+            let rests = self.rounds().resting.contains_key(&hook.id);
+            if !rests || self.store.letter_counts(hook.id, MAX_WAITING)?.0 < MAX_WAITING {
+                letters.push(Letter::new(LetterId(self.clock.id(now)), hook, body.clone(), now));
+            }
+        }
+        Ok(letters)
     }
 
-    /// Takes the next letter that is due to its hook. One at a time goes to each, so that a slow one holds up itself alone.
+    /// The next letter that is due to a hook that somebody may go to now, who then is there.
+    fn next_visit(&self, now: Timestamp) -> Result<Option<(Letter, Visit<'_>)>, Refusal> {
+        let mut rounds = self.rounds();
+        // First to those that take their letters.
+        let failing = rounds.visited.keys().chain(rounds.resting.keys()).copied().collect();
+        for mut but in [failing, rounds.left_alone(now)] {
+            while let Some(letter) = self.store.due_letter(now, &but)? {
+                let of_challenge = rounds.visited.values().filter(|of| **of == letter.challenge).count();
+                if of_challenge < OF_CHALLENGE {
+                    rounds.visited.insert(letter.hook, letter.challenge.clone());
+                    let visit = Visit { app: self, hook: letter.hook };
+                    return Ok(Some((letter, visit)));
+                }
+                but.insert(letter.hook);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A hook took its letter, or did not and rests: longer each time in a row.
+    fn went(&self, hook: HookId, well: bool, after: Option<SignedDuration>) {
+        let now = self.clock.now();
+        let mut rounds = self.rounds();
+        if well {
+            rounds.resting.remove(&hook);
+            return;
+        }
+        let failed = rounds.resting.get(&hook).map_or(0, |(failed, _)| *failed);
+        let pause = pause(failed, after).unwrap_or(SignedDuration::from_hours(24));
+        let until = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
+        rounds.resting.insert(hook, (failed.saturating_add(1), until));
+    }
+
+    /// Takes the next letter that is due to its hook. One at a time goes to each, and few to those of one challenge and to those
+    /// that did not take their last: a slow one holds up itself.
     ///
     /// # Errors
     /// The store's: then it is sent once more.
     pub fn carry(&self) -> Result<Carried, Refusal> {
         let Some(courier) = &self.courier else { return Ok(Carried::Nothing) };
         let now = self.clock.now();
-        let (letter, _visit) = {
-            let mut visited = self.visited();
-            let Some(letter) = self.store.due_letter(now, &visited)? else { return Ok(Carried::Nothing) };
-            visited.insert(letter.hook);
-            let visit = Visit { app: self, hook: letter.hook };
-            (letter, visit)
-        };
+        let Some((letter, _visit)) = self.next_visit(now)? else { return Ok(Carried::Nothing) };
         let hook = self.store.hooks(&letter.challenge)?.into_iter().find(|hook| hook.id == letter.hook);
-        // It was removed meanwhile.
         let Some(hook) = hook else {
             self.store.settle_letter(letter.id, None)?;
-            return Ok(Carried::Taken);
+            self.rounds().resting.remove(&letter.hook);
+            return Ok(Carried::Dropped);
         };
         let Err(Undelivered { text, after, gone }) = courier.deliver(&hook, &letter, now) else {
+            self.went(hook.id, true, None);
             self.store.settle_letter(letter.id, None)?;
             return Ok(Carried::Taken);
         };
+        self.went(hook.id, false, after);
         let id = letter.id;
         let mut next = letter.put_off(text.clone(), after, self.clock.now());
         if gone {
@@ -193,13 +267,19 @@ impl App {
         Ok(Carried::Not { hook: hook.id, why: text, given_up })
     }
 
-    /// When the next letter is due that nobody is at.
+    /// When a courier may have something to do next, if nobody tells: a letter is due, or a hook has rested.
     ///
     /// # Errors
     /// The store's.
     pub fn next_letter(&self) -> Result<Option<Timestamp>, Refusal> {
-        let visited = self.visited().clone();
-        Ok(self.store.due_letter(Timestamp::MAX, &visited)?.and_then(|letter| letter.due))
+        let now = self.clock.now();
+        let (but, rested) = {
+            let rounds = self.rounds();
+            let rested = rounds.resting.iter().filter(|(hook, _)| !rounds.visited.contains_key(hook));
+            (rounds.left_alone(now), rested.map(|(_, (_, until))| *until).filter(|until| *until > now).min())
+        };
+        let due = self.store.due_letter(Timestamp::MAX, &but)?.and_then(|letter| letter.due);
+        Ok(due.into_iter().chain(rested).min())
     }
 
     /// Forgets letters that were given up long ago.

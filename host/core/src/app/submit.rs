@@ -149,7 +149,7 @@ impl App {
             return Ok(before);
         }
         let lane = self.look_at(door, files.folder())?;
-        // Kept files are never deleted: who loses a race for the last place has to know before theirs are kept.
+        // Kept files take room for a day at least: who loses a race for the last place has to know before theirs are kept.
         let _gate = self.gate(&ledger_key);
         if let Some(before) = passes()? {
             return Ok(before);

@@ -90,12 +90,8 @@ impl Letter {
     /// The same after it was sent in vain: later each time, and given up in the end. `after`: what the other side asked for.
     #[must_use]
     pub fn put_off(mut self, error: String, after: Option<SignedDuration>, now: Timestamp) -> Self {
-        let pause = usize::try_from(self.attempts).ok().and_then(|tried| PAUSES.get(tried)).copied();
-        let pause = pause.map(|seconds| {
-            let usual = SignedDuration::from_secs(seconds);
-            // As long as it wants, and not as long as it could wish.
-            after.map_or(usual, |after| after.clamp(usual, SignedDuration::from_secs(PAUSES[PAUSES.len() - 1])))
-        });
+        let old = now.duration_since(self.made_at) > AGE;
+        let pause = if old { None } else { pause(self.attempts, after) };
         self.attempts += 1;
         self.error = Some(error);
         self.due = pause.map(|pause| now.saturating_add(pause).unwrap_or(Timestamp::MAX));
@@ -103,8 +99,21 @@ impl Letter {
     }
 }
 
+/// One that is older than this is given up when it is not taken, however often it was sent.
+const AGE: SignedDuration = SignedDuration::from_hours(3 * 24);
+
+/// Scores that are told, at most: the report has all of them.
+const MAX_SCORES: usize = 64;
+
 /// Seconds from one attempt to the next: about two days in all.
 pub const PAUSES: [i64; 10] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400];
+
+/// How long to wait after `tried` attempts in vain, if there is to be another; `after`: what the other side asked for.
+pub fn pause(tried: u32, after: Option<SignedDuration>) -> Option<SignedDuration> {
+    let usual = SignedDuration::from_secs(*PAUSES.get(usize::try_from(tried).ok()?)?);
+    // As long as it wants, and not as long as it could wish.
+    Some(after.map_or(usual, |after| after.clamp(usual, SignedDuration::from_secs(PAUSES[PAUSES.len() - 1]))))
+}
 
 /// What a hook is told, as it is sent.
 #[derive(Debug, Serialize)]
@@ -125,6 +134,13 @@ struct Ended<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     scores: &'a [Score],
+    /// How many the report has beside these.
+    #[serde(skip_serializing_if = "is_zero")]
+    more_scores: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Serialize)]
@@ -147,7 +163,8 @@ pub fn ended(submission: &Submission, job: &Job, report: Option<&Report>, now: T
         entrant: &submission.entrant,
         state: job.state,
         outcome: job.outcome.as_ref().map(|outcome| outcome.word()),
-        scores: report.map_or(&[], |report| &report.scores),
+        scores: report.map_or(&[], |report| &report.scores[..report.scores.len().min(MAX_SCORES)]),
+        more_scores: report.map_or(0, |report| report.scores.len().saturating_sub(MAX_SCORES)),
     };
     text(&Told { r#type: &r#type, timestamp: now, data })
 }

@@ -309,6 +309,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn challenges(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeRow>>;
+    /// Challenges of which there is a version, live or not, by id, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn published(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeId>>;
     /// A version of a challenge, live or not.
     ///
     /// # Errors
@@ -435,7 +440,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn settle_letter(&self, id: LetterId, next: Option<Letter>) -> Result<()>;
-    /// Letters to a hook that were not taken yet, newest first.
+    /// How many letters to a hook wait, and how many were given up; up to `most` of each are counted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn letter_counts(&self, hook: HookId, most: usize) -> Result<(usize, usize)>;
+    /// Letters to a hook: those that wait, the one that is due first; then those that were given up, newest first.
     ///
     /// # Errors
     /// [`StoreError`].

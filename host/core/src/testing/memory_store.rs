@@ -198,6 +198,15 @@ impl Store for MemoryStore {
         Ok(rows.challenges.range(following(after.cloned())).take(limit).map(|(_, row)| row.clone()).collect())
     }
 
+    fn published(&self, after: Option<&ChallengeId>, limit: usize) -> Result<Vec<ChallengeId>> {
+        let rows = self.read();
+        let mut all: Vec<_> = rows.versions.keys().map(|(id, _)| id.clone()).collect();
+        all.dedup();
+        all.retain(|id| after.is_none_or(|after| id > after));
+        all.truncate(limit);
+        Ok(all)
+    }
+
     fn version(&self, id: &ChallengeId, version: u32) -> Result<Option<Version>> {
         Ok(self.read().versions.get(&(id.clone(), version)).cloned())
     }
@@ -369,10 +378,22 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn letter_counts(&self, hook: HookId, most: usize) -> Result<(usize, usize)> {
+        let rows = self.read();
+        let count = |waits: bool| {
+            let of = rows.letters.values().filter(|letter| letter.hook == hook && letter.due.is_some() == waits);
+            of.take(most).count()
+        };
+        Ok((count(true), count(false)))
+    }
+
     fn letters(&self, hook: HookId, limit: usize) -> Result<Vec<Letter>> {
         let rows = self.read();
-        let to = rows.letters.values().rev().filter(|letter| letter.hook == hook);
-        Ok(to.take(limit).cloned().collect())
+        let to = |letter: &&Letter| letter.hook == hook;
+        let given_up = rows.letters.values().rev().filter(to).filter(|letter| letter.due.is_none());
+        let mut waiting: Vec<_> = rows.letters.values().filter(to).filter(|letter| letter.due.is_some()).collect();
+        waiting.sort_by_key(|letter| (letter.due, letter.id));
+        Ok(waiting.into_iter().chain(given_up).take(limit).cloned().collect())
     }
 
     fn forget_letters(&self, before: Timestamp) -> Result<usize> {

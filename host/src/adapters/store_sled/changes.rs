@@ -257,25 +257,27 @@ pub fn remove_hook(draft: &mut Draft<'_>, challenge: &ChallengeId, id: HookId, d
 }
 
 pub fn post(draft: &mut Draft<'_>, letter: &Letter) -> Result<()> {
-    if let Some(due) = letter.due {
-        draft.mark(Table::Outbox, key::due(due, letter.id, letter.hook))?;
-    }
-    draft.mark(Table::Outbox, key::letter_to(letter.hook, letter.id))?;
+    draft.mark(Table::Outbox, listed(letter))?;
     draft.put(Table::Outbox, key::letter(letter.id), letter)
 }
 
 pub fn settle_letter(draft: &mut Draft<'_>, id: LetterId, next: Option<&Letter>) -> Result<()> {
     let letter: Option<Letter> = draft.get(Table::Outbox, &key::letter(id))?;
     let Some(letter) = letter else { return Ok(()) };
-    if let Some(due) = letter.due {
-        draft.remove(Table::Outbox, key::due(due, id, letter.hook));
-    }
+    draft.remove(Table::Outbox, listed(&letter));
     if let Some(next) = next {
         return post(draft, next);
     }
-    draft.remove(Table::Outbox, key::letter_to(letter.hook, id));
     draft.remove(Table::Outbox, key::letter(id));
     Ok(())
+}
+
+/// Where it is listed.
+fn listed(letter: &Letter) -> Vec<u8> {
+    match letter.due {
+        Some(due) => key::waiting(letter.hook, due, letter.id),
+        None => key::given_up(letter.hook, letter.id),
+    }
 }
 
 /// Forgets up to [`FORGET_AT_ONCE`]; how many it were, and whether there may be more.

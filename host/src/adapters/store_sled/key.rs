@@ -153,7 +153,7 @@ pub fn ends(until: Timestamp) -> Vec<u8> {
 }
 
 /// Nanoseconds since the epoch, shifted so that negative ones sort first.
-fn instant(at: Timestamp) -> [u8; 16] {
+pub fn instant(at: Timestamp) -> [u8; 16] {
     (at.as_nanosecond() as u128 ^ (1 << 127)).to_be_bytes()
 }
 
@@ -173,28 +173,37 @@ pub fn letter(id: LetterId) -> Vec<u8> {
     with(b'l', &id.0.to_bytes())
 }
 
-/// Letters that are due, the first one first.
-pub const DUE: &[u8] = b"d";
+/// Letters that wait, hook by hook, the one that is due first before the others.
+pub const WAITING: &[u8] = b"w";
 
-pub fn due(due: Timestamp, id: LetterId, hook: HookId) -> Vec<u8> {
-    with(b'd', &[instant(due), id.0.to_bytes(), hook.0.to_bytes()].concat())
+pub fn waiting_for(hook: HookId) -> Vec<u8> {
+    with(b'w', &hook.0.to_bytes())
 }
 
-/// Whether such a key is of a letter that is due by `now`; the letter, and its hook.
-pub fn due_by(key: &[u8], now: Timestamp) -> Option<(LetterId, HookId)> {
-    let (due, rest) = key.get(1..)?.split_first_chunk()?;
-    let (letter, rest) = rest.split_first_chunk()?;
+pub fn waiting(hook: HookId, due: Timestamp, id: LetterId) -> Vec<u8> {
+    [&waiting_for(hook)[..], &instant(due), &id.0.to_bytes()].concat()
+}
+
+/// The hook of such a key; when it is due, as its bytes; and the letter.
+pub fn waits(key: &[u8]) -> Option<(HookId, [u8; 16], LetterId)> {
+    let (hook, rest) = key.get(1..)?.split_first_chunk()?;
+    let (due, rest) = rest.split_first_chunk()?;
     let id = |bytes: &[u8; 16]| ulid::Ulid::from_bytes(*bytes);
-    (*due <= instant(now)).then_some((LetterId(id(letter)), HookId(id(rest.first_chunk()?))))
+    Some((HookId(id(hook)), *due, LetterId(id(rest.first_chunk()?))))
 }
 
-/// The letters to a hook.
-pub fn letters_to(hook: HookId) -> Vec<u8> {
-    with(b'h', &hook.0.to_bytes())
+/// Letters that were given up.
+pub fn given_up_for(hook: HookId) -> Vec<u8> {
+    with(b'g', &hook.0.to_bytes())
 }
 
-pub fn letter_to(hook: HookId, id: LetterId) -> Vec<u8> {
-    [&letters_to(hook)[..], &id.0.to_bytes()].concat()
+pub fn given_up(hook: HookId, id: LetterId) -> Vec<u8> {
+    [&given_up_for(hook)[..], &id.0.to_bytes()].concat()
+}
+
+/// The name that a key begins with.
+pub fn first_name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.split(|byte| *byte == 0).next()?).ok()
 }
 
 /// The key that an index row of [`until`] is about.

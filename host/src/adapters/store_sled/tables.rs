@@ -48,7 +48,8 @@ pub enum Table {
     Audit,
     /// Challenge, web hook → the hook.
     Hooks,
-    /// `l`, letter → the letter; `d`, when it is due, letter, hook and `h`, hook, letter → nothing.
+    /// `l`, letter → the letter; `w`, hook, when it is due, letter → nothing, while it waits; `g`, hook, letter → nothing, once
+    /// it was given up.
     Outbox,
 }
 
@@ -165,6 +166,12 @@ impl Trees {
         self.range(table, (Bound::Included(prefix.to_vec()), to)).rev()
     }
 
+    /// The first key that begins with `prefix` and is not before `from`.
+    pub fn first(&self, table: Table, prefix: &[u8], from: Bound<Vec<u8>>) -> Result<Option<IVec>> {
+        let first = self.range(table, (from, end_of(prefix))).next().transpose()?;
+        Ok(first.map(|(key, _)| key).filter(|key| key.starts_with(prefix)))
+    }
+
     fn range<'a>(
         &'a self,
         table: Table,
@@ -175,7 +182,7 @@ impl Trees {
 }
 
 /// The first key that is after all that begin with `prefix`.
-fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
+pub fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
     let Some(at) = prefix.iter().rposition(|byte| *byte != u8::MAX) else { return Bound::Unbounded };
     let mut end = prefix[..=at].to_vec();
     end[at] += 1;

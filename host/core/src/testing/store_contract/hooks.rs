@@ -72,6 +72,8 @@ pub fn letters_are_due_in_order(store: &dyn Store) {
     assert_eq!(due(at(20), &HashSet::from([a.id])), None);
     assert_eq!(store.letters(a.id, 9).unwrap(), [first.clone(), second.clone()]);
     assert_eq!(store.letters(a.id, 1).unwrap(), std::slice::from_ref(&first));
+    let counts = |hook: &Hook, most| store.letter_counts(hook.id, most).unwrap();
+    assert_eq!((counts(&a, 9), counts(&a, 1), counts(&b, 9)), ((2, 0), (1, 0), (1, 0)));
     // Put off beyond the second.
     let later = Letter { due: Some(at(25)), attempts: 1, error: Some("away".to_owned()), ..first.clone() };
     store.settle_letter(first.id, Some(later.clone())).unwrap();
@@ -86,6 +88,7 @@ pub fn letters_are_due_in_order(store: &dyn Store) {
     store.settle_letter(given_up.id, Some(given_up.clone())).unwrap();
     assert_eq!(due(Timestamp::MAX, &none), Some(third.id));
     assert_eq!(store.letters(a.id, 9).unwrap(), std::slice::from_ref(&given_up));
+    assert_eq!((counts(&a, 9), counts(&b, 9)), ((0, 1), (1, 0)));
     assert_eq!(store.forget_letters(given_up.made_at).unwrap(), 0);
     assert_eq!(store.forget_letters(at(1_000)).unwrap(), 1);
     assert_eq!((store.letters(a.id, 9).unwrap(), store.letters(b.id, 9).unwrap()), (Vec::new(), vec![third]));

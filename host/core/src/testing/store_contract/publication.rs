@@ -8,12 +8,37 @@ use crate::domain::operation::{Operation, OperationState};
 pub(super) const ALL: &[Property] = &[
     a_version_is_numbered_and_goes_live_when_its_operation_is_done,
     a_failed_publication_changes_nothing,
+    versions_are_listed_whatever_became_of_them,
     the_first_to_publish_owns_it,
     an_ended_operation_stays_as_it_ended,
     a_late_operation_does_not_bring_back_an_older_version,
     of_two_new_challenges_of_one_name_one_is_published,
     who_was_let_in_while_it_was_nobodys_does_not_get_what_is_somebodys,
 ];
+
+/// Of each challenge once, in order, live or not.
+fn versions_are_listed_whatever_became_of_them(store: &dyn Store) {
+    let staged = |n, challenge: &str| {
+        let version = version(challenge, "olga");
+        store.stage_version(&version, &operation(n, &version), None, None).unwrap();
+    };
+    let names = |after: Option<&str>, limit| {
+        let after = after.map(|after| after.parse().unwrap());
+        let found = store.published(after.as_ref(), limit).unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names(None, 9), [""; 0]);
+    published(store, 1, "c", "olga");
+    published(store, 2, "c", "olga");
+    for (n, name) in [(3, "a"), (4, "c-d"), (5, "d")] {
+        staged(n, name);
+    }
+    store.settle_operation(operation(3, &version("a", "olga")).id, failed()).unwrap();
+    assert_eq!(names(None, 9), ["a", "c", "c-d", "d"]);
+    assert_eq!(names(None, 2), ["a", "c"]);
+    assert_eq!(names(Some("c"), 9), ["c-d", "d"]);
+    assert_eq!(names(Some("d"), 9), [""; 0]);
+}
 
 fn failed() -> OperationState {
     OperationState::Failed { problems: vec!["main: a problem; mend it".into()] }

@@ -210,7 +210,8 @@ impl Postgres {
         // Its server must not keep our pipes open.
         let log = self.home.path().join("tool.log");
         let out = std::fs::File::create(&log).map_err(|error| error.to_string())?;
-        let ran = command.args(words).current_dir("/").stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).status();
+        let both = out.try_clone().map_err(|error| error.to_string())?;
+        let ran = command.args(words).current_dir("/").stdin(Stdio::null()).stdout(out).stderr(both).status();
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         if ran.is_ok_and(|status| status.success()) { Ok(said) } else { Err(format!("{name} failed: {said}")) }
     }
@@ -218,12 +219,12 @@ impl Postgres {
     /// The rows of a submission, with the bytes of its file, one transaction for each.
     fn rate(&self, time: Duration) -> f64 {
         let at = self.home.path();
-        let tables = "create table submission (id uuid primary key, challenge text, phase text, entrant text, at timestamptz, \
+        let tables = "create table submission (id bigint primary key, challenge text, phase text, entrant text, at timestamptz, \
                       files text, body bytea);\n\
                       alter table submission alter body set storage external;\n\
                       create index on submission (challenge, id); create index on submission (challenge, entrant, id);\n\
-                      create table job (id uuid primary key, state text, generation int);\n\
-                      create table event (submission uuid, seq int, at timestamptz, kind text, primary key (submission, seq));\n\
+                      create table job (id bigint primary key, state text, generation int);\n\
+                      create table event (submission bigint, seq int, at timestamptz, kind text, primary key (submission, seq));\n\
                       create table ledger (challenge text, phase text, entrant text, total int, open int, \
                       primary key (challenge, phase, entrant));\n";
         let body = data::predictions(ROWS, 7);
@@ -233,13 +234,13 @@ impl Postgres {
         });
         let script = format!(
             "\\set who random(1, {CLIENTS})\n\
-             select gen_random_uuid() as id \\gset\n\
+             \\set id random(1, 9000000000000000000)\n\
              begin;\n\
              insert into ledger values ('bench', 'dev', 'client-' || :who, 1, 1) on conflict (challenge, phase, entrant) \
              do update set total = ledger.total + 1, open = ledger.open + 1;\n\
-             insert into submission values (:'id', 'bench', 'dev', 'client-' || :who, now(), 'p.csv', '\\x{hex}');\n\
-             insert into job values (:'id', 'queued', 1);\n\
-             insert into event values (:'id', 1, now(), 'queued');\n\
+             insert into submission values (:id, 'bench', 'dev', 'client-' || :who, now(), 'p.csv', '\\x{hex}');\n\
+             insert into job values (:id, 'queued', 1);\n\
+             insert into event values (:id, 1, now(), 'queued');\n\
              commit;\n"
         );
         write(&at.join("tables.sql"), tables);
