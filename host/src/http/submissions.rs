@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use gradus_core::app::check::Pending;
 use gradus_core::app::launch::is_image;
 use gradus_core::app::read::ReadReport;
-use gradus_core::app::submit::{Door, Offer, Submitted};
+use gradus_core::app::submit::{Door, LookedOver, Offer, Submitted};
 use gradus_core::app::{App, Refusal};
 use gradus_core::domain::id::{ChallengeId, PhaseId, SubmissionId};
 use gradus_core::domain::report::Outcome;
@@ -144,15 +144,25 @@ pub async fn submit(
     let key = idempotency_key(&request)?;
     let AtTheDoor { door, arrived, at, key } = take_in(&api, &token, &challenge, &phase, query, key, request).await?;
     let shared = Arc::clone(&api);
-    let take_in = move || {
-        let (files, upload, about, _place) = files(&shared, &door, arrived)?;
+    let look_over = move || {
+        let (files, upload, about, place) = files(&shared, &door, arrived)?;
         let offer = Offer { upload, files, about, key, arrived: at };
-        let submitted = shared.app.submit(&token, &door, offer)?;
-        let found = shared.app.store.submission(submitted.id).map_err(Refusal::from)?;
-        let info = placed(&shared.app, &found.ok_or(Refusal::Unknown("submission"))?);
-        Ok((submitted, info))
+        let looked = shared.app.look_over(&token, &door, offer)?;
+        Ok((looked, door, token, place))
     };
-    let (submitted, info) = api.door.have_done(take_in).await?;
+    let (looked, door, token, place) = api.door.have_done(look_over).await?;
+    // Not at the desk: what waits for the disk is in nobody's way, and many wait for one sync.
+    let (submitted, info) = blocking(move || {
+        let submitted = match looked {
+            LookedOver::Before(before) => before,
+            LookedOver::Good(good) => api.app.take_in(&token, &door, *good)?,
+        };
+        drop(place);
+        let found = api.app.store.submission(submitted.id).map_err(Refusal::from)?;
+        let info = placed(&api.app, &found.ok_or(Refusal::Unknown("submission"))?);
+        Ok((submitted, info))
+    })
+    .await?;
     let Submitted { id, before, same } = submitted;
     let headers = [(header::LOCATION, format!("/api/v1/submissions/{id}"))];
     let info = SubmissionInfo { repeated: same, ..info };

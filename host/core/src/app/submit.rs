@@ -48,6 +48,23 @@ pub struct Offer {
     pub arrived: Timestamp,
 }
 
+/// What came of looking over what is handed in.
+pub enum LookedOver {
+    /// It was taken in before.
+    Before(Submitted),
+    /// It can be taken in.
+    Good(Box<Good>),
+}
+
+/// What is handed in, looked over.
+pub struct Good {
+    offer: Offer,
+    lane: Lane,
+    request: Digest,
+    once: Option<Digest>,
+    ledger_key: LedgerKey,
+}
+
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Submitted {
@@ -139,16 +156,38 @@ impl App {
     /// # Errors
     /// Why not; then nothing of it is stored and nothing is charged.
     pub fn submit(&self, token: &Token, door: &Door, offer: Offer) -> Result<Submitted, Refusal> {
-        let Door { version, phase, organizer, .. } = door;
-        let Offer { upload, files, about, key, arrived } = offer;
-        let request = fingerprint(version, phase, &upload, &about);
-        let ledger_key = ledger_key(version, phase, token);
-        let once = (phase.repeats == Repeats::Link).then(|| files.folder().tree().digest());
-        let passes = || self.passes(token, key.as_deref().zip(Some(request)), once, door, &ledger_key, arrived);
-        if let Some(before) = passes()? {
-            return Ok(before);
+        match self.look_over(token, door, offer)? {
+            LookedOver::Before(before) => Ok(before),
+            LookedOver::Good(good) => self.take_in(token, door, *good),
+        }
+    }
+
+    /// The first part of it: all that takes a processor.
+    ///
+    /// # Errors
+    /// Why it is not taken in.
+    pub fn look_over(&self, token: &Token, door: &Door, offer: Offer) -> Result<LookedOver, Refusal> {
+        let Offer { upload, files, about, .. } = &offer;
+        let request = fingerprint(&door.version, &door.phase, upload, about);
+        let once = (door.phase.repeats == Repeats::Link).then(|| files.folder().tree().digest());
+        let ledger_key = ledger_key(&door.version, &door.phase, token);
+        let key = offer.key.as_deref().zip(Some(request));
+        if let Some(before) = self.passes(token, key, once, door, &ledger_key, offer.arrived)? {
+            return Ok(LookedOver::Before(before));
         }
         let lane = self.look_at(door, files.folder())?;
+        Ok(LookedOver::Good(Box::new(Good { offer, lane, request, once, ledger_key })))
+    }
+
+    /// The second part: all that waits for the disk, where many wait for one sync.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn take_in(&self, token: &Token, door: &Door, good: Good) -> Result<Submitted, Refusal> {
+        let Door { version, phase, organizer, .. } = door;
+        let Good { offer, lane, request, once, ledger_key } = good;
+        let Offer { upload, files, about, key, arrived } = offer;
+        let passes = || self.passes(token, key.as_deref().zip(Some(request)), once, door, &ledger_key, arrived);
         // Kept files take room for a day at least: who loses a race for the last place has to know before theirs are kept.
         let _gate = self.gate(&ledger_key);
         if let Some(before) = passes()? {
