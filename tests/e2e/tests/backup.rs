@@ -1,6 +1,6 @@
 //! A copy of all that a server has, made while it works, and put back; and what is stored, looked over.
 
-use gradus_e2e::{Api, Options, Ran, Server, example, run, until};
+use gradus_e2e::{Api, Options, Ran, Server, example, root, run, until};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -203,4 +203,45 @@ fn what_is_stored_is_looked_over() {
     assert!(wrong.err.contains("restore a backup"), "{wrong:?}");
     let none = run(&["admin", "check", "--data", text(&data.join("nothing"))], &[]);
     assert!(none.code == 1 && none.err.contains("is no data folder"), "{none:?}");
+}
+
+/// A backup that an earlier gradus made, of each format that is read: all of it is there, what waited goes on, and it is of this
+/// gradus's format then.
+#[test]
+fn backups_of_earlier_formats_are_read() {
+    for format in [2] {
+        let home = tempfile::tempdir().expect("there is room for a folder");
+        let packed = std::fs::File::open(root().join(format!("tests/e2e/fixtures/backup-format-{format}.tar.gz")));
+        let mut packed = flate2::read::GzDecoder::new(packed.expect("the fixture is there"));
+        let backup = home.path().join("backup.tar");
+        let mut unpacked = std::fs::File::create(&backup).expect("there is room");
+        std::io::copy(&mut packed, &mut unpacked).expect("it is whole");
+        let data = home.path().join("data");
+        let restored = run(&["admin", "restore", text(&backup), "--data", text(&data)], &[]);
+        assert_eq!(restored.code, 0, "{restored:?}");
+        let mut server = Server::start_in(&data, Options::default());
+        let api = server.operator();
+        let rows = board(&api);
+        let rows: Vec<_> =
+            rows.as_array().expect("rows").iter().map(|row| (&row["entrant"], &row["values"][0])).collect();
+        assert_eq!(rows, [(&"anna".into(), &0.996_527_777_777_777_8.into()), (&"ben".into(), &0.664_062_5.into())]);
+        let all = api.get("/api/v1/challenges/breast-cancer/submissions").json()["items"].clone();
+        let states: Vec<_> = all.as_array().expect("a list").iter().map(|one| one["state"].clone()).collect();
+        assert_eq!(states, ["queued", "scored", "scored", "scored"]);
+        let queue = api.get("/api/v1/challenges/breast-cancer/queue").json();
+        assert_eq!((&queue["state"], &queue["why"]), (&"paused".into(), &"new data".into()));
+        let acts = api.get("/api/v1/challenges/breast-cancer/audit").json();
+        let acts: Vec<_> = acts["items"].as_array().expect("a list").iter().map(|one| one["act"].clone()).collect();
+        assert_eq!(acts, ["queue", "quota-granted", "published"]);
+        // What waited is graded, with what this gradus has that the earlier one had not.
+        let added = operator(&server, &["challenge", "hook", "add", "breast-cancer", "https://hooks.invalid/"]);
+        assert_eq!(added.code, 0, "{added:?}");
+        assert_eq!(operator(&server, &["challenge", "resume", "breast-cancer"]).code, 0);
+        let waited = all[0]["id"].as_str().expect("an id");
+        assert_eq!(api.ended(waited)["outcome"], "scored");
+        assert_eq!(board(&api)[1]["values"][0], 0.996_527_777_777_777_8);
+        assert_eq!(server.stop(), Some(0));
+        let checked = run(&["admin", "check", "--data", text(&data)], &[]);
+        assert_eq!(checked.code, 0, "{checked:?}");
+    }
 }

@@ -10,8 +10,16 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// The format that this gradus writes, and the only one that it reads. Format 1 had other lists of files.
-pub const FORMAT: u32 = 2;
+/// The format that this gradus writes.
+pub const FORMAT: u32 = 3;
+/// The first one that it reads. Format 1 had other lists of files.
+pub const OLDEST: u32 = 2;
+
+/// What brings the rows of a format to the next one, from [`OLDEST`] on. Done again after a crash, a step changes nothing more.
+const STEPS: [fn(&Trees) -> Result<(), StoreError>; (FORMAT - OLDEST) as usize] = [
+    // Web hooks, and letters to them, have rows of their own; who makes one is logged. An earlier gradus would send nothing.
+    |_| Ok(()),
+];
 
 const DAMAGED: &str = "its files are damaged; nothing was deleted: copy the folder away, then put a backup of \
                        it in its place";
@@ -99,24 +107,34 @@ fn check_format(dir: &Path, trees: &Trees) -> Result<(), StoreError> {
     let format: Option<u32> = trees.get(Table::Meta, key::FORMAT)?;
     match format {
         Some(FORMAT) => Ok(()),
+        Some(earlier) if (OLDEST..FORMAT).contains(&earlier) => {
+            tracing::info!(from = earlier, to = FORMAT, "the store is brought to this gradus's format");
+            for (format, step) in (OLDEST..).zip(STEPS).filter(|(format, _)| *format >= earlier) {
+                step(trees)?;
+                write_format(dir, trees, format + 1)?;
+            }
+            Ok(())
+        }
         Some(other) if other > FORMAT => {
             let hint = format!(
-                "a newer gradus wrote it, in format {other}; this one reads format {FORMAT} only: run the newer gradus"
+                "a newer gradus wrote it, in format {other}; this one reads up to format {FORMAT}: run the newer gradus"
             );
             Err(refused(dir, hint, None))
         }
         Some(other) => {
             let hint = format!(
-                "an earlier gradus wrote it, in format {other}; this one reads format {FORMAT} only: run the earlier \
+                "an earlier gradus wrote it, in format {other}; this one reads formats from {OLDEST} on: run the earlier \
                  gradus, or begin with another folder and publish anew"
             );
             Err(refused(dir, hint, None))
         }
-        None if trees.is_empty() => {
-            let mut draft = Draft::new(trees);
-            draft.put(Table::Meta, key::FORMAT, &FORMAT)?;
-            draft.commit().map(|_| ()).map_err(|error| explained(dir, error))
-        }
+        None if trees.is_empty() => write_format(dir, trees, FORMAT),
         None => Err(refused(dir, DAMAGED, None)),
     }
+}
+
+fn write_format(dir: &Path, trees: &Trees, format: u32) -> Result<(), StoreError> {
+    let mut draft = Draft::new(trees);
+    draft.put(Table::Meta, key::FORMAT, &format)?;
+    draft.commit().map(|_| ()).map_err(|error| explained(dir, error))
 }

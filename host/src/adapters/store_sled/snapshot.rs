@@ -5,7 +5,7 @@
 //! bytes are those that were written, whoever keeps them sees to.
 
 use super::draft::Draft;
-use super::opening::FORMAT;
+use super::opening::{FORMAT, OLDEST};
 use super::tables::{Table, Trees};
 use gradus_core::ports::store::{Result, StoreError};
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
@@ -104,9 +104,11 @@ fn head(from: &mut impl BufRead) -> Result<()> {
     let format =
         std::str::from_utf8(line.trim_ascii_end()).ok().and_then(|line| line.strip_prefix(HEAD)?.parse::<u32>().ok());
     let what = match format {
-        Some(FORMAT) => return Ok(()),
+        // With its rows comes their format, and opening brings them to ours.
+        Some(OLDEST..=FORMAT) => return Ok(()),
         Some(other) => format!(
-            "the backup is in format {other}, and this gradus reads format {FORMAT}: restore it with the gradus that made it"
+            "the backup is in format {other}, and this gradus reads formats {OLDEST} to {FORMAT}: restore it with the gradus \
+             that made it"
         ),
         None => "the rows of the backup are none of gradus's".to_owned(),
     };

@@ -126,7 +126,7 @@ fn another_format_is_refused_and_left_alone() {
     set(&store, super::opening::FORMAT + 1);
     drop(store);
     let said = hint(dir);
-    assert!(said.contains("format 3") && said.contains("newer gradus"), "{said}");
+    assert!(said.contains("format 4") && said.contains("newer gradus"), "{said}");
     let db = sled::open(dir).unwrap();
     let trees = tables::Trees::open(&db).unwrap();
     trees.tree(Table::Meta).insert(key::FORMAT, &b"\x011"[..]).unwrap();
@@ -141,6 +141,20 @@ fn another_format_is_refused_and_left_alone() {
     db.flush().unwrap();
     drop((db, trees));
     assert!(hint(dir).contains("backup"), "rows without a format are no store of ours");
+}
+
+#[test]
+fn a_store_of_an_earlier_format_is_brought_to_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    for earlier in super::opening::OLDEST..super::opening::FORMAT {
+        let store = open(folder.path()).unwrap();
+        store.put_token(&rows::token(1), None).unwrap();
+        store.writer.write(move |draft: &mut Draft<'_>| draft.put(Table::Meta, key::FORMAT, &earlier)).unwrap();
+        drop(store);
+        let store = open(folder.path()).unwrap();
+        assert_eq!(store.trees.get::<u32>(Table::Meta, key::FORMAT).unwrap(), Some(super::opening::FORMAT));
+        assert_eq!(store.token(rows::token(1).id).unwrap(), Some(rows::token(1)));
+    }
 }
 
 #[test]
