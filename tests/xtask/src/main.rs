@@ -15,7 +15,8 @@ Usage: cargo xtask <chore>
   demo [--keep]   build Gradus and show the main job: a server on a fresh store grades a real example
   test            build everything and run every test
   ci              what a change must pass: format, lints, documentation, licences, every test
-  torture [N]     kill the server while all hand in, and the host and the container engine at N moments of runs
+  torture [N]     kill the server while all hand in, break its disk, use it for long, and kill the host and the container
+                  engine in the middle of runs; N times each
                   [default: 50]: nothing is lost
   bench           measure: a release build, figures and ratios, nothing asserted
 ";
@@ -122,7 +123,7 @@ fn torture(words: &[String]) -> Result<(), Failure> {
     };
     setup::wasm_target()?;
     setup::programs();
-    let tests = ["--test", "fire", "--test", "killed"];
+    let tests = ["--test", "fire", "--test", "faults", "--test", "soak", "--test", "killed"];
     let words = [&["test", "--package", "gradus-e2e"][..], &tests, &["--", "--nocapture"]].concat();
     run(cargo(&words).env("GRADUS_ROUNDS", rounds.to_string()))
 }
