@@ -237,7 +237,9 @@ pub fn restore(backup: &Path, data: &Path, tell: &mut dyn FnMut(String)) -> anyh
     let (head, end) = crate::backup::read(from, &mut target, &mut |digest| spoilt.push(digest))?;
     drop(target);
     for digest in &spoilt {
-        tell(format!("{digest}: its bytes were spoilt before the backup was made"));
+        tell(format!(
+            "{digest}: its bytes are others: the backup's file is damaged, or the disk that it was made from"
+        ));
     }
     // What is there is worth having, whatever is wrong with the rest.
     let mut verified = match verify(room.path(), tell) {

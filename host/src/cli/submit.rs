@@ -181,6 +181,7 @@ fn wait(context: &Context, client: &Client, info: SubmissionInfo, json: bool) ->
     for seen in client.events(&info.id) {
         match seen?.kind {
             Some(EventKind::Progress { done, total }) => bar.set(done, total),
+            Some(EventKind::State { reason: Some(reason), .. }) => context.out.note(clean(&reason))?,
             // Whose turn it is next, is soon told more.
             Some(EventKind::Place(place)) if place.ahead > 0 => {
                 context.out.note(super::status::place(&place.into()))?

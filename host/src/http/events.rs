@@ -89,7 +89,7 @@ pub async fn events(
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-streams", detail).after(5)
     })?;
     let after = last.unwrap_or(0);
-    let waits = Waits { queued, moved: true, looked: None, told: None };
+    let waits = Waits { queued, moved: true, looked: None, told: None, why: None, untold: VecDeque::new() };
     let ready = VecDeque::new();
     let reader = Reader { api, id, live, after, ready, over: false, quiet: None, waits, log, _open: open };
     let stream =
@@ -123,6 +123,10 @@ struct Waits {
     looked: Option<Instant>,
     /// How many were ahead, and whether it was known when it starts.
     told: Option<(u64, bool)>,
+    /// Why it waits, if that is more than that others are before it.
+    why: Option<String>,
+    /// What was found and is to be told.
+    untold: VecDeque<EventKind>,
 }
 
 impl Waits {
@@ -180,6 +184,9 @@ impl Reader {
             if let Some(piece) = self.log.as_mut().and_then(|log| log.piece(&self.api, self.id)) {
                 return Some(unlogged(&piece));
             }
+            if let Some(kind) = self.waits.untold.pop_front() {
+                return Some(unlogged(&kind));
+            }
             if let Some(event) = self.ready.pop_front() {
                 return Some(sent(&event));
             }
@@ -219,18 +226,24 @@ impl Reader {
         Some(())
     }
 
-    /// Where it stands, if that is another place than was told.
-    async fn place(&mut self) -> Option<EventKind> {
+    /// Why it waits, and where it stands, if that is something else than was told.
+    async fn look(&mut self) -> Option<()> {
         (self.waits.moved, self.waits.looked) = (false, Some(Instant::now()));
         let (api, id) = (Arc::clone(&self.api), self.id);
         let read = blocking(move || {
             let tracked = api.app.store.submission(id).map_err(Refusal::from)?;
-            Ok(tracked.and_then(|tracked| api.app.place(&tracked)))
+            Ok(tracked.map(|tracked| (api.app.waits_in_vain(&tracked), api.app.place(&tracked))))
         });
-        let place = read.await.ok()??;
+        let (why, place) = read.await.ok()??;
+        if why != self.waits.why {
+            self.waits.why.clone_from(&why);
+            self.waits.untold.push_back(EventKind::State { state: JobState::Queued, reason: why });
+        }
+        let place = place?;
         let now = (place.ahead, place.starts_in.is_some());
         let before = self.waits.told.replace(now);
-        (before != Some(now)).then_some(EventKind::Place(place))
+        self.waits.untold.extend((before != Some(now)).then_some(EventKind::Place(place)));
+        Some(())
     }
 
     /// Waits until the log may have grown. Progress is passed on right away.
@@ -243,10 +256,12 @@ impl Reader {
                 Some(look) => match timeout_at(look, self.live.recv()).await {
                     Ok(heard) => heard,
                     Err(_) => {
-                        if self.waits.due().is_some_and(|due| due <= Instant::now())
-                            && let Some(place) = self.place().await
-                        {
-                            return Some(Some(unlogged(&place)));
+                        if self.waits.due().is_some_and(|due| due <= Instant::now()) {
+                            // One that is gone, or cannot be read, has no place.
+                            let _ = self.look().await;
+                            if let Some(first) = self.waits.untold.pop_front() {
+                                return Some(Some(unlogged(&first)));
+                            }
                         }
                         if printed <= Instant::now() {
                             printed = Instant::now() + PRINTED;

@@ -1,7 +1,8 @@
 //! What organizers do while a challenge runs: they hold its queue, grant exceptions, and are told who did what.
 
-use gradus_e2e::{Answer, Api, Ran, Server, example, run, until, variant};
+use gradus_e2e::{Answer, Api, Ran, Server, example, gradus, run, until, variant};
 use serde_json::{Value, json};
+use std::io::BufRead as _;
 use tempfile::TempDir;
 
 const QUEUE: &str = "/api/v1/challenges/breast-cancer/queue";
@@ -91,6 +92,19 @@ fn a_queue_is_paused_drained_and_opened_again() {
     for (api, id, ahead) in [(&setting.ben, &other, 2), (&setting.anna, &second, 3)] {
         assert_eq!(place(api, id), ahead);
     }
+    // Whoever follows one is told why it waits, at once.
+    let (base, token) = (setting.server.base.clone(), setting.home.path().join("anna.token"));
+    std::fs::write(&token, setting.anna.token.as_deref().unwrap_or_default()).expect("there is room");
+    let followed = std::process::Command::new(gradus())
+        .args(["logs", "--follow", &first])
+        .envs([("GRADUS_SERVER", base.as_str()), ("GRADUS_TOKEN_FILE", token.to_str().expect("UTF-8"))])
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let mut followed = followed.expect("it can be started");
+    let lines = std::io::BufReader::new(followed.stdout.take().expect("it is piped")).lines();
+    let told = lines.map_while(Result::ok).find(|line| line.contains("have paused the queue"));
+    assert!(told.is_some_and(|told| told.contains("new reference data")), "it says why");
+    followed.kill().and_then(|()| followed.wait()).expect("it can be ended");
     let operator = setting.server.operator();
     let all = operator.get("/api/v1/queue").json();
     assert_eq!((&all["items"][0]["challenge"], &all["items"][0]["state"]), (&"breast-cancer".into(), &"paused".into()));

@@ -74,7 +74,11 @@ impl Allows {
         asked.into_iter().find_map(|(key, what, asked, allowed)| {
             let asked = asked.as_ref().filter(|asked| !allowed.contains(asked))?;
             let known = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
-            Some((key, format!("`{asked}` is no {what} that tasks may name here; these are: {known}")))
+            let message = format!(
+                "`{asked}` is no {what} that tasks may name here; these are: {known}. The operator allows others with \
+                 `{what}s` of [runner]"
+            );
+            Some((key, message))
         })
     }
 }
@@ -428,5 +432,5 @@ impl Drop for Lent<'_> {
 /// In words, if `run` asks for more than there is in `room`.
 pub fn too_big(run: &TaskRun, room: Room) -> Option<String> {
     let (asked, most) = room.lacks(run.asks())?;
-    Some(format!("asks for {asked}; runs get at most {most} here"))
+    Some(format!("asks for {asked}; runs get at most {most} here, by what the machine has and [runner] says"))
 }

@@ -141,7 +141,8 @@ fn failure(ended: Ended, whose: &str, own: bool) -> Result<RunFailure, LaunchErr
         // The task's image was there when the challenge was published: what became of it is not the participant's.
         Ended::Refused { code: RefusalCode::ImageMissing, .. } => {
             let text = "the image that programs of this task run in is not on the server any more; its operator has to \
-                        load it again, or the organizers have to publish the challenge again";
+                        load that very image again. Once the organizers have published the challenge with another one, \
+                        cancel this and hand it in again";
             return Err(LaunchError::Missing(text.to_owned()));
         }
         // Tried again a few times: that tells a trouble that passes from an image that is why.

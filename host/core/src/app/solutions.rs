@@ -8,7 +8,7 @@ use crate::domain::id::{RunId, TaskId};
 use crate::domain::manifest::{FILE, Located, nearest};
 use crate::domain::metric::Description;
 use crate::domain::queue::Room;
-use crate::domain::report::{LimitKind, Outcome, Problems, Report};
+use crate::domain::report::{LimitKind, Outcome, Problem, Problems, Report};
 use crate::domain::run_record::RunRecord;
 use crate::domain::submission::Lane;
 use crate::ports::runner::RunnerError;
@@ -188,7 +188,7 @@ impl Bench<'_> {
         }
         let files = self.folder.at(&solution.path);
         let lane = match lane(&grader.task, &files) {
-            Err(problems) => return Ok(Ready::Over(Came::invalid(problems).into())),
+            Err(problems) => return Ok(Ready::Over(Came::invalid(of_solution(problems, &files)).into())),
             Ok(Lane::Results) => return Ok(Ready::Results(files)),
             Ok(lane @ (Lane::Code | Lane::Git | Lane::Image)) => lane,
         };
@@ -333,4 +333,18 @@ pub fn unknown_splits(challenge: &Challenge, all: &[Tried]) -> Vec<Located> {
         wrong.push(Located { file: FILE.into(), line: 0, key, message });
     }
     wrong
+}
+
+/// Of a participant an archive is unpacked; a solution is what lies in the folder.
+fn of_solution(mut problems: Problems, files: &Folder) -> Problems {
+    let packed = |path: &str| [".tar", ".tar.gz", ".tgz", ".zip"].iter().any(|end| path.ends_with(end));
+    if let [only] = files.files()
+        && packed(only.about.path.as_str())
+    {
+        let message =
+            "a solution that is an archive is a folder with what is in it: unpack it, and name the folder in `path`";
+        problems.first.insert(0, Problem { file: None, line: None, message: message.to_owned() });
+        problems.total += 1;
+    }
+    problems
 }

@@ -43,7 +43,10 @@ pub(super) async fn pin(
             if let Some(pinned) = shared.at_registry(name, challenge, TRIES).await? {
                 return Ok(pinned);
             }
-            let text = format!("the container engine has no image `{name}`; build or load it there first");
+            let text = format!(
+                "the container engine has no image `{name}`, and its registry is none of `[[runner.registries]]`; build or \
+                 load it there first"
+            );
             return Ok(Err(BadImage { code: RefusalCode::ImageMissing, text }));
         }
         other => other.map_err(trouble("the image could not be looked at"))?,

@@ -15,8 +15,11 @@ pub const FORMAT: u32 = 3;
 /// The first one that it reads. Format 1 had other lists of files.
 pub const OLDEST: u32 = 2;
 
-/// What brings the rows of a format to the next one, from [`OLDEST`] on. Done again after a crash, a step changes nothing more.
-const STEPS: [fn(&Trees) -> Result<(), StoreError>; (FORMAT - OLDEST) as usize] = [
+/// Brings rows of one format to the next one. Done again after a crash, it changes nothing more.
+type Step = fn(&Trees) -> Result<(), StoreError>;
+
+/// The steps, from [`OLDEST`] on.
+const STEPS: [Step; (FORMAT - OLDEST) as usize] = [
     // Web hooks, and letters to them, have rows of their own; who makes one is logged. An earlier gradus would send nothing.
     |_| Ok(()),
 ];

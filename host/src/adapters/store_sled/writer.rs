@@ -15,6 +15,8 @@ use std::thread::JoinHandle;
 
 /// Changes that are made durable at once, at most.
 const BATCH: usize = 64;
+/// So often others are let go first before a batch is closed.
+const GATHER: usize = 3;
 /// Changes that wait; who comes after them waits to wait.
 const QUEUE: usize = 256;
 
@@ -152,7 +154,11 @@ impl Thread {
         let mut open = true;
         while let Ok(first) = queue.recv() {
             let mut batch = vec![first];
-            batch.extend(queue.try_iter().take(BATCH - 1));
+            // Those who are just about to come share its sync: who has a processor to themselves waits for nobody.
+            for _ in 0..GATHER {
+                std::thread::yield_now();
+                batch.extend(queue.try_iter().take(BATCH - batch.len()));
+            }
             self.counters.queued.fetch_sub(batch.len(), Relaxed);
             let failed = if open { self.write(&mut batch).err() } else { None };
             if failed.is_some() {

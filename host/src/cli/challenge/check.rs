@@ -36,7 +36,13 @@ impl Check {
             let out = &context.out;
             let all = challenge.solutions.len();
             if checked.ok && checked.untried > 0 {
-                out.note(format!("{}: what was tried holds", challenge.id))?;
+                let tried = all.saturating_sub(checked.untried);
+                let what = if tried == 0 {
+                    "nothing was tried".to_owned()
+                } else {
+                    format!("the {tried} that were tried hold")
+                };
+                out.note(format!("{}: {what}, {} of {all} were not", challenge.id, checked.untried))?;
             } else if checked.ok {
                 let dir = self.dir.display();
                 // Images, runtimes, GPUs and how much a run may have are the server's matter.
@@ -124,7 +130,7 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
             let places =
                 |metric: &str| grader.and_then(|grader| grader.description.metric(metric)).map_or(4, |m| m.precision);
             let (mark, got) = if tried.untried.is_some() {
-                (out.fair("–"), "not tried: a program, and none can be run here".to_owned())
+                (out.fair("–"), "not tried: a program that cannot be run here".to_owned())
             } else if tried.differences.is_empty() {
                 (out.good("✓"), got(tried, places))
             } else {
@@ -143,7 +149,9 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     if let Some(why) = tried.iter().find_map(|tried| tried.untried.as_ref())
         && !quiet
     {
-        out.note(super::clean(&format!("{untried} solutions are programs and were not tried: {why}")))?;
+        let (noun, were) =
+            if untried == 1 { ("solution is a program", "was") } else { ("solutions are programs", "were") };
+        out.note(super::clean(&format!("{untried} {noun} and {were} not tried: {why}")))?;
     }
     let failed = tried.iter().filter(|tried| !tried.differences.is_empty()).count();
     let problems: Vec<_> = unknown_splits(&challenge, &tried).iter().map(ToString::to_string).collect();
@@ -152,7 +160,8 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
     }
     let ok = failed == 0 && problems.is_empty();
     let solutions: Vec<_> = tried.iter().map(document).collect();
-    let document = json!({ "ok": ok, "challenge": challenge.id, "problems": problems, "solutions": solutions });
+    let document =
+        json!({ "ok": ok && untried == 0, "challenge": challenge.id, "problems": problems, "solutions": solutions });
     Ok(Checked { challenge: Some(challenge), ok, failed, untried, problems: problems.len(), document })
 }
 
