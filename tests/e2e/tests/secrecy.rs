@@ -57,6 +57,16 @@ fn values(world: &World, parameter: &str) -> Vec<String> {
             let ids = all["items"].as_array().expect("a list").iter().filter_map(|token| token["id"].as_str());
             ids.take(2).map(ToOwned::to_owned).collect()
         }
+        "hook" => {
+            let (operator, path) = (world.server.operator(), format!("/api/v1/challenges/{}/hooks", CHALLENGES[0]));
+            let hooks = || operator.get(&path).json()["items"].as_array().expect("a list").clone();
+            if hooks().is_empty() {
+                let (kind, body) = ([("content-type", "application/json")], br#"{"url":"https://hooks.invalid/"}"#);
+                let made = operator.send("POST", &path, &kind, body).expect("the server answers");
+                assert_eq!(made.status, 201, "{}", made.text());
+            }
+            hooks().iter().filter_map(|hook| hook["id"].as_str()).map(ToOwned::to_owned).collect()
+        }
         other => panic!("teach this test what can stand in the place of `{other}`"),
     }
 }
