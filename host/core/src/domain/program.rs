@@ -159,16 +159,37 @@ pub fn command(name: &str, text: &[u8], starts: Starts) -> Result<Vec<String>, P
     if words.len() > MAX_WORDS || words.iter().any(|word| word.contains('\0')) {
         return Err(problem(name, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
     }
-    let mut filled = words;
-    for placeholder in PLACEHOLDERS {
-        if !filled.iter().any(|word| word.contains(placeholder)) {
-            continue;
+    words.iter().map(|word| filled(name, word, starts)).collect()
+}
+
+/// `word` with what its placeholders stand for.
+fn filled(file: &str, word: &str, starts: Starts) -> Result<String, Problem> {
+    // What a shell is told may have variables of its own.
+    let script = word.contains(char::is_whitespace);
+    let (mut filled, mut rest) = (String::new(), word);
+    while let Some(at) = rest.find('$') {
+        let (before, from) = rest.split_at(at);
+        let end = from[1..].find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).map_or(from.len(), |end| end + 1);
+        let (placeholder, after) = from.split_at(end);
+        filled.push_str(before);
+        if PLACEHOLDERS.contains(&placeholder) {
+            let place = starts.place(placeholder);
+            let why = |why| problem(file, format!("has `{placeholder}` in its `command`: {why}"));
+            filled.push_str(place.map_err(why)?);
+        } else if script || placeholder == "$" {
+            filled.push_str(placeholder);
+        } else {
+            let known = PLACEHOLDERS.iter().filter(|name| starts.place(name).is_ok());
+            let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "has `{placeholder}` in its `command`, which stands for nothing: there are {known}; variables are a \
+                 shell's, as in `sh -c 'exec {placeholder}'`"
+            );
+            return Err(problem(file, message));
         }
-        match starts.place(placeholder) {
-            Ok(place) => filled.iter_mut().for_each(|word| *word = word.replace(placeholder, place)),
-            Err(why) => return Err(problem(name, format!("has `{placeholder}` in its `command`: {why}"))),
-        }
+        rest = after;
     }
+    filled.push_str(rest);
     Ok(filled)
 }
 
@@ -186,6 +207,8 @@ mod tests {
             ("description: mine\ncommand: \"sh run.sh\"\n", "sh|run.sh"),
             ("command: sh -c 'echo \"$predictions\" > $tmp/x'\n", "sh|-c|echo \"/app/output\" > /tmp/x"),
             ("command: >\n  python3\n  a.py\n", "python3|a.py"),
+            ("command: sh -c 'cd $HOME; ls $outputs $output$tmp'\n", "sh|-c|cd $HOME; ls $outputs /app/output/tmp"),
+            ("command: grep 5$ a$/b $input\n", "grep|5$|a$/b|/app/input_data"),
         ] {
             assert_eq!(command("metadata", text.as_bytes(), Starts::Submission).unwrap().join("|"), expected);
         }
@@ -256,6 +279,8 @@ mod tests {
             (b"command: \"python3 'main.py\"\n", "open quote"),
             (b"command: cat $hidden/labels.csv\n", "no container"),
             (b"command: python3 $ingestion_program/x.py\n", "started itself"),
+            (b"command: python3 $programm/x.py\n", "`$programm` in its `command`, which stands for nothing: there are"),
+            (b"command: $HOME/run\n", "sh -c 'exec $HOME'"),
             (billion.as_bytes(), ""),
         ] {
             let problem = command("metadata", text, Starts::Submission).unwrap_err();
