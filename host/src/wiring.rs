@@ -35,7 +35,9 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 const USUAL_SOCKET: &str = "/var/run/docker.sock";
 
 /// Checks of what tasks may name.
-const OFFERED: [&str; 3] = ["runtimes", "networks", "gpus"];
+const OFFERED: [&str; 4] = ["runtimes", "networks", "gpus", USUAL_IMAGE];
+/// The check of the image of tasks that name none.
+const USUAL_IMAGE: &str = "image";
 /// How long the engine has to be opened and probed.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long in all, when an image is fetched for that.
@@ -108,8 +110,23 @@ pub async fn probe(
         runner.have(&image).await.map_err(said)?;
         runner = runner.trying_in(image);
     }
-    let findings = within(runner.probe()).await?.map_err(said)?;
+    let mut findings = within(runner.probe()).await?.map_err(said)?;
+    findings.extend(usual_image(&runner, config).await);
     Ok((runner, findings))
+}
+
+/// Whether tasks that name no image have the one of the configuration. A registry that hangs is no reason to run nothing.
+async fn usual_image(runner: &DockerRunner, config: &config::Runner) -> Option<Finding> {
+    let name = config.image.as_ref()?;
+    let (level, text) = match within(runner.pin(name, None)).await {
+        Ok(Ok(Ok(_))) => (Level::Ok, format!("tasks that name no image have {name}")),
+        Ok(Ok(Err(bad))) => {
+            (Level::Warn, format!("tasks that name no image have none: `image` of [runner]: {}", bad.text))
+        }
+        Ok(Err(error)) => (Level::Warn, format!("`image` of [runner]: {}", chain(&error))),
+        Err(why) => (Level::Warn, format!("`image` of [runner]: {why}")),
+    };
+    Some(Finding { check: USUAL_IMAGE, level, text })
 }
 
 /// What the engine answers in its time.
@@ -154,12 +171,6 @@ pub async fn containers(
         None => {
             let gpus: Vec<Bytes> = runner.gpus().iter().map(|gpu| gpu.memory).collect();
             let room = Room { gpus: u32::try_from(gpus.len()).unwrap_or(u32::MAX), ..room };
-            // A registry that hangs is no reason to run nothing.
-            if let Some(name) = &config.image
-                && let Ok(Ok(Err(bad))) = within(runner.pin(name, None)).await
-            {
-                tracing::warn!("tasks that name no image have none: `image` of [runner]: {}", bad.text);
-            }
             // What the engine does not have, no task is told that it may name.
             let offers = within(runner.offers()).await?.map_err(|error| error.to_string())?;
             let allows = Allows { runtimes: offers.0, networks: offers.1, gpus };
