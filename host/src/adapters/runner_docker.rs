@@ -14,8 +14,8 @@
 //! * What a program writes is read through handles beneath its output place, and never joined to a path.
 //!
 //! Deliberately absent: building images, removing those that tasks no longer use, making networks, more than two containers
-//! in one run, adopting a run that a crash left going (it is swept), engines on other machines, rootless ones, and those with
-//! control groups of systemd's: [`Runner::probe`] says what fails. Each run has an unprivileged user that no other run under
+//! in one run, adopting a run that a crash left going (it is swept), engines on other machines, Podman without root, and
+//! systemd's groups on cgroup v1: [`Runner::probe`] says what fails. Each run has an unprivileged user that no other run under
 //! way has; whether it is another one on this machine is the engine's matter.
 
 mod end;
@@ -31,15 +31,17 @@ mod outcome;
 mod probe;
 mod registry;
 mod request;
+mod rootless;
 mod run;
 mod sweep;
+mod systemd;
 mod taken;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use bollard::query_parameters::InspectNetworkOptions;
-use engine::{Engine, cannot, trouble};
+use engine::{Engine, trouble};
 use folder::Folders;
 pub use gpu::Gpu;
 use gradus_core::domain::id::{ChallengeId, RunId};
@@ -133,7 +135,7 @@ struct Shared {
     groups: Hierarchies,
     blobs: Arc<dyn Blobs>,
     /// Why nothing can be run.
-    cannot: Option<&'static str>,
+    cannot: Option<String>,
     /// Held by who has the engine take an image.
     loading: tokio::sync::Mutex<()>,
     /// The GPUs, those with the least memory first.
@@ -174,8 +176,8 @@ impl Shared {
 
     /// From its begin to the last of its traces.
     async fn run(self: Arc<Self>, run: Run, gone: Arc<AtomicBool>) -> Result<Ran, RunnerError> {
-        if let Some(why) = self.cannot {
-            return Err(RunnerError { what: why.to_owned(), source: None });
+        if let Some(why) = &self.cannot {
+            return Err(RunnerError { what: why.clone(), source: None });
         }
         let id = run.id;
         let saved = |program: &Program| !matches!(program.image, RunImage::Known(_));
@@ -216,10 +218,10 @@ impl DockerRunner {
     /// # Errors
     /// The engine is not there or does not answer, or the folder for runs is not ours.
     pub async fn open(settings: Settings, blobs: Arc<dyn Blobs>) -> Result<Self, RunnerError> {
-        let engine = Engine::connect(&settings.socket).await?;
+        let engine = Engine::connect(&settings.socket, &settings.users).await?;
         let info = engine.info().await?;
-        let path = settings.runs.clone();
-        let folders = tokio::task::spawn_blocking(move || Folders::open(&path)).await;
+        let (path, passing) = (settings.runs.clone(), engine.rootless.as_ref().map(|engine| engine.by.group));
+        let folders = tokio::task::spawn_blocking(move || Folders::open(&path, passing)).await;
         let folders = folders
             .map_err(trouble("opening the folder for runs failed"))?
             .map_err(trouble("the folder for runs could not be opened"))?;
@@ -227,8 +229,10 @@ impl DockerRunner {
             let written = folders.write_seccomp(request::SECCOMP);
             written.map_err(trouble("the folder for runs could not be written to"))?;
         }
-        let groups = Hierarchies::find(engine.version_two).map_err(trouble("there are no control groups"))?;
-        let cannot = cannot(&info, rustix::process::geteuid().is_root());
+        let groups = Hierarchies::find(engine.version_two, engine.systemd.clone());
+        let groups = groups.map_err(trouble("there are no control groups"))?;
+        let reached = engine.rootless.as_ref().and_then(|engine| engine.passes(&folders.path).err());
+        let cannot = engine.cannot.clone().or(reached);
         // Podman's form of Docker's request leaves them out, and says nothing.
         let mut gpus =
             if engine.podman { Vec::new() } else { settings.gpus.clone().unwrap_or_else(|| gpu::of_machine(&info)) };

@@ -7,7 +7,7 @@ mod setup;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 const HELP: &str = "\
 Usage: cargo xtask <chore>
@@ -15,9 +15,11 @@ Usage: cargo xtask <chore>
   demo [--keep]   build Gradus and show the main job: a server on a fresh store grades a real example
   test            build everything and run every test
   ci              what a change must pass: format, lints, documentation, licences, every test
-  torture [N]     kill the server while all hand in, break its disk, use it for long, and kill the host and the container
-                  engine in the middle of runs; N times each
+  torture [N]     kill the server while all hand in, break its disk, use it for long, kill the host and the container
+                  engine in the middle of runs, and run all hostile programs under each engine; N times each
                   [default: 50]: nothing is lost
+  machine         run what runs programs on a Debian of its own, in user mode: cgroup v2, with systemd and Docker as they
+                  come, and with Docker without root; hours, as that is slow
   bench           measure: a release build, figures and ratios, nothing asserted
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "ci" => ci(),
         "torture" => torture(&rest),
+        "machine" => machine(),
         "bench" => bench::run(&rest),
         "" | "help" | "-h" | "--help" => {
             print!("{HELP}");
@@ -123,9 +126,39 @@ fn torture(words: &[String]) -> Result<(), Failure> {
     };
     setup::wasm_target()?;
     setup::programs();
-    let tests = ["--test", "fire", "--test", "faults", "--test", "soak", "--test", "killed"];
+    let tests = ["--test", "fire", "--test", "faults", "--test", "soak", "--test", "killed", "--test", "hostile"];
     let words = [&["test", "--package", "gradus-e2e"][..], &tests, &["--", "--nocapture"]].concat();
     run(cargo(&words).env("GRADUS_ROUNDS", rounds.to_string()))
+}
+
+/// The tests of the adapter, and all hostile programs, on another machine.
+fn machine() -> Result<(), Failure> {
+    setup::wasm_target()?;
+    setup::machine();
+    run(&mut cargo(&["build", "--package", "gradus"]))?;
+    let adapter = tests(&["--package", "gradus", "--lib", "--all-features"])?;
+    let hostile = tests(&["--package", "gradus-e2e", "--test", "hostile"])?;
+    let tests = format!(
+        "{adapter} runner_docker --test-threads 1 --nocapture || failed=1\n\
+         {hostile} hostile_programs_come --nocapture || failed=1"
+    );
+    // The second engine takes the place of the first.
+    let script = format!(
+        "export GRADUS_TEST_SLOW=10 CI=true\n{tests}\nsystemctl stop docker.socket docker\n\
+         ln -sf /run/user/1000/docker.sock /run/docker.sock\n{tests}\nexit ${{failed:-0}}"
+    );
+    run(Command::new("bash").arg(root().join("tests/machine/run.sh")).arg(script))
+}
+
+/// Builds tests, and says where their program is.
+fn tests(which: &[&str]) -> Result<String, Failure> {
+    let mut command = cargo(&[&["test", "--no-run"], which].concat());
+    eprintln!("xtask: {}", shown(&command));
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cargo cannot be started: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let program = said.lines().find_map(|line| line.trim().strip_prefix("Executable ")?.strip_suffix(')'));
+    let program = program.and_then(|line| line.rsplit_once('(')).map(|(_, program)| program.to_owned());
+    program.filter(|_| output.status.success()).ok_or_else(|| format!("{} failed:\n{said}", shown(&command)))
 }
 
 fn target() -> PathBuf {

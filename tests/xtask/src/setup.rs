@@ -41,6 +41,12 @@ pub fn programs() {
     kept_users();
 }
 
+/// What a machine of the tests' own is made of.
+pub fn machine() {
+    program("debootstrap", "--version", "debootstrap", "the machine cannot be made");
+    program("linux.uml", "--version", "user-mode-linux", "the machine cannot be started");
+}
+
 /// Users that an engine of a test's own may map those of containers to.
 fn kept_users() {
     for path in ["/etc/subuid", "/etc/subgid"] {
@@ -64,6 +70,7 @@ pub fn python_image(root: &Path) {
         return;
     }
     program("debootstrap", "--version", "debootstrap", "the image with Python cannot be made");
+    eprintln!("xtask: the first time, the image with Python is made from Debian's packages, which takes minutes");
     let mut build = Command::new("bash");
     if let Err(why) = run(build.arg(root.join("tests/images/python.sh")).stdout(Stdio::null()).stderr(Stdio::null())) {
         eprintln!("xtask: the image with Python was not made, and what needs it is not shown: {why}");

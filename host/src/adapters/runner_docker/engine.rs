@@ -1,10 +1,13 @@
 //! The connection to the engine: its socket on this machine, the version of its API that both speak, what it is.
 
 use super::folder::Owner;
+use super::rootless::Rootless;
+use super::systemd::Systemd;
 use bollard::models::{SystemInfo, SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use gradus_core::ports::runner::RunnerError;
 use std::io::ErrorKind;
+use std::ops::RangeInclusive;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -21,8 +24,14 @@ pub(super) struct Engine {
     pub(super) version_two: bool,
     /// Where it keeps its images, and unpacks them.
     pub(super) roots: Vec<PathBuf>,
-    /// What user 0 of a container is on this machine: others follow.
+    /// What user 0 of a container is on this machine: those of runs follow.
     pub(super) zero: Owner,
+    /// Who it is, if it runs without rights.
+    pub(super) rootless: Option<Rootless>,
+    /// Who makes its groups, if it leaves them to systemd.
+    pub(super) systemd: Option<Systemd>,
+    /// Why runs cannot be started with it, and what to do.
+    pub(super) cannot: Option<String>,
     /// Whether it is Podman, which speaks Docker's API with an accent.
     pub(super) podman: bool,
 }
@@ -46,35 +55,57 @@ pub(super) fn status(error: &bollard::errors::Error) -> Option<u16> {
 }
 
 impl Engine {
-    /// Connects to `socket`.
+    /// Connects to `socket`; runs will have `users`.
     ///
     /// # Errors
     /// It is not there, or does not answer.
-    pub(super) async fn connect(socket: &Path) -> Result<Self, RunnerError> {
+    pub(super) async fn connect(socket: &Path, users: &RangeInclusive<u32>) -> Result<Self, RunnerError> {
         let path = socket.to_string_lossy();
         // First by hand: the library's words for that help nobody.
-        if let Err(error) = UnixStream::connect(socket) {
+        let by_hand = UnixStream::connect(socket).map_err(|error| {
             let known = [
                 (ErrorKind::NotFound, "is not there; start the engine, or name its socket as `engine` of [runner]"),
                 (ErrorKind::PermissionDenied, "may be used by root only"),
                 (ErrorKind::ConnectionRefused, "is nobody's; start the engine"),
             ];
             let Some((_, what)) = known.iter().find(|(kind, _)| *kind == error.kind()) else {
-                return Err(trouble(format!("the container engine at {path} does not answer"))(error));
+                return trouble(format!("the container engine at {path} does not answer"))(error);
             };
             let what = format!("the container engine's socket {path} {what}");
-            return Err(RunnerError { what, source: None });
-        }
+            RunnerError { what, source: None }
+        })?;
         let docker = Docker::connect_with_socket(&path, PATIENCE_S, API_DEFAULT_VERSION)
             .map_err(trouble(format!("there is no container engine at {path}")))?;
         let docker = docker.negotiate_version().await.map_err(trouble("the container engine does not answer"))?;
         let version = docker.version().await.map_err(trouble("the container engine does not say what it is"))?;
         let podman = version.components.iter().flatten().any(|part| part.name.starts_with("Podman"));
-        let zero = Owner::default();
-        let mut engine =
-            Self { docker, architecture: String::new(), version_two: false, roots: Vec::new(), zero, podman };
+        let mut engine = Self {
+            docker,
+            architecture: String::new(),
+            version_two: false,
+            roots: Vec::new(),
+            zero: Owner::default(),
+            rootless: None,
+            systemd: None,
+            cannot: None,
+            podman,
+        };
         let info = engine.info().await?;
-        engine.zero = mapped(&info).unwrap_or_default().unwrap_or_default();
+        if let Some(why) = cannot(&info, rustix::process::geteuid().is_root(), podman) {
+            engine.cannot = Some(why.to_owned());
+        } else if says(&info, "rootless") {
+            match peer(&by_hand).and_then(|(pid, by)| Rootless::of(pid, by, users)) {
+                Ok(rootless) => engine.rootless = Some(rootless),
+                Err(why) => engine.cannot = Some(why),
+            }
+        }
+        engine.zero = match &engine.rootless {
+            Some(rootless) => rootless.zero,
+            None => mapped(&info).unwrap_or_default().unwrap_or_default(),
+        };
+        if info.cgroup_driver == Some(SystemInfoCgroupDriverEnum::SYSTEMD) {
+            engine.systemd = Some(engine.rootless.as_ref().map_or(Systemd::System, |engine| engine.systemd.clone()));
+        }
         engine.version_two = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2);
         engine.roots = roots(&info, podman);
         engine.architecture = match info.architecture.as_deref() {
@@ -122,24 +153,44 @@ pub(super) fn mapped(info: &SystemInfo) -> Result<Option<Owner>, ()> {
     Ok(Some(Owner { user: number(user)?, group: number(group)? }))
 }
 
-/// Why runs cannot be started with this engine by this process, and what to do.
-pub(super) fn cannot(info: &SystemInfo, root: bool) -> Option<&'static str> {
+/// The process at the other end of a connection, and its user.
+fn peer(stream: &UnixStream) -> Result<(i32, Owner), String> {
+    let about = rustix::net::sockopt::socket_peercred(stream)
+        .map_err(|error| format!("the engine's process is not told: {error}"))?;
+    Ok((about.pid.as_raw_pid(), Owner { user: about.uid.as_raw(), group: about.gid.as_raw() }))
+}
+
+/// Why runs cannot be started with such an engine by this process, and what to do.
+fn cannot(info: &SystemInfo, root: bool, podman: bool) -> Option<&'static str> {
     if !root {
         return Some("capped places for outputs are mounted by root only; start the server as root");
     }
-    if says(info, "rootless") || mapped(info).is_err() {
-        return Some(
-            "the engine maps users to others in a way that is not supported yet: use one that runs as root, with or \
-             without `userns-remap`",
-        );
+    let (rootless, two) = (says(info, "rootless"), info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2));
+    if rootless && podman {
+        return Some("Podman without root is not supported: use its service that runs as root, or Docker without root");
     }
-    if info.cgroup_driver != Some(SystemInfoCgroupDriverEnum::CGROUPFS) {
-        return Some(
-            "the engine leaves control groups to systemd or has none, which is not supported yet; start it with \
+    if mapped(info).is_err() {
+        return Some("the engine maps users to others and does not tell to which: use another folder for its data");
+    }
+    match info.cgroup_driver {
+        Some(SystemInfoCgroupDriverEnum::CGROUPFS) if !rootless => None,
+        Some(SystemInfoCgroupDriverEnum::SYSTEMD) if podman => Some(
+            "Podman leaves control groups to systemd, which is not supported; set `cgroup_manager = \"cgroupfs\"` in its \
+             containers.conf",
+        ),
+        Some(SystemInfoCgroupDriverEnum::SYSTEMD) if two => None,
+        Some(SystemInfoCgroupDriverEnum::SYSTEMD) => Some(
+            "the engine leaves control groups to systemd, which is supported with cgroup v2 only; start it with \
              `--exec-opt native.cgroupdriver=cgroupfs`",
-        );
+        ),
+        Some(
+            SystemInfoCgroupDriverEnum::CGROUPFS | SystemInfoCgroupDriverEnum::NONE | SystemInfoCgroupDriverEnum::EMPTY,
+        )
+        | None => Some(
+            "the engine cannot limit what runs take: without root it needs cgroup v2, systemd, and to be a service of its \
+             user's",
+        ),
     }
-    None
 }
 
 #[cfg(test)]
@@ -157,8 +208,8 @@ mod tests {
         assert_eq!(mapped(&info("name=x", "/var/lib/docker/100000.200000")), Ok(None));
         let owner = Owner { user: 100_000, group: 200_000 };
         assert_eq!(mapped(&info("name=userns", "/var/lib/docker/100000.200000")), Ok(Some(owner)));
-        for (option, root) in [("name=userns", "/var/lib/docker"), ("name=userns", "/1.x"), ("name=rootless", "/1.1")] {
-            assert!(cannot(&info(option, root), true).is_some_and(|why| why.contains("maps users")), "{root}");
+        for (option, root) in [("name=userns", "/var/lib/docker"), ("name=userns", "/1.x")] {
+            assert!(cannot(&info(option, root), true, false).is_some_and(|why| why.contains("maps users")), "{root}");
         }
     }
 
@@ -175,15 +226,36 @@ mod tests {
 
     #[test]
     fn what_runs_cannot_be_started_with_is_told() {
-        let with = |driver| SystemInfo { cgroup_driver: Some(driver), ..SystemInfo::default() };
-        let good = with(SystemInfoCgroupDriverEnum::CGROUPFS);
-        assert_eq!(cannot(&good, true), None);
-        for (info, root, word) in [
-            (&good, false, "root"),
-            (&with(SystemInfoCgroupDriverEnum::SYSTEMD), true, "cgroupfs"),
-            (&SystemInfo::default(), true, "cgroupfs"),
+        let with = |driver, version, option: &str| SystemInfo {
+            cgroup_driver: Some(driver),
+            cgroup_version: Some(version),
+            security_options: Some(vec![option.to_owned()]),
+            ..SystemInfo::default()
+        };
+        let (ours, systemd, none) = (
+            SystemInfoCgroupDriverEnum::CGROUPFS,
+            SystemInfoCgroupDriverEnum::SYSTEMD,
+            SystemInfoCgroupDriverEnum::NONE,
+        );
+        let (one, two) = (SystemInfoCgroupVersionEnum::_1, SystemInfoCgroupVersionEnum::_2);
+        for (info, podman) in [
+            (with(ours, one, ""), false),
+            (with(ours, two, ""), true),
+            (with(systemd, two, ""), false),
+            (with(systemd, two, "name=rootless"), false),
         ] {
-            assert!(cannot(info, root).is_some_and(|why| why.contains(word)), "{word}");
+            assert_eq!(cannot(&info, true, podman), None, "{info:?}");
+            assert!(cannot(&info, false, podman).is_some_and(|why| why.contains("as root")));
+        }
+        for (info, podman, word) in [
+            (with(systemd, one, ""), false, "cgroupfs"),
+            (with(systemd, two, ""), true, "containers.conf"),
+            (with(systemd, two, "name=rootless"), true, "Podman without root"),
+            (with(ours, two, "name=rootless"), false, "cannot limit"),
+            (with(none, one, "name=rootless"), false, "cannot limit"),
+            (SystemInfo::default(), false, "cannot limit"),
+        ] {
+            assert!(cannot(&info, true, podman).is_some_and(|why| why.contains(word)), "{word}");
         }
     }
 }

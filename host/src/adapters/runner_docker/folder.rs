@@ -43,10 +43,12 @@ pub(super) struct Owner {
 /// The folder of all runs.
 #[derive(Debug)]
 pub(super) struct Folders {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     dir: Dir,
     /// An id of this data folder: what carries it is ours.
     pub(super) owner: String,
+    /// The group that passes them on its way to places: that of an engine without root.
+    passing: Option<u32>,
 }
 
 /// One run's folder, ready.
@@ -64,14 +66,30 @@ pub(super) struct Folder {
 }
 
 impl Folders {
-    /// Opens the runs at `path`, or begins some there.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt as _;
+    /// Opens the runs at `path`, or begins some there. The group `passing` may pass it, and the data folder around it.
+    pub(super) fn open(path: &Path, passing: Option<u32>) -> io::Result<Self> {
+        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let path = path.canonicalize()?;
         let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
         let owner = owner(&dir)?;
-        Ok(Self { path, dir, owner })
+        let folders = Self { path, dir, owner, passing };
+        folders.let_pass(&folders.path)?;
+        let data = folders.path.parent().unwrap_or(&folders.path);
+        if data.metadata()?.permissions().mode() & 0o001 == 0 {
+            folders.let_pass(data)?;
+        }
+        Ok(folders)
+    }
+
+    /// Lets those pass `folder` who need to, and nobody else.
+    fn let_pass(&self, folder: &Path) -> io::Result<()> {
+        use std::os::unix::fs::{PermissionsExt as _, chown};
+        if let Some(group) = self.passing {
+            chown(folder, None, Some(group))?;
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o710))?;
+        }
+        Ok(())
     }
 
     /// The file that Podman reads the filter of system calls from.
@@ -124,6 +142,7 @@ impl Folders {
     ) -> io::Result<Folder> {
         let (name, limits) = (run.id.to_string(), &run.limits);
         make_dir(&self.dir, &name, 0o700)?;
+        self.let_pass(&self.path.join(&name))?;
         let dir = self.dir.open_dir(&name)?;
         make_dir(&dir, "in", 0o755)?;
         make_dir(&dir, "out", 0o700)?;
@@ -326,7 +345,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// Runs a program of the system's, with nothing of our environment.
-fn tool(name: &str, with: impl FnOnce(&mut Command) -> &mut Command) -> io::Result<()> {
+pub(super) fn tool(name: &str, with: impl FnOnce(&mut Command) -> &mut Command) -> io::Result<()> {
     let mut command = Command::new(name);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
     let output =

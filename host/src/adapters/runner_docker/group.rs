@@ -3,8 +3,9 @@
 //!
 //! It knows cgroup v1, where every controller is mounted by itself, and v2. On v1 a group does not count kills in groups
 //! below it; there an event descriptor, registered before the container exists, counts how often memory ran out.
-//! Deliberately not here: groups of systemd's making. Where the engine uses those, no run is started.
+//! Where the engine leaves groups to systemd, [`systemd`](super::systemd) makes them; they are read and emptied all the same.
 
+use super::systemd::{self, Systemd};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeSet;
@@ -27,15 +28,17 @@ pub(super) struct Hierarchies {
     two: Option<PathBuf>,
     /// Whether the engine uses v2. With v1, that of v2 has no controllers.
     version_two: bool,
+    /// Who makes groups, if the engine leaves that to systemd.
+    systemd: Option<Systemd>,
 }
 
 impl Hierarchies {
-    /// Those of this machine, in the `version` that the engine uses.
-    pub(super) fn find(version_two: bool) -> io::Result<Self> {
-        Self::read(&fs::read_to_string("/proc/self/mountinfo")?, version_two)
+    /// Those of this machine, in the version that the engine uses, and made by whom it leaves that to.
+    pub(super) fn find(version_two: bool, systemd: Option<Systemd>) -> io::Result<Self> {
+        Self::read(&fs::read_to_string("/proc/self/mountinfo")?, version_two, systemd)
     }
 
-    fn read(mounts: &str, version_two: bool) -> io::Result<Self> {
+    fn read(mounts: &str, version_two: bool, systemd: Option<Systemd>) -> io::Result<Self> {
         let (mut one, mut two) = (Vec::new(), None);
         for line in mounts.lines() {
             let Some((left, right)) = line.split_once(" - ") else { continue };
@@ -48,7 +51,10 @@ impl Hierarchies {
                 _ => {}
             }
         }
-        let found = Self { one, two, version_two };
+        if let Some(systemd) = &systemd {
+            two = two.map(|mount: PathBuf| mount.join(systemd.base()));
+        }
+        let found = Self { one, two, version_two, systemd };
         for controller in ["memory", "cpuacct", "pids"] {
             if !version_two {
                 found.controller(controller)?;
@@ -78,6 +84,7 @@ impl Hierarchies {
         for mount in self.all() {
             for entry in fs::read_dir(mount)? {
                 let name = entry?.file_name().to_string_lossy().into_owned();
+                let name = if self.systemd.is_some() { systemd::name(&name).unwrap_or(name) } else { name };
                 if name.starts_with(prefix) {
                     names.insert(name);
                 }
@@ -86,9 +93,20 @@ impl Hierarchies {
         Ok(names)
     }
 
+    /// What the folder of the group `name` is called.
+    fn called(&self, name: &str) -> String {
+        if self.systemd.is_some() { systemd::slice(name) } else { name.to_owned() }
+    }
+
+    /// The group `name` as the engine takes it, for a container's to be made in.
+    pub(super) fn parent(&self, name: &str) -> String {
+        if self.systemd.is_some() { systemd::slice(name) } else { format!("/{name}") }
+    }
+
     /// Makes the group `name`, which may use `memory` bytes and no swap.
     pub(super) fn create(&self, name: &str, memory: u64) -> io::Result<Group> {
-        let path = |controller: &str| Ok::<_, io::Error>(self.controller(controller)?.join(name));
+        let called = self.called(name);
+        let path = |controller: &str| Ok::<_, io::Error>(self.controller(controller)?.join(&called));
         let group = Group {
             memory: path("memory")?,
             cpu: path("cpuacct")?,
@@ -96,6 +114,10 @@ impl Hierarchies {
             two: self.version_two,
             events: None,
         };
+        if let Some(systemd) = &self.systemd {
+            systemd.create(name, memory, &group.memory)?;
+            return Ok(group);
+        }
         if let Some(two) = self.two.as_deref().filter(|_| self.version_two) {
             fs::write(two.join("cgroup.subtree_control"), "+cpu +memory +pids")?;
         }
@@ -108,8 +130,17 @@ impl Hierarchies {
     /// Ends all processes in the group `name`, and removes it. Whether there was one.
     pub(super) fn remove(&self, name: &str) -> io::Result<bool> {
         let until = Instant::now() + Duration::from_secs(2);
-        let dirs: Vec<PathBuf> = self.all().map(|mount| mount.join(name)).filter(|dir| dir.is_dir()).collect();
+        let called = self.called(name);
+        let dirs: Vec<PathBuf> = self.all().map(|mount| mount.join(&called)).filter(|dir| dir.is_dir()).collect();
         for dir in &dirs {
+            if let Some(systemd) = &self.systemd {
+                // What is left in there has no time to end by itself.
+                kill(dir)?;
+                if let Err(error) = systemd.stop(name) {
+                    // One that systemd does not know is removed by hand.
+                    tracing::debug!(group = name, %error, "systemd does not stop a slice");
+                }
+            }
             loop {
                 match remove(dir) {
                     Ok(()) => break,
@@ -127,7 +158,7 @@ impl Hierarchies {
 
     /// Sends SIGKILL to all processes of containers in the group `name`.
     pub(super) fn kill(&self, name: &str) -> io::Result<()> {
-        let entries = match fs::read_dir(self.controller("pids")?.join(name)) {
+        let entries = match fs::read_dir(self.controller("pids")?.join(self.called(name))) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
@@ -221,7 +252,7 @@ impl Group {
     }
 }
 
-fn number(file: &Path) -> io::Result<u64> {
+pub(super) fn number(file: &Path) -> io::Result<u64> {
     let text = fs::read_to_string(file)?;
     text.trim().parse().map_err(|_| ErrorKind::InvalidData.into())
 }
@@ -274,6 +305,7 @@ fn kill(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder::Owner;
     use super::*;
 
     const MOUNTS: &str = "\
@@ -286,12 +318,17 @@ mod tests {
 
     #[test]
     fn the_hierarchies_are_where_they_are_mounted() {
-        let one = Hierarchies::read(MOUNTS, false).unwrap();
+        let one = Hierarchies::read(MOUNTS, false, None).unwrap();
         assert_eq!(one.controller("cpuacct").unwrap(), Path::new("/sys/fs/cgroup/cpu,cpuacct"));
         assert_eq!(one.all().count(), 4);
-        let two = Hierarchies::read(MOUNTS, true).unwrap();
+        let two = Hierarchies::read(MOUNTS, true, None).unwrap();
         assert_eq!(two.controller("memory").unwrap(), Path::new("/sys/fs/cgroup/unified"));
-        assert!(Hierarchies::read("", false).is_err() && Hierarchies::read("", true).is_err());
+        let base = PathBuf::from("user.slice/user@7.service");
+        let user = Systemd::User { user: Owner { user: 7, group: 7 }, base };
+        let two = Hierarchies::read(MOUNTS, true, Some(user)).unwrap();
+        let place = Path::new("/sys/fs/cgroup/unified/user.slice/user@7.service");
+        assert_eq!((two.controller("memory").unwrap(), two.parent("a-b")), (place, "a_b.slice".to_owned()));
+        assert!(Hierarchies::read("", false, None).is_err() && Hierarchies::read("", true, None).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Versions are not judged: distributions carry fixes back. What counts is what holds.
 
-use super::engine::{cannot, mapped, says};
+use super::engine::{mapped, says};
 use super::folder::Owner;
 use super::gpu::Gpu;
 use super::{DockerRunner, Settings};
@@ -35,9 +35,8 @@ fn finding(check: &'static str, good: bool, otherwise: Level, ok: &str, not: &st
 pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerError> {
     let shared = &runner.shared;
     let info = shared.engine.info().await?;
-    let root = rustix::process::geteuid().is_root();
     let mut findings = said(&info);
-    findings.push(match cannot(&info, root) {
+    findings.push(match shared.cannot.as_deref() {
         None => finding("places", true, Level::Fail, "output places and control groups are ours to make", ""),
         Some(why) => finding("places", false, Level::Fail, "", why),
     });

@@ -32,7 +32,7 @@ const OPEN_FILES: i64 = 1_024;
 pub(super) struct Around<'a> {
     /// Labels of the container.
     pub(super) labels: [(&'a str, &'a str); 2],
-    /// The group that its own is made in.
+    /// The group that its own is made in, as the engine takes it.
     pub(super) group: &'a str,
     /// Memory of the run, in bytes, with its output's.
     pub(super) memory: u64,
@@ -58,6 +58,8 @@ pub(super) struct Around<'a> {
     pub(super) image_environment: &'a [String],
     /// The names of the image's labels.
     pub(super) image_labels: &'a [String],
+    /// Whether inputs come without the flags of their mounts, so that the engine is to mount them anew, for reading.
+    pub(super) bare: bool,
     /// What Podman needs in another form.
     pub(super) podman: Option<Podman<'a>>,
 }
@@ -74,7 +76,7 @@ pub(super) struct Podman<'a> {
 /// The request for `program`.
 pub(super) fn request(program: &Program, limits: &RunLimits, around: &Around<'_>) -> ContainerCreateBody {
     let host = HostConfig {
-        cgroup_parent: Some(format!("/{}", around.group)),
+        cgroup_parent: Some(around.group.to_owned()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         memory: Some(signed(around.memory + MARGIN)),
         memory_swap: Some(signed(around.memory + MARGIN)),
@@ -219,7 +221,10 @@ fn bind(target: &str, source: &Path) -> Mount {
 }
 
 fn mounts(program: &Program, around: &Around<'_>) -> Vec<Mount> {
-    let inputs = program.inputs.iter().zip(around.inputs).map(|(input, source)| bind(input.at.as_str(), source));
+    let inputs = program.inputs.iter().zip(around.inputs).map(|(input, source)| {
+        let mount = bind(input.at.as_str(), source);
+        Mount { read_only: Some(around.bare), ..mount }
+    });
     inputs.chain(around.writable.iter().map(|(place, source)| bind(place.as_str(), source))).collect()
 }
 
@@ -256,7 +261,7 @@ mod tests {
             &RunLimits::default(),
             &Around {
                 labels: [("a", "b"), ("c", "d")],
-                group: "g",
+                group: "/g",
                 memory: 1 << 30,
                 uid: 60_900,
                 gpus: &[],
@@ -269,6 +274,7 @@ mod tests {
                 image: &image(),
                 image_environment: &image_environment,
                 image_labels: &["a", "traefik.enable"].map(ToOwned::to_owned),
+                bare: false,
                 podman: None,
             },
         )

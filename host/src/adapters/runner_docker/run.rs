@@ -279,7 +279,7 @@ pub(super) async fn create(
         &run.limits,
         &Around {
             labels: [(super::OWNER, &shared.folders.owner), (super::RUN, &id)],
-            group: &part.name,
+            group: &shared.groups.parent(&part.name),
             memory: part.memory,
             uid: taken.user,
             gpus: if part.first == run.beside.is_none() { &taken.gpus } else { &[] },
@@ -292,6 +292,7 @@ pub(super) async fn create(
             image: &part.image.name,
             image_environment: &part.image.environment,
             image_labels: &part.image.labels,
+            bare: shared.engine.rootless.is_some(),
             podman: shared.engine.podman.then_some(podman),
         },
     );

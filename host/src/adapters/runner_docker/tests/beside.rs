@@ -1,12 +1,12 @@
 //! Two programs at once, in two containers that meet in one place.
 
-use super::support::{DONE, Real, files, limit, mib, said, seconds};
+use super::support::{DONE, Real, files, limit, mib, said, seconds, soon};
 use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::units::{Bytes, MilliCpus, Millis};
 use gradus_core::ports::runner::{Beside, Ended, Input, Program, Ran, RefusalCode, Run, RunFile, Runner as _, Scratch};
 use gradus_core::testing::runner_contract::{Bench as _, Deed, program};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 fn shell(script: &str) -> Option<Vec<String>> {
     Some(["sh", "-c", script].map(ToOwned::to_owned).into())
@@ -24,7 +24,7 @@ impl Real {
         change(&mut run);
         let (wall, since) = (run.limits.wall.duration(), Instant::now());
         let ran = self.wait(self.runner.run(run)).unwrap();
-        assert!(since.elapsed() < wall + Duration::from_secs(8), "it took {:?}", since.elapsed());
+        assert!(since.elapsed() < wall + soon(8_000), "it took {:?}", since.elapsed());
         self.nothing_is_left();
         ran
     }
@@ -82,7 +82,7 @@ fn one_that_fails_ends_both_soon() {
     let since = Instant::now();
     let ran = real.two("sleep 100", "exit 7", |_| {});
     assert_eq!((&ran.ended, other(&ran)), (&Ended::Stopped, &Ended::Exited { code: 7 }));
-    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+    assert!(since.elapsed() < soon(8_000), "{:?}", since.elapsed());
     let ran = real.two("sleep 100", "kill -9 $$", |_| {});
     assert_eq!((&ran.ended, other(&ran)), (&Ended::Stopped, &Ended::Signal { signal: 9 }));
     // The first one was over anyway.
