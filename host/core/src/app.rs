@@ -5,6 +5,7 @@
 pub mod access;
 pub mod bodies;
 pub mod cancel;
+mod change;
 pub mod check;
 pub mod folder;
 pub mod garbage;

@@ -1,6 +1,6 @@
 //! Calling a submission off.
 
-use super::work::Yield;
+use super::change::Yield;
 use super::{App, Refusal};
 use crate::domain::audit::{Act, Deed};
 use crate::domain::id::SubmissionId;
