@@ -3,6 +3,8 @@
 //! A blob is written to `tmp/`, synced, and renamed to `<2 hex digits>/<62 hex digits>`; then that folder is synced, and
 //! only then its digest is given out. So what has a blob's name is whole even after a power cut. What is kept again gets
 //! another time of change, by which who removes one sees that somebody wants it.
+//!
+//! Small bytes lie in memory until they are kept: most never are, as small submissions go into the store.
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
@@ -13,15 +15,18 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, RwLock};
 
 const TMP: &str = "tmp";
+/// Bytes that are not kept yet lie in memory, so many of one blob at most,
+const SMALL: usize = 64 << 10;
+/// and so many of all together.
+const IN_MEMORY: usize = 64 << 20;
 
 /// The blobs in a folder. One opener at a time: opening clears what an earlier one had not kept.
 pub struct FsBlobs {
     folders: Arc<Folders>,
-    counter: AtomicU64,
 }
 
 struct Folders {
@@ -31,15 +36,24 @@ struct Folders {
     synced: [AtomicBool; 256],
     /// Held while a blob gets its name, or another time of change; and alone by who takes a name away.
     naming: RwLock<()>,
+    /// Names in `tmp` are numbers.
+    counter: AtomicU64,
+    /// Bytes in memory.
+    in_memory: AtomicUsize,
+}
+
+/// Where bytes are that are not kept yet.
+enum Held {
+    Memory(Vec<u8>),
+    /// In `tmp`, by that name.
+    File(File, String),
 }
 
 struct Pending {
-    file: File,
+    held: Held,
     len: u64,
     hasher: Hasher,
     folders: Arc<Folders>,
-    /// In `tmp`.
-    name: String,
 }
 
 struct Kept {
@@ -68,18 +82,31 @@ impl FsBlobs {
         sync_dir(&root)?;
         // The folder's own name too.
         std::fs::File::open(dir.join(".."))?.sync_all()?;
-        let folders =
-            Folders { root, tmp, synced: std::array::from_fn(|_| AtomicBool::new(false)), naming: RwLock::default() };
-        Ok(Self { folders: Arc::new(folders), counter: AtomicU64::new(0) })
+        let folders = Folders {
+            root,
+            tmp,
+            synced: std::array::from_fn(|_| AtomicBool::new(false)),
+            naming: RwLock::default(),
+            counter: AtomicU64::new(0),
+            in_memory: AtomicUsize::new(0),
+        };
+        Ok(Self { folders: Arc::new(folders) })
     }
+}
 
-    fn begin_blob(&self) -> io::Result<Pending> {
+impl Folders {
+    /// Begins a file in `tmp`.
+    fn begin(&self) -> io::Result<(File, String)> {
         let name = self.counter.fetch_add(1, Relaxed).to_string();
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
-        let file = self.folders.tmp.open_with(&name, &options)?.into_std();
-        let folders = Arc::clone(&self.folders);
-        Ok(Pending { file, len: 0, hasher: Hasher::default(), folders, name })
+        Ok((self.tmp.open_with(&name, &options)?.into_std(), name))
+    }
+
+    /// Room in memory for so many bytes more, if there is.
+    fn room(&self, bytes: usize) -> bool {
+        let taken = |now: usize| now.checked_add(bytes).filter(|now| *now <= IN_MEMORY);
+        self.in_memory.fetch_update(Relaxed, Relaxed, taken).is_ok()
     }
 }
 
@@ -128,9 +155,27 @@ fn sync_dir(dir: &Dir) -> io::Result<()> {
 }
 
 impl Pending {
-    fn settle(&self, digest: Digest) -> io::Result<()> {
+    /// The file with its bytes, and its name in `tmp`.
+    fn file(&mut self) -> io::Result<(&File, &str)> {
+        if let Held::Memory(bytes) = &self.held {
+            let (mut file, name) = self.folders.begin()?;
+            if let Err(error) = file.write_all(bytes) {
+                drop(self.folders.tmp.remove_file(&name));
+                return Err(error);
+            }
+            self.folders.in_memory.fetch_sub(bytes.len(), Relaxed);
+            self.held = Held::File(file, name);
+        }
+        match &self.held {
+            Held::File(file, name) => Ok((file, name)),
+            Held::Memory(_) => Err(ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn settle(&mut self, digest: Digest) -> io::Result<()> {
         let (shard, name) = place(digest);
-        let Folders { root, tmp, synced, naming } = &*self.folders;
+        let folders = Arc::clone(&self.folders);
+        let Folders { root, tmp, synced, naming, .. } = &*folders;
         make_dir(root, &shard)?;
         let folder = root.open_dir(&shard)?;
         let there = self.is_there(digest, &folder, &name) && {
@@ -138,9 +183,10 @@ impl Pending {
             touch(&folder, &name)?
         };
         if !there {
-            self.file.sync_data()?;
+            let (file, own) = self.file()?;
+            file.sync_data()?;
             let _held = naming.read();
-            tmp.rename(&self.name, &folder, &name)?;
+            tmp.rename(own, &folder, &name)?;
         }
         // Also where it was there: who put it there may not have come to this yet.
         sync_dir(&folder)?;
@@ -180,14 +226,23 @@ fn digest_of(file: &File) -> io::Result<Digest> {
 
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
+        let count = match &mut self.held {
+            Held::Memory(held) if held.len() + bytes.len() <= SMALL && self.folders.room(bytes.len()) => {
+                held.extend_from_slice(bytes);
+                bytes.len()
+            }
+            Held::Memory(_) | Held::File(..) => {
+                let (mut file, _) = self.file()?;
+                file.write(bytes)?
+            }
+        };
         self.hasher.update(&bytes[..count]);
         self.len += count as u64;
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
@@ -197,7 +252,10 @@ impl ReadAt for Pending {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        read_full(&self.file, offset, buffer)
+        match &self.held {
+            Held::Memory(bytes) => bytes.read_at(offset, buffer),
+            Held::File(file, _) => read_full(file, offset, buffer),
+        }
     }
 }
 
@@ -206,7 +264,7 @@ impl PendingBlob for Pending {
         self.hasher.clone().finish()
     }
 
-    fn keep(self: Box<Self>) -> Result<Digest, BlobError> {
+    fn keep(mut self: Box<Self>) -> Result<Digest, BlobError> {
         let digest = self.digest();
         self.settle(digest).map_err(BlobError::Write)?;
         Ok(digest)
@@ -215,8 +273,13 @@ impl PendingBlob for Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        // Kept or not, the name in `tmp` goes. What stays is cleared at the next opening.
-        let _ = self.folders.tmp.remove_file(&self.name);
+        match &self.held {
+            Held::Memory(bytes) => {
+                self.folders.in_memory.fetch_sub(bytes.len(), Relaxed);
+            }
+            // Kept or not, the name in `tmp` goes. What stays is cleared at the next opening.
+            Held::File(_, name) => drop(self.folders.tmp.remove_file(name)),
+        }
     }
 }
 
@@ -246,7 +309,8 @@ fn read_full(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
 
 impl Blobs for FsBlobs {
     fn create(&self) -> Result<Box<dyn PendingBlob>, BlobError> {
-        Ok(Box::new(self.begin_blob().map_err(BlobError::Write)?))
+        let (held, folders) = (Held::Memory(Vec::new()), Arc::clone(&self.folders));
+        Ok(Box::new(Pending { held, len: 0, hasher: Hasher::default(), folders }))
     }
 
     fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>, BlobError> {
@@ -357,13 +421,46 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let blobs = FsBlobs::open(folder.path()).unwrap();
         let mut pending = blobs.create().unwrap();
-        pending.write_all(b"half").unwrap();
+        pending.write_all(&[b'h'; SMALL + 1]).unwrap();
         std::mem::forget(pending);
         assert_eq!(names(&folder.path().join(TMP)).len(), 1);
         drop(blobs);
         let blobs = FsBlobs::open(folder.path()).unwrap();
         assert_eq!(names(&folder.path().join(TMP)).len(), 0);
         keep(&blobs, b"whole");
+    }
+
+    #[test]
+    fn small_bytes_need_no_file_until_they_are_kept_and_no_more_memory_than_there_is_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = FsBlobs::open(folder.path()).unwrap();
+        let files = || names(&folder.path().join(TMP)).len();
+        let begin = |bytes: &[u8]| {
+            let mut pending = blobs.create().unwrap();
+            pending.write_all(bytes).unwrap();
+            pending
+        };
+        let small = vec![b's'; SMALL];
+        let mut grows = begin(&small);
+        assert_eq!(files(), 0);
+        grows.write_all(b"x").unwrap();
+        assert_eq!((files(), read_all(&*grows).unwrap()), (1, [&small[..], b"x"].concat()));
+        let held: Vec<_> = (0..IN_MEMORY / SMALL).map(|_| begin(&small)).collect();
+        assert_eq!(files(), 1);
+        let beyond = begin(b"y");
+        assert_eq!((files(), read_all(&*beyond).unwrap()), (2, b"y".to_vec()));
+        let digest = beyond.keep().unwrap();
+        assert_eq!(read_all(&*Blobs::open(&blobs, digest).unwrap()).unwrap(), b"y");
+        // The room is there again, however they ended.
+        for (number, pending) in held.into_iter().enumerate() {
+            if number % 100 == 0 {
+                pending.keep().unwrap();
+            }
+        }
+        drop(grows);
+        assert_eq!((files(), blobs.folders.in_memory.load(Relaxed)), (0, 0));
+        let _small = begin(&small);
+        assert_eq!(files(), 0);
     }
 
     #[test]

@@ -31,7 +31,8 @@ fn slow_uploads_hold_no_threads_and_their_places_come_back() {
     let begin = |number: usize| {
         let path = format!("{SUBMISSIONS}?filename=slow-{number}.csv");
         let mut slow = Raw::begin(&anna, "POST", &path, "Content-Length: 1000000\r\n");
-        slow.send(b"id,label\n");
+        // More than is held in memory.
+        slow.send(&b"id,label\n".repeat(10_000));
         slow
     };
     let open: Vec<_> = (0..64).map(begin).collect();
