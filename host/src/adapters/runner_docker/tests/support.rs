@@ -27,10 +27,14 @@ pub(super) fn host() -> String {
     format!("unix://{}", socket().display())
 }
 
-/// So many milliseconds, or `GRADUS_TEST_SLOW` times as many where a machine is known to be slow.
+/// How many times as long all takes here: `GRADUS_TEST_SLOW` says so of a machine that is known to be slow.
+pub(super) fn slow() -> u64 {
+    std::env::var("GRADUS_TEST_SLOW").map_or(1, |times| times.parse().unwrap())
+}
+
+/// So many milliseconds of a machine that is not slow.
 pub(super) fn soon(millis: u64) -> Duration {
-    let times = std::env::var("GRADUS_TEST_SLOW").map_or(1, |times| times.parse().unwrap());
-    Duration::from_millis(millis * times)
+    Duration::from_millis(millis * slow())
 }
 
 /// A runner, and all that it may leave something in.
@@ -108,6 +112,7 @@ impl Real {
     pub(super) fn sh(&self, script: &str, change: impl FnOnce(&mut Run)) -> Ran {
         let mut asked = run(self, Deed::Exit(0));
         asked.program.command = Some(["sh", "-c", script].map(ToOwned::to_owned).into());
+        asked.limits.wall.0 *= slow();
         change(&mut asked);
         let wall = asked.limits.wall.duration();
         let since = Instant::now();
