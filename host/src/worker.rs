@@ -355,6 +355,10 @@ impl Workers {
                 Self::step("old letters could not be forgotten", || self.app.forget_letters());
                 prune(&self.app);
             }
+            if let count @ 1.. = self.app.unwritten_letters() {
+                metrics::counter!("gradus_letters_total", "result" => "not-written").increment(count);
+                warn!(count, "letters were not written, as too many wait for their web hooks");
+            }
             tell_load(&self.app);
         }
     }

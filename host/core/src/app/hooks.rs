@@ -69,6 +69,8 @@ pub(super) struct Rounds {
     visited: HashMap<HookId, ChallengeId>,
     /// Hooks that did not take their last letter: how often in a row, and until when they rest.
     resting: HashMap<HookId, (u32, Timestamp)>,
+    /// Letters that were not written, since nobody was told of it last.
+    unwritten: u64,
 }
 
 impl Rounds {
@@ -198,9 +200,16 @@ impl App {
             let rests = self.rounds().resting.contains_key(&hook.id);
             if !rests || self.store.letter_counts(hook.id, MAX_WAITING)?.0 < MAX_WAITING {
                 letters.push(Letter::new(LetterId(self.clock.id(now)), hook, body.clone(), now));
+            } else {
+                self.rounds().unwritten += 1;
             }
         }
         Ok(letters)
+    }
+
+    /// How many letters were not written since this was asked last, as too many wait for their hook.
+    pub fn unwritten_letters(&self) -> u64 {
+        std::mem::take(&mut self.rounds().unwritten)
     }
 
     /// The next letter that is due to a hook that somebody may go to now, who then is there.
