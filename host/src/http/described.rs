@@ -75,9 +75,9 @@ refusals! {
     /// Of what is followed.
     FollowRefusals: [400, 401, 403, 404, 429, 500, 503];
     /// Of what changes something.
-    ChangeRefusals: [400, 401, 403, 404, 409, 500, 503, 507];
+    ChangeRefusals: [400, 401, 403, 404, 408, 409, 500, 503, 507];
     /// Of what makes a web hook.
-    HookRefusals: [400, 401, 403, 404, 409, 422, 500, 503, 507];
+    HookRefusals: [400, 401, 403, 404, 408, 409, 422, 500, 503, 507];
     /// Of what brings a file.
     UploadRefusals: [400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 503, 507];
     /// Of what needs nothing but our own health.

@@ -4,13 +4,12 @@ use super::auth::Bearer;
 use super::challenges::id;
 use super::described::{ChangeRefusals, HookRefusals, ReadRefusals};
 use super::dto::{HookInfo, LetterInfo, List, MadeHook, NewHook};
-use super::extract::Path;
+use super::extract::{Path, Sent};
 use super::problem::Problem;
 use super::state::{Api, blocking};
 use super::steer::organized;
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use gradus_core::domain::id::{ChallengeId, HookId};
 
@@ -40,10 +39,10 @@ pub async fn make(
     State(api): State<Api>,
     Bearer(token): Bearer,
     Path(challenge): Path<String>,
-    body: Result<Json<NewHook>, JsonRejection>,
+    body: Result<Sent<NewHook>, Problem>,
 ) -> Result<(StatusCode, Json<MadeHook>), Problem> {
     let challenge = organized(&api, &token, &challenge).await?;
-    let Json(NewHook { url }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Sent(NewHook { url }) = body?;
     blocking(move || {
         let hook = api.app.add_hook(&token, &challenge, &url)?;
         tracing::info!(by = %token.id, %challenge, hook = %hook.id, "a web hook was made");

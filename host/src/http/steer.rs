@@ -4,12 +4,11 @@ use super::auth::{Bearer, operator};
 use super::challenges::{PageQuery, id};
 use super::described::{ChangeRefusals, ReadRefusals};
 use super::dto::{DeedInfo, GrantInfo, List, NewGrant, NewQueueState, QueueInfo};
-use super::extract::{Path, Query};
+use super::extract::{Path, Query, Sent};
 use super::problem::Problem;
 use super::state::{Api, blocking};
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use gradus_core::app::steer::MAX_EXTRA;
 use gradus_core::app::{App, Refusal};
 use gradus_core::domain::challenge::{Hold, HoldKind};
@@ -70,10 +69,10 @@ pub async fn set(
     State(api): State<Api>,
     Bearer(token): Bearer,
     Path(challenge): Path<String>,
-    body: Result<Json<NewQueueState>, JsonRejection>,
+    body: Result<Sent<NewQueueState>, Problem>,
 ) -> Result<Json<QueueInfo>, Problem> {
     let challenge = organized(&api, &token, &challenge).await?;
-    let Json(new) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Sent(new) = body?;
     let kind = match new.state.as_str() {
         "open" => None,
         "paused" => Some(HoldKind::Paused),
@@ -114,11 +113,10 @@ pub async fn grant(
     State(api): State<Api>,
     Bearer(token): Bearer,
     Path(challenge): Path<String>,
-    body: Result<Json<NewGrant>, JsonRejection>,
+    body: Result<Sent<NewGrant>, Problem>,
 ) -> Result<Json<GrantInfo>, Problem> {
     let challenge = organized(&api, &token, &challenge).await?;
-    let Json(NewGrant { phase, entrant, extra, why }) =
-        body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Sent(NewGrant { phase, entrant, extra, why }) = body?;
     let wrong = |error: gradus_core::domain::id::BadSlug| Problem::bad_request(error.to_string());
     let (phase, entrant): (PhaseId, EntrantId) = (phase.parse().map_err(wrong)?, entrant.parse().map_err(wrong)?);
     if !(1..=MAX_EXTRA).contains(&extra) {

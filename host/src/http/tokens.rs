@@ -4,12 +4,11 @@ use super::auth::{Bearer, operator};
 use super::challenges::{PageQuery, id};
 use super::described::{ChangeRefusals, ReadRefusals};
 use super::dto::{List, MadeToken, NewToken, TokenInfo};
-use super::extract::{Path, Query};
+use super::extract::{Path, Query, Sent};
 use super::problem::Problem;
 use super::state::{Api, blocking};
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use gradus_core::app::Refusal;
 use gradus_core::domain::id::{ChallengeId, EntrantId, TokenId};
@@ -58,10 +57,10 @@ pub async fn list(
 pub async fn make(
     State(api): State<Api>,
     Bearer(token): Bearer,
-    body: Result<Json<NewToken>, JsonRejection>,
+    body: Result<Sent<NewToken>, Problem>,
 ) -> Result<(StatusCode, Json<MadeToken>), Problem> {
     operator(&token)?;
-    let Json(new) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Sent(new) = body?;
     let role = match new.role.as_str() {
         "operator" => Role::Operator,
         "organizer" => Role::Organizer,

@@ -168,7 +168,7 @@ pub(super) fn too_large(cap: units::Bytes) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
 }
 
-fn too_slow(detail: &str) -> Problem {
+pub(super) fn too_slow(detail: &str) -> Problem {
     Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
 }
 

@@ -1,6 +1,6 @@
 //! The door: phases, quotas, tokens, bodies, idempotency keys. A refusal has a code and leaves nothing.
 
-use gradus_e2e::{Answer, Api, Kept, Options, Server, example, variant, wide};
+use gradus_e2e::{Answer, Api, Kept, Options, Raw, Server, example, variant, wide};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Barrier;
@@ -228,6 +228,12 @@ fn bodies_too_large_too_slow_and_cut() {
     let took = began.elapsed();
     assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&took), "{took:?}");
     left_nothing("too slow");
+    // A small body of JSON has no more time.
+    let headers = "Content-Type: application/json\r\nContent-Length: 100\r\n";
+    let mut json = Raw::begin(&server.operator(), "POST", "/api/v1/tokens", headers);
+    json.send(b"{\"name\": ");
+    let text = json.answer();
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("too-slow"), "{text}");
 
     // The client goes, at once or in good order.
     drop(begin(&anna, good().len(), &good()[..1000]));
