@@ -12,33 +12,7 @@ use std::io::Write as _;
 #[path = "support/world.rs"]
 mod world;
 
-use world::{World, world};
-
-const TOML: &str = r#"
-id = "c"
-title = "C"
-[[phases]]
-id = "dev"
-starts = 2026-01-01T00:00:00Z
-ends = 2026-03-01T00:00:00Z
-tasks = ["t"]
-quota = [{ limit = 9, per = "day" }]
-[[tasks]]
-id = "t"
-accepts = ["code", "results"]
-reference = "ref.csv"
-input = "in.csv"
-scorer = { stock = "fake" }
-runner = { memory = "1GiB", wall = "20ms", logs = "participant" }
-[[leaderboards]]
-id = "main"
-phases = ["dev"]
-rule = "best"
-columns = [{ metric = "accuracy" }]
-[[solutions]]
-path = "good.txt"
-scores = { accuracy = 0.75 }
-"#;
+use world::{PROGRAMS, World, world};
 
 fn keep(world: &World, bytes: &[u8]) -> Digest {
     let mut blob = world.blobs.create().unwrap();
@@ -53,7 +27,7 @@ fn count(world: &World) -> usize {
 #[test]
 fn what_no_row_refers_to_goes_and_all_else_stays() {
     let world = world();
-    assert_eq!(world.publish(TOML).unwrap(), OperationState::Done);
+    assert_eq!(world.publish(PROGRAMS).unwrap(), OperationState::Done);
     let anna = world.entrant("anna");
     // Bodies of each kind that are too big for a row: handed in, attached to a report, left by a program.
     let big = "x".repeat(70_000);
@@ -66,7 +40,7 @@ fn what_no_row_refers_to_goes_and_all_else_stays() {
     assert!(world.job(program).run.is_some());
     // One that waits, and a version that is not live yet.
     let waits = world.submit_files(&anna, &[("p.txt", "score 1"), ("z.txt", &"z".repeat(70_000))], None).unwrap().0;
-    let changed = TOML.replace("\"C\"", "\"D\"");
+    let changed = PROGRAMS.replace("\"C\"", "\"D\"");
     let staged = world.stage(&changed, &("score 0.75\n".to_owned() + &"w".repeat(70_000))).unwrap();
     assert_eq!(world.app.garbage().unwrap().count(), 0);
 
@@ -100,13 +74,13 @@ fn what_no_row_refers_to_goes_and_all_else_stays() {
 #[test]
 fn what_a_publication_left_that_failed_stays() {
     let world = world();
-    let bad = TOML.replace("accuracy = 0.75", "accuracy = 0.5");
+    let bad = PROGRAMS.replace("accuracy = 0.75", "accuracy = 0.5");
     let big = "score 0.75".to_owned() + &"\n".repeat(70_000);
     let failed = world.app.run_operation(&world.stage(&bad, &big).unwrap()).unwrap();
     assert!(matches!(failed, OperationState::Failed { .. }), "{failed:?}");
     let before = count(&world);
     assert_eq!(world.app.garbage().unwrap().count(), 0);
-    assert_eq!(world.publish(TOML).unwrap(), OperationState::Done);
+    assert_eq!(world.publish(PROGRAMS).unwrap(), OperationState::Done);
     assert!(before > 0 && count(&world) >= before);
     assert_eq!(world.app.garbage().unwrap().count(), 0);
     let mut wrong = Vec::new();
@@ -118,7 +92,7 @@ fn what_a_publication_left_that_failed_stays() {
 #[test]
 fn who_stops_collects_nothing() {
     let world = world();
-    world.publish(TOML).unwrap();
+    world.publish(PROGRAMS).unwrap();
     keep(&world, b"garbage");
     let garbage = world.app.garbage().unwrap();
     assert_eq!(garbage.count(), 1);
@@ -130,7 +104,7 @@ fn who_stops_collects_nothing() {
 #[test]
 fn nothing_is_garbage_while_a_list_cannot_be_read() {
     let world = world();
-    world.publish(TOML).unwrap();
+    world.publish(PROGRAMS).unwrap();
     let anna = world.entrant("anna");
     // So many files that their list is a blob.
     let names: Vec<_> = (0..900).map(|number| format!("a-file-with-a-longer-name-{number:04}")).collect();

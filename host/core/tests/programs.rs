@@ -16,33 +16,7 @@ use std::sync::atomic::Ordering::SeqCst;
 #[path = "support/world.rs"]
 mod world;
 
-use world::{World, challenge, world};
-
-const TOML: &str = r#"
-id = "c"
-title = "C"
-[[phases]]
-id = "dev"
-starts = 2026-01-01T00:00:00Z
-ends = 2026-03-01T00:00:00Z
-tasks = ["t"]
-quota = [{ limit = 3, per = "day" }]
-[[tasks]]
-id = "t"
-accepts = ["code", "results"]
-reference = "ref.csv"
-input = "in.csv"
-scorer = { stock = "fake" }
-runner = { memory = "1GiB", wall = "20ms", logs = "participant" }
-[[leaderboards]]
-id = "main"
-phases = ["dev"]
-rule = "best"
-columns = [{ metric = "accuracy" }]
-[[solutions]]
-path = "good.txt"
-scores = { accuracy = 0.75 }
-"#;
+use world::{PROGRAMS, World, challenge, world};
 
 /// A program that does what the words say.
 fn submit(world: &World, token: &Token, command: &str, answer: &str) -> Result<SubmissionId, Refusal> {
@@ -55,7 +29,7 @@ const COPY: &str = "copy $program/answer p.txt";
 #[test]
 fn a_program_runs_and_what_it_leaves_is_scored() {
     let world = world();
-    assert_eq!(world.publish(TOML).unwrap(), OperationState::Done);
+    assert_eq!(world.publish(PROGRAMS).unwrap(), OperationState::Done);
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
     let tracked = world.app.store.submission(id).unwrap().unwrap();
@@ -73,7 +47,7 @@ fn a_program_runs_and_what_it_leaves_is_scored() {
 #[test]
 fn the_same_task_takes_predictions_and_says_what_is_wrong_with_a_program() {
     let world = world();
-    world.publish(TOML).unwrap();
+    world.publish(PROGRAMS).unwrap();
     let anna = world.entrant("anna");
     let id = world.submit(&anna, "score 0.25").unwrap();
     world.work();
@@ -91,7 +65,7 @@ fn the_same_task_takes_predictions_and_says_what_is_wrong_with_a_program() {
     };
     assert!(problems.first[0].message.contains("`mine/metadata` lies in a folder"), "{problems:?}");
 
-    let only = TOML.replace("[\"code\", \"results\"]", "[\"code\"]").replace("[[solutions]]", "[[x]]");
+    let only = PROGRAMS.replace("[\"code\", \"results\"]", "[\"code\"]").replace("[[solutions]]", "[[x]]");
     let only = &only[..only.find("[[x]]").unwrap()];
     assert_eq!(world.publish(only).unwrap(), OperationState::Done);
     let Refusal::Format(problems) = world.submit(&anna, "score 0.25").unwrap_err() else { panic!("it takes programs") };
@@ -113,7 +87,7 @@ fn each_end_of_a_run_settles_the_quota_as_the_table_says() {
         ("/no/such/program", "", State::Failed, "run-failed", "no such program", 2),
     ] {
         let world = world();
-        world.publish(TOML).unwrap();
+        world.publish(PROGRAMS).unwrap();
         let anna = world.entrant("anna");
         let id = submit(&world, &anna, command, answer).unwrap();
         world.work();
@@ -128,7 +102,7 @@ fn each_end_of_a_run_settles_the_quota_as_the_table_says() {
 #[test]
 fn an_engine_that_is_away_costs_nobody_anything() {
     let world = world();
-    world.publish(TOML).unwrap();
+    world.publish(PROGRAMS).unwrap();
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
     world.runner.down.store(true, SeqCst);
@@ -147,7 +121,7 @@ fn an_engine_that_is_away_costs_nobody_anything() {
 #[test]
 fn what_alone_cannot_be_run_has_an_end() {
     let world = world();
-    world.publish(TOML).unwrap();
+    world.publish(PROGRAMS).unwrap();
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, "platform", "score 0.5").unwrap();
     for round in 0..20 {
@@ -171,7 +145,7 @@ fn what_alone_cannot_be_run_has_an_end() {
 #[test]
 fn an_image_that_was_removed_is_waited_for_and_holds_nobody_up() {
     let world = world();
-    world.publish(TOML).unwrap();
+    world.publish(PROGRAMS).unwrap();
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
     world.runner.gone.store(true, SeqCst);
@@ -195,7 +169,7 @@ fn an_image_that_was_removed_is_waited_for_and_holds_nobody_up() {
 #[test]
 fn what_was_printed_is_for_whom_the_task_says() {
     let world = world();
-    world.publish(TOML).unwrap();
+    world.publish(PROGRAMS).unwrap();
     let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
     let id = submit(&world, &anna, "say hello oops", "").unwrap();
     world.work();
@@ -207,7 +181,7 @@ fn what_was_printed_is_for_whom_the_task_says() {
     assert_eq!(printed(&world.operator, Stream::Stderr).unwrap(), b"oops");
     assert!(printed(&ben, Stream::Stdout).is_err());
 
-    world.publish(&TOML.replace(", logs = \"participant\"", "")).unwrap();
+    world.publish(&PROGRAMS.replace(", logs = \"participant\"", "")).unwrap();
     let id = submit(&world, &anna, "say hello oops", "").unwrap();
     world.work();
     let seen = world.app.see_submission(&anna, id).unwrap();
@@ -227,7 +201,7 @@ fn running(world: &World, id: SubmissionId) -> std::thread::JoinHandle<Worked> {
 #[test]
 fn cancelling_ends_the_run() {
     let world = world();
-    world.publish(&TOML.replace("20ms", "1min")).unwrap();
+    world.publish(&PROGRAMS.replace("20ms", "1min")).unwrap();
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, "sleep", "").unwrap();
     let worker = running(&world, id);
@@ -239,7 +213,7 @@ fn cancelling_ends_the_run() {
 #[test]
 fn a_task_may_ask_for_no_neighbour() {
     let world = world();
-    world.publish(&TOML.replace("20ms", "1min").replace("logs =", "alone = true, logs =")).unwrap();
+    world.publish(&PROGRAMS.replace("20ms", "1min").replace("logs =", "alone = true, logs =")).unwrap();
     let (anna, ben) = (world.entrant("anna"), world.entrant("ben"));
     let ids = [&anna, &ben].map(|token| submit(&world, token, "sleep", "").unwrap());
     let app = Arc::clone(&world.app);
@@ -256,7 +230,7 @@ fn a_task_may_ask_for_no_neighbour() {
 #[test]
 fn a_host_that_dies_in_a_run_runs_it_again_and_one_that_dies_in_scoring_does_not() {
     let world = world();
-    world.publish(&TOML.replace("20ms", "1min")).unwrap();
+    world.publish(&PROGRAMS.replace("20ms", "1min")).unwrap();
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, COPY, "wait").unwrap();
     let app = Arc::clone(&world.app);
@@ -279,7 +253,7 @@ fn a_host_that_dies_in_a_run_runs_it_again_and_one_that_dies_in_scoring_does_not
 #[test]
 fn images_are_kept_while_a_live_version_or_one_that_waits_needs_them() {
     let world = world();
-    let with = |image: &str| TOML.replace("memory = \"1GiB\"", &format!("image = \"{image}\""));
+    let with = |image: &str| PROGRAMS.replace("memory = \"1GiB\"", &format!("image = \"{image}\""));
     let pinned = |version: u32| {
         let version = world.app.store.version(&challenge(), version).unwrap().unwrap();
         version.images.into_values().next().unwrap()
@@ -301,7 +275,7 @@ fn images_are_kept_while_a_live_version_or_one_that_waits_needs_them() {
 #[test]
 fn images_are_named_by_their_digest_from_where_they_may() {
     let world = world();
-    let (task, _) = TOML.split_once("[[solutions]]").unwrap();
+    let (task, _) = PROGRAMS.split_once("[[solutions]]").unwrap();
     let task = task.replace("limit = 3,", "limit = 9,");
     let images = task.replace("[\"code\", \"results\"]", "[\"image\", \"code\"]");
     assert_eq!(world.publish(&images).unwrap(), OperationState::Done);
@@ -338,7 +312,7 @@ fn images_are_named_by_their_digest_from_where_they_may() {
     let id = submit(&world, &anna, COPY, "score 0.5").unwrap();
     world.work();
     assert_eq!(world.job(id).state, State::Scored);
-    world.publish(&TOML.replace("limit = 3,", "limit = 9,")).unwrap();
+    world.publish(&PROGRAMS.replace("limit = 3,", "limit = 9,")).unwrap();
     let Err(Refusal::Format(problems)) = hand_in(&name("here/3")) else { panic!("no images are taken") };
     assert!(problems.first[0].message.contains("takes no images"), "{problems:?}");
 }
@@ -366,7 +340,7 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
         ("[\"code\", \"results\"]", "[\"results\"]", "runner", "add \"code\""),
         ("[\"code\", \"results\"]", "[\"git\"]", "accepts", "yet"),
     ] {
-        let refused = world.stage(&TOML.replace(from, to), "score 0.75").unwrap_err();
+        let refused = world.stage(&PROGRAMS.replace(from, to), "score 0.75").unwrap_err();
         let Refusal::Challenge(problems) = refused else { panic!("{refused:?}") };
         let key = format!("tasks.t.{key}");
         assert!(problems.iter().any(|p| p.key == key && p.message.contains(word)), "{to}: {problems:?}");
@@ -379,7 +353,7 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
         Arc::new(gradus_core::testing::fake_clock::Silence),
         &[("fake", b"good")],
     );
-    let files = [("challenge.toml", TOML), ("ref.csv", "secret"), ("good.txt", "score 0.75"), ("in.csv", "rows")];
+    let files = [("challenge.toml", PROGRAMS), ("ref.csv", "secret"), ("good.txt", "score 0.75"), ("in.csv", "rows")];
     let Err(Refusal::Challenge(problems)) = without.publish(&world.operator, &challenge(), world.pending(&files))
     else {
         panic!("there is no engine")
@@ -390,7 +364,7 @@ fn a_challenge_that_cannot_be_run_here_is_refused() {
 #[test]
 fn an_ingestion_program_is_started_and_reads_what_was_handed_in() {
     let world = world();
-    let toml = TOML.replace("input = \"in.csv\"", "ingestion = \"ingestion\"").replace("good.txt", "good");
+    let toml = PROGRAMS.replace("input = \"in.csv\"", "ingestion = \"ingestion\"").replace("good.txt", "good");
     let publish = |toml: &str, command: &str| {
         let files = [
             ("challenge.toml", toml),
@@ -420,7 +394,7 @@ fn an_ingestion_program_is_started_and_reads_what_was_handed_in() {
 #[test]
 fn solutions_may_be_programs() {
     let world = world();
-    let toml = TOML.replace("good.txt", "good");
+    let toml = PROGRAMS.replace("good.txt", "good");
     let publish = |toml: &str, command: &str| {
         let metadata = format!("command: {command}\n");
         let files = [
@@ -443,7 +417,7 @@ fn solutions_may_be_programs() {
 #[test]
 fn a_publication_waits_for_what_others_have() {
     let world = world();
-    let toml = TOML.replace("good.txt", "good");
+    let toml = PROGRAMS.replace("good.txt", "good");
     let metadata = format!("command: {COPY}\n");
     let files = [
         ("challenge.toml", toml.as_str()),
@@ -464,7 +438,7 @@ fn a_publication_waits_for_what_others_have() {
 #[test]
 fn what_the_operator_allows_no_more_is_not_run() {
     let world = world();
-    world.publish(&TOML.replace("logs =", "network = \"mirror\", logs =")).unwrap();
+    world.publish(&PROGRAMS.replace("logs =", "network = \"mirror\", logs =")).unwrap();
     let anna = world.entrant("anna");
     let allowed = world.app.containers().unwrap();
     world.app.open_lane(Ok(Containers { allows: Allows::default(), ..allowed.clone() }));
@@ -482,7 +456,7 @@ fn what_the_operator_allows_no_more_is_not_run() {
 #[test]
 fn a_claim_that_is_renewed_late_is_not_taken_back() {
     let world = world();
-    world.publish(&TOML.replace("20ms", "1min")).unwrap();
+    world.publish(&PROGRAMS.replace("20ms", "1min")).unwrap();
     let anna = world.entrant("anna");
     let id = submit(&world, &anna, "sleep", "").unwrap();
     let worker = running(&world, id);

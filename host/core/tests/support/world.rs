@@ -23,6 +23,33 @@ use gradus_core::testing::memory_store::MemoryStore;
 use std::io::Write as _;
 use std::sync::Arc;
 
+/// A challenge that takes programs and results.
+pub const PROGRAMS: &str = r#"
+id = "c"
+title = "C"
+[[phases]]
+id = "dev"
+starts = 2026-01-01T00:00:00Z
+ends = 2026-03-01T00:00:00Z
+tasks = ["t"]
+quota = [{ limit = 3, per = "day" }]
+[[tasks]]
+id = "t"
+accepts = ["code", "results"]
+reference = "ref.csv"
+input = "in.csv"
+scorer = { stock = "fake" }
+runner = { memory = "1GiB", wall = "20ms", logs = "participant" }
+[[leaderboards]]
+id = "main"
+phases = ["dev"]
+rule = "best"
+columns = [{ metric = "accuracy" }]
+[[solutions]]
+path = "good.txt"
+scores = { accuracy = 0.75 }
+"#;
+
 /// Use cases over in-memory ports, and what tests do with them.
 pub struct World {
     pub app: Arc<App>,
