@@ -20,5 +20,5 @@ pub use http::{Answer, Api};
 pub use kept::{Kept, variant, wide};
 pub use own_engine::OwnEngine;
 pub use raw::Raw;
-pub use server::{Options, Server, unpaced};
+pub use server::{Options, Server, size_of, unpaced};
 pub use zip::zip;

@@ -60,6 +60,17 @@ impl Server {
         &self.data
     }
 
+    /// A number of what the kernel tells of its process, such as `Threads`; kibibytes where it is a size, such as `VmRSS`.
+    ///
+    /// # Panics
+    /// The server has ended, or there is no such number.
+    pub fn status(&self, name: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the server runs");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse().ok());
+        number.unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -202,4 +213,15 @@ impl Drop for Server {
         let _ = self.child.wait();
         unmount_all(&self.data);
     }
+}
+
+/// Bytes of the files below a folder.
+pub fn size_of(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => size_of(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
 }

@@ -58,10 +58,21 @@ fn hostile_programs_come_to_what_they_must_and_leave_nothing() {
     let _alone = alone();
     let engine = Engine::default();
     match engine.image("") {
-        Ok(image) => all(&engine, &rows::challenge(&image, ", pids = 32"), String::new(), &[]),
+        Ok(image) => {
+            let otherwise = if slow() { &IN_USER_MODE[..] } else { &[] };
+            all(&engine, &rows::challenge(&image, ", pids = 32"), String::new(), otherwise);
+        }
         Err(why) => skip(&why),
     }
 }
+
+/// Whether this is the machine of `cargo xtask machine`.
+fn slow() -> bool {
+    std::env::var_os("GRADUS_TEST_SLOW").is_some()
+}
+
+/// Linux in user mode takes a call by `int 0x80` for one of 64 bits: the filter sees that one.
+const IN_USER_MODE: [Otherwise; 1] = [("calls.sh", "", "")];
 
 /// A program, and what else it may come to, whatever it prints then.
 type Otherwise = (&'static str, &'static str, &'static str);
@@ -155,7 +166,8 @@ fn under(
 fn all(engine: &Engine, folder: &TempDir, config: String, otherwise: &[Otherwise]) {
     let toml = folder.path().join("challenge.toml");
     let text = std::fs::read_to_string(&toml).expect("it is there");
-    std::fs::write(&toml, text.replace("wall = \"20s\"", "wall = \"8s\"")).expect("there is room");
+    let wall = if slow() { "wall = \"30s\"" } else { "wall = \"8s\"" };
+    std::fs::write(&toml, text.replace("wall = \"20s\"", wall)).expect("there is room");
     let server = Server::start_with(Options { config, under: Vec::new() });
     server.publish(folder.path());
     let anna = server.participant("anna");

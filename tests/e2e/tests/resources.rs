@@ -6,14 +6,6 @@ use std::time::{Duration, Instant};
 
 const SUBMISSIONS: &str = "/api/v1/challenges/breast-cancer/phases/dev/submissions";
 
-/// A line of `/proc/PID/status` that is a number; kibibytes where it is a size.
-fn status(server: &Server, name: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("the server runs");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse().ok());
-    number.expect("the line is there")
-}
-
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(20);
     while !holds() {
@@ -27,7 +19,7 @@ fn slow_uploads_hold_no_threads_and_their_places_come_back() {
     let server = Server::start();
     server.publish_example("breast-cancer");
     let anna = server.participant("anna");
-    let threads = status(&server, "Threads");
+    let threads = server.status("Threads");
     let begin = |number: usize| {
         let path = format!("{SUBMISSIONS}?filename=slow-{number}.csv");
         let mut slow = Raw::begin(&anna, "POST", &path, "Content-Length: 1000000\r\n");
@@ -39,7 +31,7 @@ fn slow_uploads_hold_no_threads_and_their_places_come_back() {
     let tmp = || std::fs::read_dir(server.data().join("blobs/tmp")).expect("the folder is there").count();
     eventually("all uploads are under way", || tmp() == 64);
     // The HTTP runtime lends a thread to what blocks and takes it back: none stays with an upload that waits.
-    eventually("the threads are back", || status(&server, "Threads") < threads + 20);
+    eventually("the threads are back", || server.status("Threads") < threads + 20);
     assert_eq!(tmp(), 64, "and all are still under way");
     let more = anna.submit("breast-cancer", "dev", "more.csv", b"id,label\n");
     more.refuses("one more", 429, "too-many-uploads", "64 uploads of yours");
@@ -97,7 +89,7 @@ fn a_form_whose_part_never_begins_is_cut() {
     let server = Server::start();
     server.publish_example("breast-cancer");
     let anna = server.participant("anna");
-    let before = status(&server, "VmRSS");
+    let before = server.status("VmRSS");
     let kind = "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 100000000\r\n";
     let mut form = Raw::begin(&anna, "POST", SUBMISSIONS, kind);
     form.send(b"--x\r\nContent-Disposition: form-data; name=\"");
@@ -106,7 +98,7 @@ fn a_form_whose_part_never_begins_is_cut() {
     let sent = (0..1_500).take_while(|_| form.try_send(&chunk)).count();
     let answer = form.answer();
     assert!(sent < 1_500 || answer.starts_with("HTTP/1.1 400"), "{sent} chunks taken: {answer}");
-    let after = status(&server, "VmHWM");
+    let after = server.status("VmHWM");
     assert!(after < before + 80_000, "{before} kB before, {after} kB at most");
     assert_eq!(anna.get("/livez").status, 200);
 }

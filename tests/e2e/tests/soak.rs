@@ -2,8 +2,7 @@
 //!
 //! A few rounds, to be done each time; `cargo xtask torture` does as many as `GRADUS_ROUNDS` says.
 
-use gradus_e2e::{Api, Raw, Server, example, unpaced, variant, wide};
-use std::path::Path;
+use gradus_e2e::{Api, Raw, Server, example, size_of, unpaced, variant, wide};
 use std::time::Duration;
 
 /// Submissions of a round, and as much of everything else.
@@ -28,25 +27,10 @@ struct Holds {
 impl Holds {
     fn of(server: &Server) -> Self {
         let process = format!("/proc/{}", server.pid());
-        let status = std::fs::read_to_string(format!("{process}/status")).expect("it runs");
-        let number = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel tells it");
-            line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
-        };
         let files = std::fs::read_dir(format!("{process}/fd")).expect("it is ours").count();
-        let threads = usize::try_from(number("Threads:")).expect("few");
-        Self { memory: number("VmRSS:") << 10, files, threads, store: size_of(&server.data().join("store")) }
+        let threads = usize::try_from(server.status("Threads")).expect("few");
+        Self { memory: server.status("VmRSS") << 10, files, threads, store: size_of(&server.data().join("store")) }
     }
-}
-
-fn size_of(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => size_of(&entry.path()),
-        Ok(meta) => meta.len(),
-        Err(_) => 0,
-    };
-    entries.map(size).sum()
 }
 
 /// A round of all that people do. Ids of what was handed in.

@@ -22,7 +22,7 @@ use gradus_core::domain::report::{Cost, Digests, Outcome, Problems, Report, Scor
 use gradus_core::domain::submission::{About, Body, Lane, Submission, Upload};
 use gradus_core::domain::tree::Tree;
 use gradus_core::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Settle, Store as _};
-use gradus_e2e::{Api, Server, unpaced};
+use gradus_e2e::{Api, Server, size_of, unpaced};
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,17 +66,6 @@ pub fn run(plan: &Plan) {
         );
         measure(plan, &mut server, &anna);
     }
-}
-
-/// Bytes below a folder.
-fn size_of(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => size_of(&entry.path()),
-        Ok(meta) => meta.len(),
-        Err(_) => 0,
-    };
-    entries.map(size).sum()
 }
 
 /// Counts what is written to it.

@@ -55,9 +55,7 @@ pub fn memory(server: &Server) -> String {
 
 /// What a server holds; bytes.
 pub fn resident(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
-    let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-    held.and_then(|held| held.parse::<u64>().ok()).map_or(0, |kib| kib << 10)
+    server.status("VmRSS") << 10
 }
 
 /// Bytes, in words.
