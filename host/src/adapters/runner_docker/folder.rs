@@ -157,9 +157,12 @@ impl Folders {
                 write_all(&inside.open_dir(&number)?, &input.files)?;
             }
             drop(inside);
-            // The container's bind takes these flags over; the engine has no way to ask for them.
-            let place = path.join("in");
+            // The container's bind takes these flags over; the engine has no way to ask for them. An engine with mounts of its
+            // own sees a mount as it was made, and flags that came later not: so it is bound once more, with them.
+            let (place, read) = (path.join("in"), path.join("read"));
+            make_dir(&dir, "read", 0o700)?;
             tool("mount", |mount| mount.args(["--bind", "-o", "ro,nosuid,nodev"]).arg(&place).arg(&place))?;
+            tool("mount", |mount| mount.arg("--bind").arg(&place).arg(&read))?;
         }
         let out = path.join("out");
         let mut in_memory = 0;
@@ -211,7 +214,7 @@ impl Folders {
 impl Folder {
     /// The input of that number.
     pub(super) fn input(&self, number: usize) -> PathBuf {
-        self.path.join("in").join(number.to_string())
+        self.path.join("read").join(number.to_string())
     }
 
     /// The place for the output.

@@ -58,8 +58,6 @@ pub(super) struct Around<'a> {
     pub(super) image_environment: &'a [String],
     /// The names of the image's labels.
     pub(super) image_labels: &'a [String],
-    /// Whether inputs come without the flags of their mounts, so that the engine is to mount them anew, for reading.
-    pub(super) bare: bool,
     /// What Podman needs in another form.
     pub(super) podman: Option<Podman<'a>>,
 }
@@ -221,10 +219,7 @@ fn bind(target: &str, source: &Path) -> Mount {
 }
 
 fn mounts(program: &Program, around: &Around<'_>) -> Vec<Mount> {
-    let inputs = program.inputs.iter().zip(around.inputs).map(|(input, source)| {
-        let mount = bind(input.at.as_str(), source);
-        Mount { read_only: Some(around.bare), ..mount }
-    });
+    let inputs = program.inputs.iter().zip(around.inputs).map(|(input, source)| bind(input.at.as_str(), source));
     inputs.chain(around.writable.iter().map(|(place, source)| bind(place.as_str(), source))).collect()
 }
 
@@ -274,7 +269,6 @@ mod tests {
                 image: &image(),
                 image_environment: &image_environment,
                 image_labels: &["a", "traefik.enable"].map(ToOwned::to_owned),
-                bare: false,
                 podman: None,
             },
         )

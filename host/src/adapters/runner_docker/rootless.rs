@@ -1,8 +1,8 @@
 //! An engine that runs as a user without rights (Docker's rootless mode), seen from a server that is root: who it is, whom
 //! its containers' users are on this machine, and which group is its own.
 //!
-//! It follows the mounts of this machine (its launcher asks for `rslave`), so that places of ours reach it; a change of
-//! flags does not. All of this is told by the process at the other end of the socket.
+//! It follows the mounts of this machine (its launcher asks for `rslave`), so that places of ours reach it. All of this is told
+//! by the process at the other end of the socket.
 
 use super::folder::Owner;
 use super::systemd::Systemd;

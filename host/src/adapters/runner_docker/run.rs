@@ -292,7 +292,6 @@ pub(super) async fn create(
             image: &part.image.name,
             image_environment: &part.image.environment,
             image_labels: &part.image.labels,
-            bare: shared.engine.rootless.is_some(),
             podman: shared.engine.podman.then_some(podman),
         },
     );
