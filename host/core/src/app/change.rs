@@ -71,8 +71,11 @@ impl App {
             });
             let (placements, live) = self.rank(&tracked, ended, &effects)?;
             let ends = over && !tracked.job.state.is_terminal();
-            let letters =
-                if ends { self.letters_of(&tracked.submission, &job, ended.report.as_ref(), now)? } else { Vec::new() };
+            let (letters, unwritten) = if ends {
+                self.letters_of(&tracked.submission, &job, ended.report.as_ref(), now)?
+            } else {
+                (Vec::new(), 0)
+            };
             let told = !letters.is_empty();
             let advance = Advance {
                 id,
@@ -94,6 +97,7 @@ impl App {
                 Advanced::Stored { events, .. } => {
                     self.signals.logged(&events);
                     self.follow(id, &effects);
+                    self.left_unwritten(unwritten);
                     if told {
                         self.signals.queued();
                     }

@@ -181,30 +181,37 @@ impl App {
         Ok(id)
     }
 
-    /// What is told of a submission that ends.
+    /// What is told of a submission that ends, and how many hooks are not told, as too much waits for them.
     pub(super) fn letters_of(
         &self,
         submission: &Submission,
         job: &Job,
         report: Option<&Report>,
         now: Timestamp,
-    ) -> Result<Vec<Letter>, Refusal> {
+    ) -> Result<(Vec<Letter>, u64), Refusal> {
         let hooks = self.store.hooks(&submission.challenge)?;
         if hooks.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         }
         let body = ended(submission, job, report, now);
-        let mut letters = Vec::new();
+        let (mut letters, mut unwritten) = (Vec::new(), 0);
         for hook in &hooks {
             // Only where one does not take its letters are they counted.
             let rests = self.rounds().resting.contains_key(&hook.id);
             if !rests || self.store.letter_counts(hook.id, MAX_WAITING)?.0 < MAX_WAITING {
                 letters.push(Letter::new(LetterId(self.clock.id(now)), hook, body.clone(), now));
             } else {
-                self.rounds().unwritten += 1;
+                unwritten += 1;
             }
         }
-        Ok(letters)
+        Ok((letters, unwritten))
+    }
+
+    /// Notes that so many letters were not written.
+    pub(super) fn left_unwritten(&self, letters: u64) {
+        if letters > 0 {
+            self.rounds().unwritten += letters;
+        }
     }
 
     /// How many letters were not written since this was asked last, as too many wait for their hook.

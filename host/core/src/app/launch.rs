@@ -11,7 +11,7 @@ use crate::domain::challenge::{Task, TaskRun, Version};
 use crate::domain::id::{ChallengeId, RunId, TaskId};
 use crate::domain::printed::Printed;
 use crate::domain::program::{
-    self, IMAGE_INPUT, IMAGE_OUTPUT, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, SHARED, Starts,
+    self, IMAGE_INPUT, IMAGE_OUTPUT, INGESTED, INPUT, OUTPUT, PROGRAM, SCRATCH, SHARED, Starts, When,
 };
 use crate::domain::queue::Room;
 use crate::domain::report::{Problem, Problems};
@@ -194,7 +194,8 @@ pub fn lane(task: &Task, files: &Folder) -> Result<Lane, Problems> {
         // How it is called is the ingestion program's matter.
         return Ok(Lane::Code);
     }
-    let started = command(files, name, if apart { Starts::SubmissionApart } else { Starts::Submission });
+    let starts = if apart { Starts::SubmissionApart } else { Starts::Submission };
+    let started = command(files, name, starts, When::TakenIn);
     Ok(started.map(|_| Lane::Code)?)
 }
 
@@ -221,17 +222,17 @@ pub fn is_program(files: &Folder) -> bool {
 ///
 /// # Errors
 /// What is wrong with it, for the organizer.
-pub(super) fn ingestion_command(files: &Folder, apart: bool) -> Result<Vec<String>, Problem> {
-    its_command(files, if apart { Starts::IngestionApart } else { Starts::Ingestion })
+pub(super) fn ingestion_command(files: &Folder, apart: bool, when: When) -> Result<Vec<String>, Problem> {
+    its_command(files, if apart { Starts::IngestionApart } else { Starts::Ingestion }, when)
 }
 
-fn its_command(files: &Folder, starts: Starts) -> Result<Vec<String>, Problem> {
+fn its_command(files: &Folder, starts: Starts, when: When) -> Result<Vec<String>, Problem> {
     let name = program::file(files.tree()).unwrap_or(program::FILES[1]);
-    command(files, name, starts)
+    command(files, name, starts, when)
 }
 
-fn command(files: &Folder, name: &str, starts: Starts) -> Result<Vec<String>, Problem> {
-    program::command(name, &text(files, name)?, starts)
+fn command(files: &Folder, name: &str, starts: Starts, when: When) -> Result<Vec<String>, Problem> {
+    program::command(name, &text(files, name)?, starts, when)
 }
 
 /// The file that says how to start a program.
@@ -302,14 +303,15 @@ impl Launcher {
     fn in_the_tasks(&self, files: &Folder, printed: &Arc<Printed>) -> Result<Program, RunnerError> {
         let image = self.image.clone().ok_or_else(|| wrong("the task has no image".to_owned()))?;
         let (command, inputs) = match (&self.run.apart, &self.ingestion) {
-            (Some(_), _) => (its_command(files, Starts::SubmissionApart), vec![input(PROGRAM, files)?]),
+            (Some(_), _) => (its_command(files, Starts::SubmissionApart, When::Started), vec![input(PROGRAM, files)?]),
             (None, Some(ingestion)) => (
-                ingestion_command(ingestion, false),
+                ingestion_command(ingestion, false, When::Started),
                 vec![input(INPUT, &self.input)?, input(PROGRAM, ingestion)?, input(INGESTED, files)?],
             ),
-            (None, None) => {
-                (its_command(files, Starts::Submission), vec![input(INPUT, &self.input)?, input(PROGRAM, files)?])
-            }
+            (None, None) => (
+                its_command(files, Starts::Submission, When::Started),
+                vec![input(INPUT, &self.input)?, input(PROGRAM, files)?],
+            ),
         };
         // Looked at when it was taken in.
         let command = command.map_err(|problem| wrong(problem.message))?;
@@ -320,7 +322,7 @@ impl Launcher {
     fn beside_it(&self, ingestion: &Folder, printed: &Arc<Printed>) -> Result<Program, RunnerError> {
         let image = self.ingestion_image.clone();
         let image = image.ok_or_else(|| wrong("the ingestion program has no image".to_owned()))?;
-        let command = ingestion_command(ingestion, true).map_err(|problem| wrong(problem.message))?;
+        let command = ingestion_command(ingestion, true, When::Started).map_err(|problem| wrong(problem.message))?;
         let inputs = vec![input(INPUT, &self.input)?, input(PROGRAM, ingestion)?];
         self.program(image.into(), Some(command), inputs, printed)
     }

@@ -15,6 +15,7 @@ use crate::domain::limits::MAX_COMPONENT;
 use crate::domain::manifest::{self, FILE, Located, MAX_LEN, Manifest, nearest};
 use crate::domain::metric::Description;
 use crate::domain::operation::{Operation, OperationState};
+use crate::domain::program::When;
 use crate::domain::report::{Problem, Report};
 use crate::domain::run::ImageRef;
 use crate::domain::submission::Lane;
@@ -170,7 +171,7 @@ fn launcher(
     }
     let ingestion = task.ingestion.as_ref().map(|path| folder.at(path));
     if let Some(Err(Problem { file, line, message })) =
-        ingestion.as_ref().map(|files| ingestion_command(files, run.apart.is_some()))
+        ingestion.as_ref().map(|files| ingestion_command(files, run.apart.is_some(), When::TakenIn))
     {
         let (folder, file) = (task.ingestion.as_deref().unwrap_or_default(), file.unwrap_or_default());
         let line = line.map_or_else(String::new, |line| format!(":{line}"));

@@ -46,6 +46,15 @@ pub enum Starts {
     IngestionApart,
 }
 
+/// When a command is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// It is handed in, or published: what stands for nothing is refused.
+    TakenIn,
+    /// It is started, and may have been taken in under other rules.
+    Started,
+}
+
 /// All placeholders, and why one leads nowhere.
 const PLACEHOLDERS: [&str; 9] = [
     "$predictions",
@@ -145,7 +154,7 @@ pub fn image(name: &str, text: &[u8]) -> Result<Option<ImageRef>, Problem> {
 ///
 /// # Errors
 /// What is wrong with it, for whose program it is.
-pub fn command(name: &str, text: &[u8], starts: Starts) -> Result<Vec<String>, Problem> {
+pub fn command(name: &str, text: &[u8], starts: Starts, when: When) -> Result<Vec<String>, Problem> {
     let Metadata { command, image } = Metadata::read(name, text)?;
     let command = command.filter(|command| !command.trim().is_empty()).ok_or_else(|| {
         let but = if image.is_some() { ", and what it is handed in for takes no images" } else { "" };
@@ -159,38 +168,49 @@ pub fn command(name: &str, text: &[u8], starts: Starts) -> Result<Vec<String>, P
     if words.len() > MAX_WORDS || words.iter().any(|word| word.contains('\0')) {
         return Err(problem(name, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
     }
-    words.iter().map(|word| filled(name, word, starts)).collect()
+    words.iter().map(|word| filled(name, word, starts, when)).collect()
 }
 
 /// `word` with what its placeholders stand for.
-fn filled(file: &str, word: &str, starts: Starts) -> Result<String, Problem> {
+fn filled(file: &str, word: &str, starts: Starts, when: When) -> Result<String, Problem> {
     // What a shell is told may have variables of its own.
     let script = word.contains(char::is_whitespace);
     let (mut filled, mut rest) = (String::new(), word);
     while let Some(at) = rest.find('$') {
         let (before, from) = rest.split_at(at);
-        let end = from[1..].find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).map_or(from.len(), |end| end + 1);
-        let (placeholder, after) = from.split_at(end);
+        let (name, end) = variable(from);
         filled.push_str(before);
-        if PLACEHOLDERS.contains(&placeholder) {
-            let place = starts.place(placeholder);
+        let placeholder = PLACEHOLDERS.into_iter().find(|placeholder| placeholder.strip_prefix('$') == Some(name));
+        if let Some(placeholder) = placeholder {
             let why = |why| problem(file, format!("has `{placeholder}` in its `command`: {why}"));
-            filled.push_str(place.map_err(why)?);
-        } else if script || placeholder == "$" {
-            filled.push_str(placeholder);
+            filled.push_str(starts.place(placeholder).map_err(why)?);
+        } else if script || when == When::Started || !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            filled.push_str(&from[..end]);
         } else {
             let known = PLACEHOLDERS.iter().filter(|name| starts.place(name).is_ok());
             let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let message = format!(
-                "has `{placeholder}` in its `command`, which stands for nothing: there are {known}; variables are a \
-                 shell's, as in `sh -c 'exec {placeholder}'`"
+                "has `{0}` in its `command`, which stands for nothing: there are {known}; variables are a shell's, as in \
+                 `sh -c 'exec {0}'`",
+                &from[..end]
             );
             return Err(problem(file, message));
         }
-        rest = after;
+        rest = &from[end..];
     }
     filled.push_str(rest);
     Ok(filled)
+}
+
+/// The name of the variable that `text`, from its `$` on, begins with, also in braces; and where it ends.
+fn variable(text: &str) -> (&str, usize) {
+    let of_a_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    let long = |text: &str| text.find(|c| !of_a_name(c)).unwrap_or(text.len());
+    match text.strip_prefix("${") {
+        Some(inside) if inside[long(inside)..].starts_with('}') => (&inside[..long(inside)], long(inside) + 3),
+        Some(_) => ("", 1),
+        None => (&text[1..1 + long(&text[1..])], 1 + long(&text[1..])),
+    }
 }
 
 #[cfg(test)]
@@ -209,32 +229,44 @@ mod tests {
             ("command: >\n  python3\n  a.py\n", "python3|a.py"),
             ("command: sh -c 'cd $HOME; ls $outputs $output$tmp'\n", "sh|-c|cd $HOME; ls $outputs /app/output/tmp"),
             ("command: grep 5$ a$/b $input\n", "grep|5$|a$/b|/app/input_data"),
+            ("command: x ${program}/m.py ${tmp}$output\n", "x|/app/program/m.py|/tmp/app/output"),
+            ("command: awk '{print$1}' $_ ${x ${}\n", "awk|{print$1}|$_|${x|${}"),
         ] {
-            assert_eq!(command("metadata", text.as_bytes(), Starts::Submission).unwrap().join("|"), expected);
+            assert_eq!(
+                command("metadata", text.as_bytes(), Starts::Submission, When::TakenIn).unwrap().join("|"),
+                expected
+            );
         }
+    }
+
+    #[test]
+    fn what_was_taken_in_is_started_whatever_the_rules_are_now() {
+        let words = |when| command("metadata", b"command: x --to=$FOO ${outputs}\n", Starts::Submission, when);
+        assert!(words(When::TakenIn).unwrap_err().message.contains("`$FOO`"));
+        assert_eq!(words(When::Started).unwrap().join("|"), "x|--to=$FOO|${outputs}");
     }
 
     #[test]
     fn ingestion_programs_have_placeholders_of_their_own() {
         let text = b"command: python3 $ingestion_program/i.py $input $output $submission_program\n";
-        let words = command("metadata", text, Starts::Ingestion).unwrap().join("|");
+        let words = command("metadata", text, Starts::Ingestion, When::TakenIn).unwrap().join("|");
         assert_eq!(words, "python3|/app/program/i.py|/app/input_data|/app/output|/app/ingested_program");
     }
 
     #[test]
     fn programs_that_run_apart_meet_in_one_place() {
         let text = b"command: sh $program/run.sh $shared $tmp\n";
-        let words = command("metadata", text, Starts::SubmissionApart).unwrap().join("|");
+        let words = command("metadata", text, Starts::SubmissionApart, When::TakenIn).unwrap().join("|");
         assert_eq!(words, "sh|/app/program/run.sh|/app/shared|/tmp");
         let text = b"command: sh $ingestion_program/i.sh $input $output $shared\n";
-        let words = command("metadata", text, Starts::IngestionApart).unwrap().join("|");
+        let words = command("metadata", text, Starts::IngestionApart, When::TakenIn).unwrap().join("|");
         assert_eq!(words, "sh|/app/program/i.sh|/app/input_data|/app/output|/app/shared");
         for (text, starts) in [
             ("command: cat $input/x", Starts::SubmissionApart),
             ("command: cat $output/x", Starts::SubmissionApart),
             ("command: cat $submission_program/x", Starts::IngestionApart),
         ] {
-            let problem = command("metadata", text.as_bytes(), starts).unwrap_err();
+            let problem = command("metadata", text.as_bytes(), starts, When::TakenIn).unwrap_err();
             assert!(problem.message.contains("the two meet in `$shared`"), "{problem:?}");
         }
     }
@@ -281,9 +313,10 @@ mod tests {
             (b"command: python3 $ingestion_program/x.py\n", "started itself"),
             (b"command: python3 $programm/x.py\n", "`$programm` in its `command`, which stands for nothing: there are"),
             (b"command: $HOME/run\n", "sh -c 'exec $HOME'"),
+            (b"command: ${HOME}/run\n", "`${HOME}` in its"),
             (billion.as_bytes(), ""),
         ] {
-            let problem = command("metadata", text, Starts::Submission).unwrap_err();
+            let problem = command("metadata", text, Starts::Submission, When::TakenIn).unwrap_err();
             assert!(problem.message.contains(word), "{problem:?}");
             assert_eq!(problem.file.as_deref(), Some("metadata"));
         }
