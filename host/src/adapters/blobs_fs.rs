@@ -103,10 +103,24 @@ impl Folders {
         Ok((self.tmp.open_with(&name, &options)?.into_std(), name))
     }
 
-    /// Room in memory for so many bytes more, if there is.
-    fn room(&self, bytes: usize) -> bool {
-        let taken = |now: usize| now.checked_add(bytes).filter(|now| *now <= IN_MEMORY);
-        self.in_memory.fetch_update(Relaxed, Relaxed, taken).is_ok()
+    /// Makes room for so many bytes more, if there is.
+    fn grow(&self, held: &mut Vec<u8>, bytes: usize) -> bool {
+        let (needed, had) = (held.len() + bytes, held.capacity());
+        if needed > SMALL {
+            return false;
+        }
+        if needed > had {
+            // Twice as much each time, as bytes may come one by one.
+            let more = needed.max(had * 2).min(SMALL) - had;
+            let taken = |now: usize| now.checked_add(more).filter(|now| *now <= IN_MEMORY);
+            if self.in_memory.fetch_update(Relaxed, Relaxed, taken).is_err() {
+                return false;
+            }
+            held.reserve_exact(had + more - held.len());
+            // The allocator may give more than it was asked for.
+            self.in_memory.fetch_add(held.capacity() - had - more, Relaxed);
+        }
+        true
     }
 }
 
@@ -163,7 +177,7 @@ impl Pending {
                 drop(self.folders.tmp.remove_file(&name));
                 return Err(error);
             }
-            self.folders.in_memory.fetch_sub(bytes.len(), Relaxed);
+            self.folders.in_memory.fetch_sub(bytes.capacity(), Relaxed);
             self.held = Held::File(file, name);
         }
         match &self.held {
@@ -226,15 +240,14 @@ fn digest_of(file: &File) -> io::Result<Digest> {
 
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = match &mut self.held {
-            Held::Memory(held) if held.len() + bytes.len() <= SMALL && self.folders.room(bytes.len()) => {
-                held.extend_from_slice(bytes);
-                bytes.len()
-            }
-            Held::Memory(_) | Held::File(..) => {
-                let (mut file, _) = self.file()?;
-                file.write(bytes)?
-            }
+        let count = if let Held::Memory(held) = &mut self.held
+            && self.folders.grow(held, bytes.len())
+        {
+            held.extend_from_slice(bytes);
+            bytes.len()
+        } else {
+            let (mut file, _) = self.file()?;
+            file.write(bytes)?
         };
         self.hasher.update(&bytes[..count]);
         self.len += count as u64;
@@ -275,7 +288,7 @@ impl Drop for Pending {
     fn drop(&mut self) {
         match &self.held {
             Held::Memory(bytes) => {
-                self.folders.in_memory.fetch_sub(bytes.len(), Relaxed);
+                self.folders.in_memory.fetch_sub(bytes.capacity(), Relaxed);
             }
             // Kept or not, the name in `tmp` goes. What stays is cleared at the next opening.
             Held::File(_, name) => drop(self.folders.tmp.remove_file(name)),

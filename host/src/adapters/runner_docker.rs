@@ -245,7 +245,7 @@ impl DockerRunner {
             blobs,
             cannot,
             gpus,
-            cpus: taken::cpus(),
+            cpus: if info.cpu_set == Some(false) { Vec::new() } else { taken::cpus() },
             loading: tokio::sync::Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
             active: Mutex::default(),

@@ -8,8 +8,8 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use gradus_core::ports::runner::RunnerError;
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
 
 /// Seconds that the engine has to begin an answer.
 const PATIENCE_S: u64 = 120;
@@ -62,7 +62,7 @@ impl Engine {
     pub(super) async fn connect(socket: &Path, users: &RangeInclusive<u32>) -> Result<Self, RunnerError> {
         let path = socket.to_string_lossy();
         // First by hand: the library's words for that help nobody.
-        let by_hand = UnixStream::connect(socket).map_err(|error| {
+        let by_hand = UnixStream::connect(socket).await.map_err(|error| {
             let known = [
                 (ErrorKind::NotFound, "is not there; start the engine, or name its socket as `engine` of [runner]"),
                 (ErrorKind::PermissionDenied, "may be used by root only"),
@@ -155,9 +155,9 @@ pub(super) fn mapped(info: &SystemInfo) -> Result<Option<Owner>, ()> {
 
 /// The process at the other end of a connection, and its user.
 fn peer(stream: &UnixStream) -> Result<(i32, Owner), String> {
-    let about = rustix::net::sockopt::socket_peercred(stream)
-        .map_err(|error| format!("the engine's process is not told: {error}"))?;
-    Ok((about.pid.as_raw_pid(), Owner { user: about.uid.as_raw(), group: about.gid.as_raw() }))
+    let about = stream.peer_cred().map_err(|error| format!("the engine's process is not told: {error}"))?;
+    let pid = about.pid().filter(|pid| *pid > 0).ok_or("the engine's process is none that is seen from here")?;
+    Ok((pid, Owner { user: about.uid(), group: about.gid() }))
 }
 
 /// Why runs cannot be started with such an engine by this process, and what to do.

@@ -13,9 +13,11 @@ use gradus_core::domain::run_limits::RunLimits;
 use gradus_core::ports::runner::{Beside, Input, Run, RunFile, Scratch};
 use rustix::fs::{AtFlags, Mode};
 use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Bytes copied at once.
 const BUFFER: usize = 256 << 10;
@@ -23,6 +25,10 @@ const BUFFER: usize = 256 << 10;
 const BEYOND: u64 = 64 << 10;
 /// Kernel memory of a file in memory, beside its bytes.
 const INODE: u64 = 1 << 10;
+/// A program of the system's that has not ended by then hangs.
+const TOOL: Duration = Duration::from_secs(60);
+/// What it says of its failure, at most; bytes.
+const WORDS: u64 = 4 << 10;
 /// The file with the id of this data folder.
 const OWNER: &str = "owner";
 /// The file with the filter of system calls.
@@ -68,16 +74,18 @@ pub(super) struct Folder {
 impl Folders {
     /// Opens the runs at `path`, or begins some there. The group `passing` may pass it, and the data folder around it.
     pub(super) fn open(path: &Path, passing: Option<u32>) -> io::Result<Self> {
-        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+        use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let path = path.canonicalize()?;
         let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
         let owner = owner(&dir)?;
         let folders = Self { path, dir, owner, passing };
-        folders.let_pass(&folders.path)?;
-        let data = folders.path.parent().unwrap_or(&folders.path);
-        if data.metadata()?.permissions().mode() & 0o001 == 0 {
-            folders.let_pass(data)?;
+        for folder in [Some(folders.path.as_path()), folders.path.parent()].into_iter().flatten() {
+            let about = folder.metadata()?;
+            // Another mode is its operator's choice.
+            if about.mode() & 0o7777 == 0o700 && about.uid() == rustix::process::geteuid().as_raw() {
+                folders.let_pass(folder)?;
+            }
         }
         Ok(folders)
     }
@@ -316,10 +324,11 @@ fn mount_memory(at: &Path, size: u64, inodes: u64, owner: Owner, exec: &str) -> 
 
 /// Mounts a file system that lies in a file: it takes room on the disk only as it fills, and no memory of the run's.
 fn mount_file(image: &Path, at: &Path, limits: &RunLimits, Owner { user, group }: Owner) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
     let inodes = u64::from(limits.files) + 32;
     // The file system's own needs: inode tables, bitmaps, folders, trees of extents.
     let size = limits.output.0 + limits.output.0 / 32 + inodes * 512 + (32 << 20);
-    fs::File::options().write(true).create_new(true).open(image)?.set_len(size.next_multiple_of(4096))?;
+    fs::File::options().write(true).create_new(true).mode(0o600).open(image)?.set_len(size.next_multiple_of(4096))?;
     let inodes = inodes.to_string();
     let owner = format!("root_owner={user}:{group},lazy_itable_init=1,nodiscard");
     let features = "^has_journal,^resize_inode";
@@ -350,12 +359,29 @@ fn unescaped(text: &str) -> String {
 /// Runs a program of the system's, with nothing of our environment.
 pub(super) fn tool(name: &str, with: impl FnOnce(&mut Command) -> &mut Command) -> io::Result<()> {
     let mut command = Command::new(name);
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
-    let output =
-        with(&mut command).output().map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-    if output.status.success() {
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+    let mut child = with(&mut command).spawn().map_err(failed)?;
+    let until = Instant::now() + TOOL;
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            break status;
+        }
+        if Instant::now() > until {
+            // It is not waited for: what hangs in the kernel does not end for that either.
+            child.kill().map_err(failed)?;
+            let what = format!("{name} did not end within {} s", TOOL.as_secs());
+            return Err(io::Error::new(ErrorKind::TimedOut, what));
+        }
+        thread::sleep(Duration::from_millis(1));
+    };
+    if status.success() {
         return Ok(());
     }
-    let words = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!("{name} failed: {}", words.trim())))
+    let mut words = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        stderr.take(WORDS).read_to_end(&mut words).map_err(failed)?;
+    }
+    Err(io::Error::other(format!("{name} failed: {}", String::from_utf8_lossy(&words).trim())))
 }

@@ -84,7 +84,8 @@ impl Hierarchies {
         for mount in self.all() {
             for entry in fs::read_dir(mount)? {
                 let name = entry?.file_name().to_string_lossy().into_owned();
-                let name = if self.systemd.is_some() { systemd::name(&name).unwrap_or(name) } else { name };
+                // Whoever made them: the engine may have left that to another before.
+                let name = systemd::name(&name).unwrap_or(name);
                 if name.starts_with(prefix) {
                     names.insert(name);
                 }
@@ -129,22 +130,20 @@ impl Hierarchies {
 
     /// Ends all processes in the group `name`, and removes it. Whether there was one.
     pub(super) fn remove(&self, name: &str) -> io::Result<bool> {
-        let until = Instant::now() + Duration::from_secs(2);
-        let called = self.called(name);
-        let dirs: Vec<PathBuf> = self.all().map(|mount| mount.join(&called)).filter(|dir| dir.is_dir()).collect();
+        let forms = [name.to_owned(), systemd::slice(name)];
+        let dirs = self.all().flat_map(|mount| forms.iter().map(|form| mount.join(form)));
+        let dirs: Vec<PathBuf> = dirs.filter(|dir| dir.is_dir()).collect();
         for dir in &dirs {
             if let Some(systemd) = &self.systemd {
                 // What is left in there has no time to end by itself.
                 kill(dir)?;
-                if let Err(error) = systemd.stop(name) {
-                    // One that systemd does not know is removed by hand.
-                    tracing::debug!(group = name, %error, "systemd does not stop a slice");
-                }
+                systemd.stop(name)?;
             }
+            let until = Instant::now() + Duration::from_secs(2);
             loop {
                 match remove(dir) {
                     Ok(()) => break,
-                    Err(error) if error.kind() == ErrorKind::NotFound => break,
+                    Err(_) if !dir.exists() => break,
                     Err(error) if Instant::now() > until => return Err(error),
                     Err(_) => {
                         kill(dir)?;

@@ -3,10 +3,10 @@
 //!
 //! Versions are not judged: distributions carry fixes back. What counts is what holds.
 
-use super::engine::{mapped, says};
+use super::engine::{Engine, says};
 use super::folder::Owner;
 use super::gpu::Gpu;
-use super::{DockerRunner, Settings};
+use super::{DockerRunner, Settings, Shared};
 use bollard::models::SystemInfo;
 use gradus_core::domain::id::RunId;
 use gradus_core::domain::printed::Printed;
@@ -14,13 +14,13 @@ use gradus_core::domain::report::LimitKind;
 use gradus_core::domain::run::ImageRef;
 use gradus_core::domain::run_limits::RunLimits;
 use gradus_core::domain::units::{Bytes, Millis};
-use gradus_core::ports::runner::{Ended, Finding, Level, Program, Ran, Run, Runner as _, RunnerError};
+use gradus_core::ports::runner::{Ended, Finding, Level, Output, Program, Ran, Run, Runner as _, RunnerError};
 use std::path::Path;
 use std::sync::Arc;
 use ulid::Ulid;
 
 /// Prints what a process is allowed.
-const LOOK: &str = "cat /proc/self/status; ls -l /proc/self/ns";
+const LOOK: &str = "cat /proc/self/status; ls -l /proc/self/ns; echo x > /out/x; exit 0";
 /// Takes memory without end.
 const EAT: &str = "tail /dev/zero";
 /// Namespaces that a run has to itself.
@@ -36,6 +36,10 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
     let shared = &runner.shared;
     let info = shared.engine.info().await?;
     let mut findings = said(&info);
+    findings.push(users(&shared.engine));
+    if shared.cannot.is_none() {
+        findings.push(groups(shared).await?);
+    }
     findings.push(match shared.cannot.as_deref() {
         None => finding("places", true, Level::Fail, "output places and control groups are ours to make", ""),
         Some(why) => finding("places", false, Level::Fail, "", why),
@@ -43,7 +47,7 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
     findings.extend(shared.engine.podman.then(podman));
     findings.extend((shared.engine.podman && !shared.settings.registries.is_empty()).then(no_registries));
     findings.extend(offered(runner).await?);
-    findings.push(tools());
+    findings.push(tools(shared.engine.systemd.is_some()));
     findings.extend(gpus(&info, &shared.gpus));
     match shared.settings.probe_image.clone() {
         Some(image) if shared.cannot.is_none() => findings.extend(tried(runner, &image).await?),
@@ -83,16 +87,39 @@ fn said(info: &SystemInfo) -> Vec<Finding> {
             "swap can be limited",
             "swap cannot be limited: boot with `swapaccount=1`, or without swap",
         ),
-        finding("users", true, Level::Fail, &users(info), ""),
+        finding(
+            "cpus",
+            info.cpu_set != Some(false),
+            Level::Warn,
+            "runs can have CPUs of their own",
+            "the engine cannot give runs CPUs of their own: `pinned` runs wait until it can (systemd's `Delegate=cpuset`)",
+        ),
     ]
 }
 
 /// Whose processes those of runs are.
-fn users(info: &SystemInfo) -> String {
-    match mapped(info) {
-        Ok(Some(Owner { user, .. })) => format!("users of runs are mapped to others of this machine, from {user} on"),
-        Ok(None) | Err(()) => "runs have users of this machine that are nobody's".to_owned(),
-    }
+fn users(engine: &Engine) -> Finding {
+    let text = match (&engine.rootless, engine.zero) {
+        (Some(rootless), Owner { user, .. }) => {
+            format!("users of runs are ids of the engine's user {}, from {user} on", rootless.by.user)
+        }
+        (None, Owner { user: 0, .. }) => "runs have users of this machine that are nobody's".to_owned(),
+        (None, Owner { user, .. }) => format!("users of runs are mapped to others of this machine, from {user} on"),
+    };
+    finding("users", true, Level::Fail, &text, "")
+}
+
+/// Whether a control group can be made and removed.
+async fn groups(shared: &Arc<Shared>) -> Result<Finding, RunnerError> {
+    let (here, name) = (Arc::clone(shared), shared.name(RunId(Ulid(random()?))));
+    let tried = move || {
+        let made = here.groups.create(&name, 64 << 20).map(drop);
+        let removed = here.groups.remove(&name).map(drop);
+        made.and(removed)
+    };
+    let tried = tokio::task::spawn_blocking(tried).await.map_err(super::trouble("trying control groups broke off"))?;
+    let not = tried.as_ref().err().map(|error| format!("no control group of a run can be made: {error}"));
+    Ok(finding("groups", tried.is_ok(), Level::Fail, "control groups of runs can be made", &not.unwrap_or_default()))
 }
 
 /// What the configuration lets tasks name, and the engine does not have.
@@ -136,13 +163,15 @@ fn gpus(info: &SystemInfo, gpus: &[Gpu]) -> Option<Finding> {
     (!ids.is_empty()).then(|| finding("gpus", driver || described, Level::Warn, &ok, not))
 }
 
-/// The programs that make places.
-fn tools() -> Finding {
+/// The programs that make places, and groups where systemd does.
+fn tools(systemd: bool) -> Finding {
     let there =
         |name: &&&str| ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(name).exists());
-    let missing: Vec<_> = ["mount", "umount", "mkfs.ext4"].iter().filter(|name| !there(name)).copied().collect();
+    let of_systemd: &[&str] = if systemd { &["busctl", "systemctl"] } else { &[] };
+    let needed = [&["mount", "umount", "mkfs.ext4"], of_systemd].concat();
+    let missing: Vec<_> = needed.iter().filter(|name| !there(name)).copied().collect();
     let not = format!("missing: {}; install them", missing.join(", "));
-    finding("tools", missing.is_empty(), Level::Fail, "mount, umount and mkfs.ext4 are there", &not)
+    finding("tools", missing.is_empty(), Level::Fail, &format!("{} are there", needed.join(", ")), &not)
 }
 
 /// What runs really get.
@@ -153,6 +182,14 @@ async fn tried(runner: &DockerRunner, image: &ImageRef) -> Result<Vec<Finding>, 
         return Ok(vec![finding("tried", false, Level::Fail, "", &text)]);
     }
     let mut findings = looked(&String::from_utf8_lossy(&look.stdout), own_namespace);
+    findings.push(finding(
+        "output",
+        matches!(&look.output, Output::Parts(parts) if parts.len() == 1),
+        Level::Fail,
+        "what a run writes arrives",
+        "what a run writes does not arrive: the engine does not see what this server mounts; give both the same mounts \
+         (a unit of systemd's without PrivateTmp and ProtectSystem), or let the engine's follow",
+    ));
     let eat: Ran = runner.run(trial(image, EAT)?).await?;
     findings.push(finding(
         "memory-limit",
@@ -196,12 +233,16 @@ fn looked(text: &str, own: impl Fn(&str) -> String) -> Vec<Finding> {
     ]
 }
 
-/// A small run.
-fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
+fn random() -> Result<u128, RunnerError> {
     let mut bytes = [0; 16];
     let failed =
         |error: getrandom::Error| RunnerError { what: format!("there is no randomness: {error}"), source: None };
     getrandom::fill(&mut bytes).map_err(failed)?;
+    Ok(u128::from_ne_bytes(bytes))
+}
+
+/// A small run.
+fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
     let limits = RunLimits {
         wall: Millis(20_000),
         memory: Bytes(32 << 20),
@@ -210,7 +251,7 @@ fn trial(image: &ImageRef, script: &str) -> Result<Run, RunnerError> {
         ..RunLimits::default()
     };
     Ok(Run {
-        id: RunId(Ulid(u128::from_ne_bytes(bytes))),
+        id: RunId(Ulid(random()?)),
         challenge: None,
         program: Program {
             image: image.clone().into(),

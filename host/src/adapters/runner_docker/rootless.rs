@@ -28,10 +28,22 @@ impl Rootless {
     /// # Errors
     /// What is missing, and what to do.
     pub(super) fn of(pid: i32, by: Owner, users: &RangeInclusive<u32>) -> Result<Self, String> {
+        let proc = format!("/proc/{pid}");
         let read = |file: &str| {
-            let path = format!("/proc/{pid}/{file}");
-            fs::read_to_string(&path).map_err(|error| format!("the engine's {path} cannot be read: {error}"))
+            fs::read_to_string(format!("{proc}/{file}"))
+                .map_err(|error| format!("the engine's {proc}/{file} cannot be read: {error}"))
         };
+        // Its number may be another's by now.
+        if user_of(&read("status")?) != Some(by.user) {
+            return Err("the engine has ended meanwhile".to_owned());
+        }
+        if let Some(other) = other_of_group(&read_names("/etc/passwd")?, &read_names("/etc/group")?, by) {
+            return Err(format!(
+                "the engine's group {} is also that of `{other}`, who would reach what programs read and write: give the \
+                 engine a user with a group of its own",
+                by.group
+            ));
+        }
         let offset = |map: &str, ids: &str| {
             outside(&read(map)?, users).ok_or_else(|| {
                 let (first, last) = (users.start(), users.end());
@@ -42,6 +54,11 @@ impl Rootless {
             })
         };
         let zero = Owner { user: offset("uid_map", "uid")?, group: offset("gid_map", "gid")? };
+        if zero.user == 0 || zero.group == 0 {
+            return Err(
+                "who listens at the engine's socket is not the engine: name the socket that it made itself".to_owned()
+            );
+        }
         let base = manager(&read("cgroup")?, by.user).ok_or(
             "the engine is none of its user's services, so that there is nobody to make its control groups: start it with \
              `systemctl --user`",
@@ -49,13 +66,13 @@ impl Rootless {
         Ok(Self { by, zero, systemd: Systemd::User { user: by, base } })
     }
 
-    /// Whether it can pass all folders above `path`.
+    /// Whether it can pass `path`, and all folders above it.
     ///
     /// # Errors
     /// Which it cannot, and what to do.
     pub(super) fn passes(&self, path: &Path) -> Result<(), String> {
         let Owner { user, group } = self.by;
-        for above in path.ancestors().skip(1) {
+        for above in path.ancestors() {
             let about = above.metadata().map_err(|error| format!("cannot look at {}: {error}", above.display()))?;
             let needs = if about.uid() == user {
                 0o100
@@ -75,6 +92,32 @@ impl Rootless {
         }
         Ok(())
     }
+}
+
+/// Whose process it is, by the kernel's words for its status.
+fn user_of(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
+}
+
+fn read_names(path: &str) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"))
+}
+
+/// Who else has the group of `by`, by the texts of `/etc/passwd` and `/etc/group`.
+fn other_of_group<'t>(users: &'t str, groups: &'t str, by: Owner) -> Option<&'t str> {
+    let fields = |line: &'t str| line.split(':').collect::<Vec<_>>();
+    let is = |field: Option<&&str>, number: u32| field.is_some_and(|field| field.parse() == Ok(number));
+    let own: Vec<&str> = users
+        .lines()
+        .map(fields)
+        .filter(|user| is(user.get(2), by.user))
+        .filter_map(|user| user.first().copied())
+        .collect();
+    let by_group =
+        users.lines().map(fields).filter(|user| is(user.get(3), by.group)).filter_map(|user| user.first().copied());
+    let members = groups.lines().map(fields).filter(|group| is(group.get(2), by.group));
+    let members = members.flat_map(|group| group.get(3).copied().unwrap_or_default().split(','));
+    by_group.chain(members).find(|name| !name.is_empty() && !own.contains(name))
 }
 
 /// What is to be added to each of `users` to have its number outside, by the kernel's `map`.
@@ -113,7 +156,21 @@ mod tests {
     }
 
     #[test]
+    fn who_shares_the_engines_group_is_found() {
+        let users =
+            "root:x:0:0:root:/root:/bin/sh\nengine:x:1000:1000::/home/engine:/bin/sh\neve:x:1001:100::/:/bin/sh\n";
+        let by = |group| Owner { user: 1000, group };
+        let groups = "users:x:100:\nengine:x:1000:engine\nlab:x:200:engine,ada\n";
+        assert_eq!(other_of_group(users, groups, by(1000)), None);
+        assert_eq!(other_of_group(users, groups, by(100)), Some("eve"));
+        assert_eq!(other_of_group(users, groups, by(200)), Some("ada"));
+        assert_eq!(other_of_group("", "x\n:::\n", by(200)), None);
+    }
+
+    #[test]
     fn the_group_of_the_users_manager_is_found() {
+        assert_eq!(user_of("Name:\tdockerd\nUid:\t1000\t1000\t1000\t1000\n"), Some(1000));
+        assert_eq!(user_of("Name:\tUid:\n"), None);
         let groups = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/docker.service\n";
         let base = Path::new("user.slice/user-1000.slice/user@1000.service");
         assert_eq!(manager(groups, 1000).as_deref(), Some(base));
@@ -141,7 +198,7 @@ mod tests {
         ] {
             set(&above, mode);
             let engine = Rootless { by, zero: Owner::default(), systemd: Systemd::System };
-            let told = engine.passes(&above.join("runs"));
+            let told = engine.passes(&above);
             assert_eq!(told.is_ok(), good, "{by:?} {mode:o} {told:?}");
             assert!(good || told.unwrap_err().contains("chmod 710"));
         }
