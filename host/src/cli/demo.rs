@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use bundle::{Bundle, PROGRAMS, RESULTS};
 use clap::Args;
 use gradus_core::app::folder::Folder;
+use gradus_core::app::publish::NONE_RUN;
 use gradus_core::domain::manifest::{self, FILE};
 use gradus_core::ports::blobs::ReadAt;
 use sample::Sample;
@@ -211,7 +212,7 @@ impl Show<'_> {
 /// Why no program can be run, if that is what the server said.
 fn cannot_run(error: &ClientError) -> Option<String> {
     let ClientError::Refused { problem, .. } = error else { return None };
-    let about = |error: &&String| error.contains("no program can be run here") || error.contains("has no image");
+    let about = |error: &&String| error.contains(NONE_RUN) || error.contains("has no image");
     problem.errors.iter().find(about).cloned()
 }
 

@@ -72,3 +72,21 @@ fn what_it_showed_can_be_had_as_a_document() {
     let rows = shown["leaderboards"][0]["board"]["items"].as_array().expect("there are rows");
     assert!(rows.iter().any(|row| row["entrant"] == "good"), "{shown}");
 }
+
+/// Where no engine can be used, the rest is shown, and why it is all.
+#[test]
+fn a_demo_without_an_engine_shows_the_rest() {
+    let home = tempfile::tempdir().expect("there is room for a folder");
+    // Mounts of its own, in which nothing is where the engine's socket would be.
+    let script = "mount -t tmpfs nothing /run && exec \"$0\" demo";
+    let ran =
+        Command::new("unshare").args(["--mount", "sh", "-c", script]).arg(gradus()).env("TMPDIR", home.path()).output();
+    let Ok(ran) = ran else { return gradus_e2e::skip("there is no unshare") };
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    if err.contains("Operation not permitted") {
+        return gradus_e2e::skip("only root may hide the engine");
+    }
+    assert_eq!(ran.status.code(), Some(0), "{out}{err}");
+    assert!(out.contains("Programs in containers are not shown: ") && out.contains("is not there"), "{out}");
+    assert!(out.contains("What to try next"), "{out}");
+}

@@ -70,7 +70,9 @@ pub fn python_image(root: &Path) {
         return;
     }
     program("debootstrap", "--version", "debootstrap", "the image with Python cannot be made");
-    eprintln!("xtask: the first time, the image with Python is made from Debian's packages, which takes minutes");
+    if !answers("docker", &["image", "inspect", "gradus-example-python:1"]) {
+        eprintln!("xtask: the image with Python is made from Debian's packages, which takes minutes");
+    }
     let mut build = Command::new("bash");
     if let Err(why) = run(build.arg(root.join("tests/images/python.sh")).stdout(Stdio::null()).stderr(Stdio::null())) {
         eprintln!("xtask: the image with Python was not made, and what needs it is not shown: {why}");

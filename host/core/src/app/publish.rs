@@ -27,6 +27,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What a server says of programs that it cannot run, before the reason.
+pub const NONE_RUN: &str = "none can be run here";
+
 /// What becomes of tasks that take programs.
 #[derive(Clone, Copy)]
 pub enum Programs<'a> {
@@ -183,7 +186,7 @@ fn launcher(
         Programs::Try(Ok(containers)) => (containers, false),
         Programs::Try(Err(why)) => return Ok(Some(Err(why.to_owned()))),
         Programs::Refuse(why) => {
-            let message = format!("takes programs, and none can be run here: {why}");
+            let message = format!("takes programs, and {NONE_RUN}: {why}");
             problems.push(manifest.problem(&key("accepts"), message));
             return Ok(None);
         }

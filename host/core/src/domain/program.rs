@@ -4,6 +4,7 @@
 //! is read can be written to, `/tmp` is a place of its own, and no placeholder leads to reference data, which are in no
 //! container.
 
+use super::manifest::nearest;
 use super::report::Problem;
 use super::run::ImageRef;
 use super::tree::Tree;
@@ -184,22 +185,30 @@ fn filled(file: &str, word: &str, starts: Starts, when: When) -> Result<String, 
         if let Some(placeholder) = placeholder {
             let why = |why| problem(file, format!("has `{placeholder}` in its `command`: {why}"));
             filled.push_str(starts.place(placeholder).map_err(why)?);
-        } else if script || when == When::Started || !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        } else if script || when == When::Started || !(from.starts_with("${") || begins_a_name(name)) {
             filled.push_str(&from[..end]);
         } else {
-            let known = PLACEHOLDERS.iter().filter(|name| starts.place(name).is_ok());
-            let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let message = format!(
-                "has `{0}` in its `command`, which stands for nothing: there are {known}; variables are a shell's, as in \
-                 `sh -c 'exec {0}'`",
-                &from[..end]
-            );
+            let known = || PLACEHOLDERS.into_iter().filter(|name| starts.place(name).is_ok());
+            let near = (!name.is_empty()).then(|| nearest(&format!("${name}"), known())).flatten();
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    let all = known().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                    format!("there are {all}; variables of a shell's need one, as in `sh -c 'exec $HOME/x'`")
+                }
+            };
+            let shown = if end > 1 { &from[..end] } else { "${" };
+            let message = format!("has `{shown}` in its `command`, which stands for nothing: {hint}");
             return Err(problem(file, message));
         }
         rest = &from[end..];
     }
     filled.push_str(rest);
     Ok(filled)
+}
+
+fn begins_a_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
 /// The name of the variable that `text`, from its `$` on, begins with, also in braces; and where it ends.
@@ -230,7 +239,7 @@ mod tests {
             ("command: sh -c 'cd $HOME; ls $outputs $output$tmp'\n", "sh|-c|cd $HOME; ls $outputs /app/output/tmp"),
             ("command: grep 5$ a$/b $input\n", "grep|5$|a$/b|/app/input_data"),
             ("command: x ${program}/m.py ${tmp}$output\n", "x|/app/program/m.py|/tmp/app/output"),
-            ("command: awk '{print$1}' $_ ${x ${}\n", "awk|{print$1}|$_|${x|${}"),
+            ("command: awk '{print$1}' $_\n", "awk|{print$1}|$_"),
         ] {
             assert_eq!(
                 command("metadata", text.as_bytes(), Starts::Submission, When::TakenIn).unwrap().join("|"),
@@ -311,8 +320,14 @@ mod tests {
             (b"command: \"python3 'main.py\"\n", "open quote"),
             (b"command: cat $hidden/labels.csv\n", "no container"),
             (b"command: python3 $ingestion_program/x.py\n", "started itself"),
-            (b"command: python3 $programm/x.py\n", "`$programm` in its `command`, which stands for nothing: there are"),
-            (b"command: $HOME/run\n", "sh -c 'exec $HOME'"),
+            (
+                b"command: python3 $programm/x.py\n",
+                "`$programm` in its `command`, which stands for nothing: did you mean `$program`?",
+            ),
+            (b"command: $HOME/run\n", "there are `$predictions`"),
+            (b"command: x ${program/x\n", "`${` in its"),
+            (b"command: x ${}/x\n", "`${}` in its `command`, which stands for nothing: there are"),
+            (b"command: x ${program:-x}\n", "`${` in its"),
             (b"command: ${HOME}/run\n", "`${HOME}` in its"),
             (billion.as_bytes(), ""),
         ] {

@@ -52,7 +52,7 @@ pub(super) async fn probe(runner: &DockerRunner) -> Result<Vec<Finding>, RunnerE
     match shared.settings.probe_image.clone() {
         Some(image) if shared.cannot.is_none() => findings.extend(tried(runner, &image).await?),
         Some(_) | None => {
-            let text = "no run was tried: name an image with `sh`, `cat`, `ls` and `tail` to try limits with";
+            let text = "no run was tried: name an image with `sh`, `cat`, `ls` and `tail` as `probe_image` of [runner]";
             findings.push(finding("tried", false, Level::Warn, "", text));
         }
     }
