@@ -3,7 +3,7 @@
 //!
 //! It knows cgroup v1, where every controller is mounted by itself, and v2. On v1 a group does not count kills in groups
 //! below it; there an event descriptor, registered before the container exists, counts how often memory ran out.
-//! Where the engine leaves groups to systemd, [`systemd`](super::systemd) makes them; they are read and emptied all the same.
+//! Where the engine leaves groups to systemd, [`systemd`] makes them; they are read and emptied all the same.
 
 use super::systemd::{self, Systemd};
 use rustix::event::{EventfdFlags, eventfd};
