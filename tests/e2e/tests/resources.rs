@@ -23,8 +23,8 @@ fn slow_uploads_hold_no_threads_and_their_places_come_back() {
     let begin = |number: usize| {
         let path = format!("{SUBMISSIONS}?filename=slow-{number}.csv");
         let mut slow = Raw::begin(&anna, "POST", &path, "Content-Length: 1000000\r\n");
-        // More than is held in memory.
-        slow.send(&b"id,label\n".repeat(10_000));
+        // More than is gathered before it is written, and than is held in memory.
+        slow.send(&b"id,label\n".repeat(40_000));
         slow
     };
     let open: Vec<_> = (0..64).map(begin).collect();
