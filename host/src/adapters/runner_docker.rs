@@ -38,6 +38,7 @@ mod systemd;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod tool;
 mod watch;
 
 use bollard::query_parameters::InspectNetworkOptions;

@@ -5,6 +5,7 @@
 //! engine must see these mounts: it runs on this machine, in this mount namespace or one that follows it. Where it does
 //! not, a run cannot write at all, since the folder beneath the mount is closed to it.
 
+use super::tool::tool;
 use crate::disk::free_space;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
@@ -13,11 +14,8 @@ use gradus_core::domain::run_limits::RunLimits;
 use gradus_core::ports::runner::{Beside, Input, Run, RunFile, Scratch};
 use rustix::fs::{AtFlags, Mode};
 use std::fs;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 /// Bytes copied at once.
 const BUFFER: usize = 256 << 10;
@@ -25,10 +23,6 @@ const BUFFER: usize = 256 << 10;
 const BEYOND: u64 = 64 << 10;
 /// Kernel memory of a file in memory, beside its bytes.
 const INODE: u64 = 1 << 10;
-/// A program of the system's that has not ended by then hangs.
-const TOOL: Duration = Duration::from_secs(60);
-/// What it says of its failure, at most; bytes.
-const WORDS: u64 = 4 << 10;
 /// The file with the id of this data folder.
 const OWNER: &str = "owner";
 /// The file with the filter of system calls.
@@ -354,34 +348,4 @@ fn unescaped(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(text.to_owned(), |text, (code, char)| text.replace(code, char))
-}
-
-/// Runs a program of the system's, with nothing of our environment.
-pub(super) fn tool(name: &str, with: impl FnOnce(&mut Command) -> &mut Command) -> io::Result<()> {
-    let mut command = Command::new(name);
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
-    let mut child = with(&mut command).spawn().map_err(failed)?;
-    let until = Instant::now() + TOOL;
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(failed)? {
-            break status;
-        }
-        if Instant::now() > until {
-            // It is not waited for: what hangs in the kernel does not end for that either.
-            child.kill().map_err(failed)?;
-            let what = format!("{name} did not end within {} s", TOOL.as_secs());
-            return Err(io::Error::new(ErrorKind::TimedOut, what));
-        }
-        thread::sleep(Duration::from_millis(1));
-    };
-    if status.success() {
-        return Ok(());
-    }
-    let mut words = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
-        stderr.take(WORDS).read_to_end(&mut words).map_err(failed)?;
-    }
-    Err(io::Error::other(format!("{name} failed: {}", String::from_utf8_lossy(&words).trim())))
 }

@@ -93,7 +93,7 @@ pub(super) async fn look(
 }
 
 pub(super) fn missing(image: &ImageRef) -> Ended {
-    refused(RefusalCode::ImageMissing, format!("the image {image} is not here"))
+    refused(RefusalCode::ImageMissing, format!("the image {image} is not on the server's engine"))
 }
 
 fn refusal(config: &ImageConfig, machine: &str, here: &str, has_command: bool) -> Option<BadImage> {

@@ -3,7 +3,8 @@
 //! An engine that leaves its groups to systemd names the slice that a container's scope is put into. A slice that we made
 //! by hand would lose its limit as soon as systemd sees it, so it is systemd that sets it. On cgroup v2 only.
 
-use super::folder::{Owner, tool};
+use super::folder::Owner;
+use super::tool::tool;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
