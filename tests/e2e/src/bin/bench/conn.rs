@@ -27,6 +27,19 @@ impl Conn {
         [head.as_bytes(), body].concat()
     }
 
+    /// Sends it, and reads an answer that comes piece by piece, to its end.
+    pub fn listen(&mut self, request: &[u8]) -> &[u8] {
+        self.stream.write_all(request).expect("the server reads");
+        self.buffer.clear();
+        let mut piece = [0; 16 << 10];
+        while !self.buffer.ends_with(b"\r\n0\r\n\r\n") {
+            let count = self.stream.read(&mut piece).expect("the server answers");
+            assert!(count > 0, "the server closed the connection");
+            self.buffer.extend_from_slice(&piece[..count]);
+        }
+        &self.buffer
+    }
+
     /// Sends it, and reads the answer: its status, and its body.
     pub fn ask(&mut self, request: &[u8]) -> (u16, &[u8]) {
         self.stream.write_all(request).expect("the server reads");
