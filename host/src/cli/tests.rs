@@ -199,10 +199,21 @@ fn a_failure_is_one_document_where_json_was_asked_for() {
         assert!(said["error"].as_str().is_some_and(|error| error.contains(word)), "{arguments:?}: {said}");
         assert_eq!(said["problems"], serde_json::json!([]), "{arguments:?}");
     }
-    // A solution that does not get what it must, then a manifest that does not read.
+    // A solution that does not get what it must, once the server has said that the token may publish; then a manifest that
+    // does not read.
     fs::write(&manifest, text.replace("\"f1@public\" = 1", "\"f1@public\" = 0.9")).unwrap();
     let said = document(&["challenge", "publish", &dir, "--server", &server], 1);
-    assert_eq!((&said["ok"], &said["error"]), (&false.into(), &"the check failed; nothing was sent".into()), "{said}");
+    assert!(said["error"].as_str().is_some_and(|error| error.contains("gradus serve")), "{said}");
+    for (role, error) in [("organizer", "the check failed; nothing was sent"), ("participant", "needs an organizer's")]
+    {
+        let me = format!(
+            r#"{{"id":"x","role":"{role}","subject":"ada","challenges":[],"created_at":"2026-01-01T00:00:00Z"}}"#
+        );
+        let (server, serving) = answering("200 OK", "application/json", &me);
+        let said = document(&["challenge", "publish", &dir, "--server", &server], 1);
+        serving.join().unwrap();
+        assert!(said["error"].as_str().is_some_and(|said| said.contains(error)), "{said}");
+    }
     fs::write(&manifest, text.replace("rule = ", "rul = ")).unwrap();
     for arguments in [
         &["challenge", "publish", "--no-check", &dir] as &[&str],
@@ -215,20 +226,28 @@ fn a_failure_is_one_document_where_json_was_asked_for() {
     }
 }
 
+/// Answers one request so, whatever it asks: where, and what is to be joined then.
+fn answering(status: &str, kind: &str, body: &str) -> (String, std::thread::JoinHandle<()>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    let serve = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The head of the request: all that there is.
+        io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    (server, serve)
+}
+
 #[test]
 fn what_the_server_said_is_the_document() {
     let body = r#"{"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"1 problem",
         "code":"invalid-submission","problems":{"first":[{"file":"p.csv","line":4,"message":"x"}],"total":1}}"#;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = format!("http://{}", listener.local_addr().unwrap());
-    let serve = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let head =
-            "HTTP/1.1 422 Unprocessable Content\r\nContent-Type: application/problem+json\r\nConnection: close\r\n";
-        // The head of the request: all that there is.
-        io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
-        stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
-    });
+    let (server, serve) = answering("422 Unprocessable Content", "application/problem+json", body);
     let went = gradus(&["status", "x", "--json", "--server", &server]);
     serve.join().unwrap();
     let said: serde_json::Value = serde_json::from_str(&went.out).unwrap();

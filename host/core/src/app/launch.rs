@@ -227,7 +227,7 @@ pub(super) fn ingestion_command(files: &Folder, apart: bool, when: When) -> Resu
 }
 
 fn its_command(files: &Folder, starts: Starts, when: When) -> Result<Vec<String>, Problem> {
-    let name = program::file(files.tree()).unwrap_or(program::FILES[1]);
+    let name = program::file(files.tree()).unwrap_or(program::FILE);
     command(files, name, starts, when)
 }
 

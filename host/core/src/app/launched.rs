@@ -139,11 +139,10 @@ fn failure(ended: Ended, whose: &str, own: bool) -> Result<RunFailure, LaunchErr
         }
         Ended::Refused { code: code @ RefusalCode::ImageMissing, text } if own => fails(code.word(), text),
         // The task's image was there when the challenge was published: what became of it is not the participant's.
-        Ended::Refused { code: RefusalCode::ImageMissing, .. } => {
-            let text = "the image that programs of this task run in is not on the server any more; its operator has to \
-                        load that very image again. Once the organizers have published the challenge with another one, \
-                        cancel this and hand it in again";
-            return Err(LaunchError::Missing(text.to_owned()));
+        Ended::Refused { code: RefusalCode::ImageMissing, text } => {
+            let what = "programs of this task run in it, and its operator has to load that very image again. Once the \
+                        organizers have published the challenge with another one, cancel this and hand it in again";
+            return Err(LaunchError::Missing(format!("{text}: {what}")));
         }
         // Tried again a few times: that tells a trouble that passes from an image that is why.
         Ended::Refused { code: RefusalCode::NotStarted, text } => return Err(LaunchError::NotStarted(text)),

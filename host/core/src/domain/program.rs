@@ -10,8 +10,10 @@ use super::run::ImageRef;
 use super::tree::Tree;
 use serde::Deserialize;
 
-/// The file that makes a submission a program, at its top; the first that is there counts.
-pub const FILES: [&str; 2] = ["metadata.yaml", "metadata"];
+/// The file that makes a submission a program, at its top.
+pub const FILE: &str = "metadata";
+/// The names that it may have; the first that is there counts.
+const FILES: [&str; 3] = ["metadata.yaml", "metadata.yml", FILE];
 /// Its size, at most; bytes.
 pub const MAX_LEN: u64 = 64 << 10;
 /// What is started, and where it starts: what the participant handed in, or the organizer's ingestion program.

@@ -29,7 +29,7 @@ pub struct Check {
 impl Check {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
         let local = local::load(context, &self.dir, true)?;
-        let checked = check(context, &local, &self.dir, self.json.json)?;
+        let checked = check(context, &local, &self.dir, self.json.json, || Ok(()))?;
         if self.json.json {
             context.out.json(&checked.document)?;
         } else if let Some(challenge) = &checked.challenge {
@@ -81,8 +81,15 @@ pub struct Checked {
     pub document: Value,
 }
 
-/// Checks a folder. Prints problems and a line for each solution, unless `quiet`.
-pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -> anyhow::Result<Checked> {
+/// Checks a folder. Prints problems and a line for each solution, unless `quiet`. `then` comes before the solutions are run,
+/// which may take long.
+pub fn check(
+    context: &Context,
+    local: &local::Local,
+    dir: &Path,
+    quiet: bool,
+    then: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Checked> {
     let out = &context.out;
     let Inspected { challenge, graders, launchers } = match local::look(context, local)? {
         Ok(inspected) => inspected,
@@ -102,6 +109,7 @@ pub fn check(context: &Context, local: &local::Local, dir: &Path, quiet: bool) -
             });
         }
     };
+    then()?;
     if challenge.solutions.is_empty() && !quiet {
         out.note(
             "there are no [[solutions]]: nothing shows that the scorer does what it should; add a good and a bad one",

@@ -6,7 +6,7 @@ use super::super::{Context, Done, Json, Remote, local};
 use super::{check, refuse};
 use crate::client::{Client, Upload};
 use crate::http::dto::OperationInfo;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -50,7 +50,7 @@ impl Publish {
                 }
             }
         } else {
-            match check::check(context, &local, &self.dir, self.json.json)? {
+            match check::check(context, &local, &self.dir, self.json.json, || may_publish(&client))? {
                 check::Checked { challenge: Some(challenge), ok: true, .. } => challenge.id,
                 check::Checked { mut document, .. } => {
                     if self.json.json {
@@ -86,6 +86,16 @@ impl Publish {
         }
         Ok(Done::well(live))
     }
+}
+
+/// Refuses a token that the server would refuse.
+fn may_publish(client: &Client) -> anyhow::Result<()> {
+    let me = client.me()?;
+    if me.role == "participant" {
+        let (who, server) = (clean(&me.subject), client.server());
+        bail!("this is the token of {who}, who is a participant on {server}; publishing needs an organizer's");
+    }
+    Ok(())
 }
 
 /// Waits until an operation has ended.
