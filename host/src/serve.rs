@@ -16,7 +16,7 @@ use anyhow::{Context as _, anyhow, bail};
 use gradus_core::app::App;
 use gradus_core::domain::token::Role;
 use gradus_core::ports::store::{Snapshot, Store};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fs::Permissions;
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
@@ -35,6 +35,11 @@ const GRACE: Duration = Duration::from_secs(10);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Upper bounds of the buckets of all durations, seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
+/// Fuel of a scorer.
+const FUEL: [f64; 7] = [1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12];
+/// Memory of a scorer: from a mebibyte to four gibibytes.
+const MEMORY: [f64; 7] =
+    [1_048_576.0, 4_194_304.0, 16_777_216.0, 67_108_864.0, 268_435_456.0, 1_073_741_824.0, 4_294_967_296.0];
 
 /// A server that runs.
 pub struct Running {
@@ -55,7 +60,12 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
     }
-    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).context("setting up the metrics")?;
+    let of = |name: &str| Matcher::Full(name.to_owned());
+    let builder = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)
+        .and_then(|builder| builder.set_buckets_for_metric(of("gradus_scorer_fuel"), &FUEL))
+        .and_then(|builder| builder.set_buckets_for_metric(of("gradus_scorer_memory_bytes"), &MEMORY))
+        .context("setting up the metrics")?;
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {

@@ -3,6 +3,8 @@
 //!
 //! A loop takes no input: it is woken by a signal or by a timer, and looks for itself what there is to do.
 
+pub mod graphs;
+
 use crate::live::Hub;
 use gradus_core::app::garbage::Garbage;
 use gradus_core::app::hooks::Carried;
@@ -197,7 +199,10 @@ impl Workers {
             // The job of a turn that panicked is taken back when its claim runs out; the others go on.
             match Self::step("a worker's turn failed", || self.app.work(name, stage)) {
                 Some(Worked::Idle) => self.hub.wait(seen, self.pause()),
-                Some(Worked::Did { id, job, trouble }) => {
+                Some(Worked::Did { id, challenge, job, cost, trouble }) => {
+                    if let (Some(challenge), Some(cost)) = (&challenge, &cost) {
+                        graphs::scored(challenge, cost);
+                    }
                     if job.is_none() {
                         metrics::counter!("gradus_stale_results_total").increment(1);
                     }
@@ -212,7 +217,7 @@ impl Workers {
                     if let Some(job) = job {
                         let outcome = job.outcome.as_ref().map_or("requeued", |outcome| outcome.word());
                         let elapsed = began.elapsed();
-                        metrics::counter!("gradus_submissions_total", "outcome" => outcome).increment(1);
+                        challenge.iter().for_each(|challenge| graphs::ended(challenge, outcome));
                         metrics::histogram!("gradus_job_seconds", "phase" => phase, "outcome" => outcome)
                             .record(elapsed.as_secs_f64());
                         let state = job.state.word();
@@ -359,23 +364,9 @@ impl Workers {
                 metrics::counter!("gradus_letters_total", "result" => "not-written").increment(count);
                 warn!(count, "letters were not written, as too many wait for their web hooks");
             }
-            tell_load(&self.app);
+            graphs::load(&self.app);
         }
     }
-}
-
-/// How the queue stands, for the operator's graphs.
-pub fn tell_load(app: &App) {
-    let (waiting, running) = app.load();
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and a queue is short beside 2^53")]
-    {
-        metrics::gauge!("gradus_queue_depth").set(waiting as f64);
-        metrics::gauge!("gradus_jobs_running").set(running as f64);
-    }
-    let late = app.next_letter().ok().flatten().map(|due| app.clock.now().duration_since(due));
-    metrics::gauge!("gradus_outbox_overdue_seconds").set(late.map_or(0.0, |late| late.as_secs_f64().max(0.0)));
-    let longest = app.longest_wait().map_or(0.0, |wait| wait.as_secs_f64());
-    metrics::gauge!("gradus_queue_oldest_seconds").set(longest);
 }
 
 /// Removes images that were fetched for tasks and that none needs any more.

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::SeqCst;
 #[path = "support/world.rs"]
 mod world;
 
-use world::{PROGRAMS, World, challenge, world};
+use world::{PROGRAMS, World, challenge, dropped, world};
 
 /// A program that does what the words say.
 fn submit(world: &World, token: &Token, command: &str, answer: &str) -> Result<SubmissionId, Refusal> {
@@ -25,6 +25,18 @@ fn submit(world: &World, token: &Token, command: &str, answer: &str) -> Result<S
 }
 
 const COPY: &str = "copy $program/answer p.txt";
+
+#[test]
+fn the_file_that_makes_it_a_program_has_three_names() {
+    let world = world();
+    world.publish(PROGRAMS).unwrap();
+    let anna = world.entrant("anna");
+    for name in ["metadata", "metadata.yaml", "metadata.yml"] {
+        let (id, _) = world.submit_files(&anna, &[(name, "command: x\n")], None).unwrap();
+        assert_eq!(world.app.store.submission(id).unwrap().unwrap().submission.lane, Lane::Code, "{name}");
+        world.app.cancel(&anna, id).unwrap();
+    }
+}
 
 #[test]
 fn a_program_runs_and_what_it_leaves_is_scored() {
@@ -206,7 +218,7 @@ fn cancelling_ends_the_run() {
     let id = submit(&world, &anna, "sleep", "").unwrap();
     let worker = running(&world, id);
     world.app.cancel(&anna, id).unwrap();
-    assert_eq!(worker.join().unwrap(), Worked::Did { id, job: None, trouble: None });
+    assert!(dropped(&worker.join().unwrap(), id));
     assert_eq!((world.job(id).state, world.remaining(&anna)), (State::Cancelled, 2));
 }
 
@@ -224,7 +236,8 @@ fn a_task_may_ask_for_no_neighbour() {
     assert_eq!(world.app.work("v", Stage::Run).unwrap(), Worked::Idle, "there is room, but it wants all of it");
     world.app.cancel(&anna, ids[0]).unwrap();
     worker.join().unwrap();
-    assert_eq!(world.app.load(), (1, 0));
+    assert_eq!(world.app.load()[&challenge()].waiting(), 1);
+    assert_eq!(world.app.load()[&challenge()].running, 0);
 }
 
 #[test]

@@ -78,7 +78,11 @@ pub async fn version(State(api): State<Api>) -> Json<VersionInfo> {
 pub async fn metrics(State(api): State<Api>, Bearer(token): Bearer) -> Result<String, Problem> {
     operator(&token)?;
     blocking(move || {
-        crate::worker::tell_load(&api.app);
+        crate::worker::graphs::load(&api.app);
+        if let Ok(free) = free_space(&api.data) {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and what is lost of it is not seen")]
+            metrics::gauge!("gradus_disk_free_bytes").set(free as f64);
+        }
         Ok(api.metrics.render())
     })
     .await

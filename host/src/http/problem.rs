@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use gradus_core::app::check::lines;
 use gradus_core::app::{Refusal, chain};
+use gradus_core::domain::quota::Window;
 use gradus_core::ports::blobs::BlobError;
 use gradus_core::ports::store::StoreError;
 use std::error::Error;
@@ -96,8 +97,13 @@ impl From<Refusal> for Problem {
                 let now = jiff::Timestamp::now();
                 let wait = standing.resets_at.map(|at| at.duration_since(now).as_secs().max(0).unsigned_abs() + 1);
                 let mut problem = plain(StatusCode::TOO_MANY_REQUESTS);
+                let rule = match standing.rule.window {
+                    Window::Day(_) => "day",
+                    Window::Rolling(_) => "rolling",
+                    Window::Total => "total",
+                };
                 problem.info.rule = Some(standing.into());
-                metrics::counter!("gradus_quota_refusals_total").increment(1);
+                metrics::counter!("gradus_quota_refusals_total", "rule" => rule).increment(1);
                 Self { retry_after_s: wait, ..problem }
             }
             Refusal::TooManyOpen { .. } => plain(StatusCode::TOO_MANY_REQUESTS).after(5),

@@ -1,6 +1,6 @@
 //! What goes wrong for those who run a server or publish on it: each answer says what to do.
 
-use gradus_e2e::{Api, Kept, Options, Server, example, run, skip, variant, wide};
+use gradus_e2e::{Api, Kept, Options, Server, example, run, skip, until, variant, wide};
 use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -210,4 +210,33 @@ fn a_store_that_takes_nothing_more_ends_the_server() {
     assert_eq!(anna.ended(&first)["outcome"], "scored");
     let answer = anna.submit("breast-cancer", "dev", "good.csv", &good());
     assert_eq!(anna.ended(answer.json()["id"].as_str().expect("it has an id"))["outcome"], "scored");
+}
+
+#[test]
+fn graphs_tell_challenges_outcomes_and_costs_apart() {
+    let server = Server::start();
+    server.publish_example("breast-cancer");
+    let anna = server.participant("anna");
+    for _ in 0..20 {
+        let answer = anna.submit("breast-cancer", "dev", "good.csv", &good());
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        assert_eq!(anna.ended(answer.json()["id"].as_str().expect("an id"))["outcome"], "scored");
+    }
+    assert_eq!(anna.submit("breast-cancer", "dev", "good.csv", &good()).status, 429);
+    // The turn's end is counted a moment after it is stored.
+    until("all are counted", || {
+        let told = server.operator().get("/metrics").text();
+        told.contains("gradus_submissions_total{challenge=\"breast-cancer\",outcome=\"scored\"} 20")
+    });
+    let told = server.operator().get("/metrics").text();
+    for line in [
+        "gradus_queue_depth{challenge=\"breast-cancer\"} 0",
+        "gradus_jobs_running{challenge=\"breast-cancer\"} 0",
+        "gradus_scorer_fuel_count{challenge=\"breast-cancer\"} 20",
+        "gradus_scorer_memory_bytes_count{challenge=\"breast-cancer\"} 20",
+        "gradus_quota_refusals_total{rule=\"day\"} 1",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    assert!(told.contains("gradus_disk_free_bytes "), "{told}");
 }

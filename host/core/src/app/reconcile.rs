@@ -5,11 +5,13 @@ use super::launch::wait;
 use super::work::LEASE;
 use super::{App, Refusal};
 use crate::domain::challenge::{ChallengeRow, HoldKind};
+use crate::domain::id::ChallengeId;
 use crate::domain::job::{JobEvent, Stage};
 use crate::domain::operation::Operation;
+use crate::domain::queue::Load;
 use crate::ports::store::Tracked;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 /// Challenges that are read at once.
@@ -147,10 +149,9 @@ impl App {
         [due, self.lane_opens()].into_iter().flatten().min()
     }
 
-    /// How many submissions wait and run.
-    pub fn load(&self) -> (usize, usize) {
-        let queue = self.queue();
-        (queue.waiting(), queue.running())
+    /// How the queue stands, challenge by challenge.
+    pub fn load(&self) -> BTreeMap<ChallengeId, Load> {
+        self.queue().load()
     }
 
     /// For how long the one waits that was handed in first of those that do. Looks at all that wait.

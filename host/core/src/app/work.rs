@@ -6,10 +6,10 @@ use super::launch::{LaunchError, Launched, Prints};
 use super::{App, Held, Refusal, chain};
 use crate::domain::challenge::Version;
 use crate::domain::digest::Digest;
-use crate::domain::id::{RunId, SubmissionId};
+use crate::domain::id::{ChallengeId, RunId, SubmissionId};
 use crate::domain::job::{Job, JobEvent, Stage, State};
 use crate::domain::printed::Printed;
-use crate::domain::report::Outcome;
+use crate::domain::report::{Cost, Outcome};
 use crate::domain::run_record::{RunOutput, Stream};
 use crate::domain::submission::{MAX_INLINE, Submission};
 use crate::ports::scorer::Listener;
@@ -30,8 +30,12 @@ pub enum Worked {
     Did {
         /// Whose.
         id: SubmissionId,
+        /// What it was handed in to; `None` if it is not there any more.
+        challenge: Option<ChallengeId>,
         /// How it stands now; `None` if its result was dropped, as somebody cancelled it or took it over.
-        job: Option<Job>,
+        job: Option<Box<Job>>,
+        /// What its scorer used, if that ran to an end.
+        cost: Option<Cost>,
         /// What went wrong on our side, for the operator's log.
         trouble: Option<String>,
     },
@@ -50,21 +54,22 @@ impl App {
         let Some(id) = self.queue().take(stage, now) else { return Ok(Worked::Idle) };
         let mut turn = Turn { app: self, id, ended: false };
         let worked = self.work_on(id, worker);
-        turn.ended = matches!(&worked, Ok(Worked::Did { job: Some(job), .. }) if job.state.is_terminal());
+        turn.ended = matches!(&worked, Ok(Done { job: Some(job), .. }) if job.state.is_terminal());
         drop(turn);
         if stage == Stage::Run && self.queue().waiting() > 0 {
             // The room of one may be enough for several.
             self.signals.queued();
         }
         // Whatever happened: what waits by its row waits in the picture.
-        if let Some(tracked) = self.store.submission(id)? {
-            self.line_up(&tracked)?;
-        }
-        worked
+        let tracked = self.store.submission(id)?;
+        tracked.iter().try_for_each(|tracked| self.line_up(tracked))?;
+        let Done { job, cost, trouble } = worked?;
+        let challenge = tracked.map(|tracked| tracked.submission.challenge);
+        Ok(Worked::Did { id, challenge, job: job.map(Box::new), cost, trouble })
     }
 
-    fn work_on(&self, id: SubmissionId, worker: &str) -> Result<Worked, Refusal> {
-        let dropped = Worked::Did { id, job: None, trouble: None };
+    fn work_on(&self, id: SubmissionId, worker: &str) -> Result<Done, Refusal> {
+        let dropped = Done::default();
         let Some(waiting) = self.store.submission(id)? else { return Ok(dropped) };
         let claimed = match waiting.job.stage() {
             Stage::Score => {
@@ -91,7 +96,7 @@ impl App {
         // Stored before it is scored: whatever comes, it is not run again.
         let Some(job) = self.change(id, &event, Some(&ended))? else { return Ok(dropped) };
         if job.state != State::Scoring {
-            return Ok(Worked::Did { id, job: Some(job), trouble: None });
+            return Ok(Done { job: Some(job), ..dropped });
         }
         // Another claim's by now, perhaps: then its result is not ours to give.
         let ours = |tracked: &Tracked| tracked.job.epoch == claim.epoch() && tracked.job.lease.is_some();
@@ -101,7 +106,7 @@ impl App {
     }
 
     /// It could not be run, and nothing of its own is why.
-    fn not_run(&self, claim: &Claim, error: &NotRun) -> Result<Worked, Refusal> {
+    fn not_run(&self, claim: &Claim, error: &NotRun) -> Result<Done, Refusal> {
         let id = claim.tracked.submission.id;
         let event = match error {
             _ if self.stopping.load(Ordering::Relaxed) => Some(JobEvent::Released { epoch: claim.epoch() }),
@@ -116,7 +121,7 @@ impl App {
         };
         let event = event.unwrap_or_else(|| platform(claim));
         let job = self.change(id, &event, None)?;
-        Ok(Worked::Did { id, job, trouble: Some(trouble) })
+        Ok(Done { job, cost: None, trouble: Some(trouble) })
     }
 
     /// Held while a scorer runs. One that has to be alone waits for the others, and no other begins beside it. Taken before
@@ -130,7 +135,7 @@ impl App {
         &self,
         claim: &Claim,
         grade: impl FnOnce(&Claim) -> Result<Option<Graded>, Refusal>,
-    ) -> Result<Worked, Refusal> {
+    ) -> Result<Done, Refusal> {
         let id = claim.tracked.submission.id;
         let epoch = claim.epoch();
         let (event, ended) = match grade(claim) {
@@ -139,21 +144,21 @@ impl App {
                 (event, Yield { report: Some(report), log, attachments, ..Yield::default() })
             }
             Ok(None) if self.stopping.load(Ordering::Relaxed) => (JobEvent::Released { epoch }, Yield::default()),
-            Ok(None) => return Ok(Worked::Did { id, job: None, trouble: None }),
+            Ok(None) => return Ok(Done::default()),
             Err(error) => return self.failed_on_our_side(claim, &error),
         };
         match self.change(id, &event, Some(&ended)) {
-            Ok(job) => Ok(Worked::Did { id, job, trouble: None }),
+            Ok(job) => Ok(Done { job, cost: ended.report.map(|report| report.cost), trouble: None }),
             // A body that could not be kept, say: the attempt is lost, and the submission is not.
             Err(error) => self.failed_on_our_side(claim, &error),
         }
     }
 
     /// An attempt is lost.
-    fn failed_on_our_side(&self, claim: &Claim, error: &Refusal) -> Result<Worked, Refusal> {
+    fn failed_on_our_side(&self, claim: &Claim, error: &Refusal) -> Result<Done, Refusal> {
         let id = claim.tracked.submission.id;
         let job = self.change(id, &platform(claim), None)?;
-        Ok(Worked::Did { id, job, trouble: Some(chain(error)) })
+        Ok(Done { job, cost: None, trouble: Some(chain(error)) })
     }
 
     /// Runs the program. `None`: it was stopped.
@@ -265,6 +270,14 @@ impl App {
         let version = self.version(challenge, *version)?;
         Ok(version.map(|version| Claim { tracked, version, stop: held.stop }))
     }
+}
+
+/// What came of a turn.
+#[derive(Default)]
+struct Done {
+    job: Option<Job>,
+    cost: Option<Cost>,
+    trouble: Option<String>,
 }
 
 /// An attempt that is lost by our doing.

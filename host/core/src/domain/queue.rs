@@ -96,6 +96,13 @@ pub struct Load {
     pub paused: bool,
 }
 
+impl Load {
+    /// All that wait, whatever for.
+    pub fn waiting(&self) -> u64 {
+        self.organizers + self.entrants + self.delayed + self.parked
+    }
+}
+
 /// The queue of all challenges.
 #[derive(Debug, Default)]
 pub struct Queue {

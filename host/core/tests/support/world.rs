@@ -180,6 +180,11 @@ impl World {
 }
 
 /// The only challenge.
+/// Whether what a worker's turn brought of `id` was not wanted any more.
+pub fn dropped(worked: &Worked, id: SubmissionId) -> bool {
+    matches!(worked, Worked::Did { id: of, job: None, trouble: None, .. } if *of == id)
+}
+
 pub fn challenge() -> ChallengeId {
     "c".parse().unwrap()
 }
