@@ -38,6 +38,62 @@ pub(super) struct Records<'a> {
     pending: bool,
 }
 
+/// Fields in one piece.
+struct Record<'r> {
+    bytes: &'r [u8],
+    /// Where each ends.
+    ends: &'r [usize],
+    /// Bytes between them.
+    gap: usize,
+}
+
+impl Record<'_> {
+    /// Puts the fields at `places` into `table`, or what is wrong with it into `problems`.
+    fn keep_row(&self, width: usize, places: &[usize], lines: (u64, u64), table: &mut Table, problems: &mut Problems) {
+        match self.keep(width, places, table) {
+            Ok(()) => table.end_row(lines.0),
+            Err(bad) => {
+                table.drop_row();
+                let told = || Problem::new(self.told(bad, width, lines, table)).file(table.path()).line(lines.0);
+                problems.push_with(told);
+            }
+        }
+    }
+
+    /// Keeps the fields at `places`.
+    fn keep(&self, width: usize, places: &[usize], table: &mut Table) -> Result<(), Bad> {
+        if self.ends.len() != width {
+            return Err(Bad::Width);
+        }
+        let text = str::from_utf8(self.bytes).map_err(|_| Bad::Text)?;
+        for &place in places {
+            // Inside a character there is no field's end, unless the bytes around it were none.
+            table.push_cell(text.get(self.span(place)).ok_or(Bad::Text)?).map_err(Bad::Long)?;
+        }
+        Ok(())
+    }
+
+    /// Where a field is; empty past the last.
+    fn span(&self, place: usize) -> Range<usize> {
+        let start = place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).map(|end| end + self.gap));
+        match (start, self.ends.get(place)) {
+            (Some(start), Some(&end)) => start..end,
+            (_, _) => 0..0,
+        }
+    }
+
+    /// What is wrong with it, in words. `lines`: on which it begins and ends.
+    fn told(&self, bad: Bad, width: usize, lines: (u64, u64), table: &Table) -> String {
+        let (count, spans) = (counted(self.ends.len(), "column"), lines.1 - lines.0);
+        match bad {
+            Bad::Text => "not UTF-8; save the file as UTF-8".to_owned(),
+            Bad::Long(cell) => table.told(cell),
+            Bad::Width if spans == 0 => format!("{count} instead of {width} (quote a field that holds a separator)"),
+            Bad::Width => format!("{count} over {} lines instead of {width} (is a quote not closed?)", spans + 1),
+        }
+    }
+}
+
 /// What keeps a record from being a row.
 enum Bad {
     /// It has more fields than the header, or fewer.
@@ -84,9 +140,10 @@ impl<'a> Records<'a> {
             return Ok((options.columns.clone(), records));
         }
         records.width = records.count;
+        let record = records.record();
         let mut header = Vec::with_capacity(records.count);
         for place in 0..records.count {
-            let name = str::from_utf8(records.fields.get(records.span(place)).unwrap_or_default())
+            let name = str::from_utf8(record.bytes.get(record.span(place)).unwrap_or_default())
                 .map_err(|_| Stop::Problem(Problem::new("the header is not UTF-8; save the file as UTF-8").line(1)))?;
             header.push(name.trim_ascii().to_owned());
         }
@@ -106,58 +163,64 @@ impl<'a> Records<'a> {
         table: &mut Table,
         problems: &mut Problems,
     ) -> Result<(), Stop> {
-        while self.advance()? {
-            rows.add(self.lines.0)?;
-            match self.keep(places, table) {
-                Ok(()) => table.end_row(self.lines.0),
-                Err(bad) => {
-                    table.drop_row();
-                    problems.push_with(|| Problem::new(self.told(bad, table)).file(table.path()).line(self.lines.0));
+        loop {
+            // There may be one already, whose columns had to be counted.
+            if !std::mem::take(&mut self.pending) {
+                self.take_lines(places, &mut rows, table, problems)?;
+                if self.source.peek()?.is_empty() || !self.parse()? {
+                    return Ok(());
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Keeps the fields at `places` of the current record.
-    fn keep(&self, places: &[usize], table: &mut Table) -> Result<(), Bad> {
-        if self.count != self.width {
-            return Err(Bad::Width);
-        }
-        let record = self.fields.get(..self.length).and_then(|bytes| str::from_utf8(bytes).ok()).ok_or(Bad::Text)?;
-        for &place in places {
-            // Inside a character there is no field's end, unless the bytes around it were none.
-            table.push_cell(record.get(self.span(place)).ok_or(Bad::Text)?).map_err(Bad::Long)?;
-        }
-        Ok(())
-    }
-
-    /// What is wrong with the current record, in words.
-    fn told(&self, bad: Bad, table: &Table) -> String {
-        let (count, width, spans) = (counted(self.count, "column"), self.width, self.lines.1 - self.lines.0);
-        match bad {
-            Bad::Text => "not UTF-8; save the file as UTF-8".to_owned(),
-            Bad::Long(cell) => table.told(cell),
-            Bad::Width if spans == 0 => format!("{count} instead of {width} (quote a field that holds a separator)"),
-            Bad::Width => format!("{count} over {} lines instead of {width} (is a quote not closed?)", spans + 1),
+            let (record, lines) = (self.record(), self.lines);
+            rows.add(lines.0)?;
+            record.keep_row(self.width, places, lines, table, problems);
         }
     }
 
-    /// Where a field is in `fields`; empty past the last.
-    fn span(&self, place: usize) -> Range<usize> {
-        let ends = self.ends.get(..self.count).unwrap_or_default();
-        let start = place.checked_sub(1).map_or(Some(0), |before| ends.get(before).map(|end| end + self.gap));
-        match (start, ends.get(place)) {
-            (Some(start), Some(&end)) => start..end,
-            (_, _) => 0..0,
+    /// Reads the lines that need no parser and are wholly in the buffer, one after the other.
+    fn take_lines(
+        &mut self,
+        places: &[usize],
+        rows: &mut RowCount,
+        table: &mut Table,
+        problems: &mut Problems,
+    ) -> Result<(), Stop> {
+        let Self { source, ends, line: number, delimiter, width, .. } = self;
+        loop {
+            let bound = source.bound_ahead();
+            let input = source.peek()?;
+            let mut at = 0;
+            while at < bound
+                && let Some(rest) = input.get(at..)
+                && let Some((delimiters, end)) = scan(rest, *delimiter, ends)
+                && let Some(last) = ends.get_mut(delimiters)
+            {
+                let line = rest.get(..end).unwrap_or_default();
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                *last = line.len();
+                if !line.is_empty() {
+                    rows.add(*number)?;
+                    let record = Record { bytes: line, ends: ends.get(..=delimiters).unwrap_or_default(), gap: 1 };
+                    record.keep_row(*width, places, (*number, *number), table, problems);
+                }
+                *number += 1;
+                at += end + 1;
+            }
+            source.consume(at);
+            if at == 0 {
+                return Ok(());
+            }
         }
     }
 
-    /// Reads the next record; false at the end.
+    /// The current one.
+    fn record(&self) -> Record<'_> {
+        let bytes = self.fields.get(..self.length).unwrap_or_default();
+        Record { bytes, ends: self.ends.get(..self.count).unwrap_or_default(), gap: self.gap }
+    }
+
+    /// Reads the first record; false if there is none.
     fn advance(&mut self) -> Result<bool, Stop> {
-        if std::mem::take(&mut self.pending) {
-            return Ok(true);
-        }
         match self.split()? {
             Split::Record => Ok(true),
             Split::End => Ok(false),

@@ -3,6 +3,8 @@
 //! Ids are hashed with a seed that is made of all of them: the fuel is the same in every run, and who wants ids that
 //! collide would have to know the seed before choosing them. The order of a `HashMap` never shows.
 
+use std::cell::OnceCell;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hasher};
@@ -19,6 +21,15 @@ const NONE: u32 = u32::MAX;
 pub struct Index<'t> {
     table: &'t Table,
     column: usize,
+    /// No id repeats: each is greater than the one before it.
+    ascends: bool,
+    /// Made when it is needed: mostly both tables have one order.
+    rows: OnceCell<Rows<'t>>,
+}
+
+/// The rows by their ids.
+#[derive(Debug)]
+struct Rows<'t> {
     first: HashMap<&'t str, u32, Seed>,
     /// Rows whose id an earlier row has, with that one.
     repeated: Vec<(u32, u32)>,
@@ -71,6 +82,49 @@ impl Hasher for Folded {
 impl<'t> Index<'t> {
     /// Indexes a table by the column that was the `column`th asked for.
     pub fn new(table: &'t Table, column: usize) -> Self {
+        Self { table, column, ascends: ascends(table, column), rows: OnceCell::new() }
+    }
+
+    fn rows(&self) -> &Rows<'t> {
+        self.rows.get_or_init(|| Rows::new(self.table, self.column))
+    }
+
+    /// The first row with that id.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.rows().first.get(id).map(|&row| row as usize)
+    }
+
+    /// Tells the rows whose id an earlier row has, by line.
+    pub fn duplicates(&self, problems: &mut Problems) {
+        if self.ascends {
+            return;
+        }
+        for &(row, first) in &self.rows().repeated {
+            let id = self.table.cell(row as usize, self.column);
+            duplicate(self.table, row as usize, first as usize, id, problems);
+        }
+    }
+}
+
+/// Whether each id is greater than the one before it: as text, or as `r9` comes before `r10`.
+fn ascends(table: &Table, column: usize) -> bool {
+    let (mut by_text, mut by_length) = (true, true);
+    let mut before = table.cell(0, column);
+    for row in 1..table.len() {
+        let id = table.cell(row, column);
+        let greater = id.cmp(before);
+        by_text &= greater == Ordering::Greater;
+        by_length &= id.len().cmp(&before.len()).then(greater) == Ordering::Greater;
+        if !by_text && !by_length {
+            return false;
+        }
+        before = id;
+    }
+    true
+}
+
+impl<'t> Rows<'t> {
+    fn new(table: &'t Table, column: usize) -> Self {
         let mut seed = Folded(PI as u64);
         seed.write(table.text.as_bytes());
         let mut first = HashMap::with_capacity_and_hasher(table.len(), Seed(seed.finish()));
@@ -83,20 +137,7 @@ impl<'t> Index<'t> {
                 }
             }
         }
-        Self { table, column, first, repeated }
-    }
-
-    /// The first row with that id.
-    pub fn find(&self, id: &str) -> Option<usize> {
-        self.first.get(id).map(|&row| row as usize)
-    }
-
-    /// Tells the rows whose id an earlier row has, by line.
-    pub fn duplicates(&self, problems: &mut Problems) {
-        for &(row, first) in &self.repeated {
-            let id = self.table.cell(row as usize, self.column);
-            duplicate(self.table, row as usize, first as usize, id, problems);
-        }
+        Self { first, repeated }
     }
 }
 

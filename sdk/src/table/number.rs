@@ -21,8 +21,13 @@ pub(super) fn number(text: &str, range: &RangeInclusive<f64>) -> Result<f64, Str
     if text.len() > LONGEST {
         return Err(format!("is longer than {LONGEST} characters; a 64-bit float holds 17 digits"));
     }
-    let mut buffer = [0; LONGEST + 16];
-    let short = if text.len() > DIGITS { shortened(text, &mut buffer) } else { None };
+    let mut buffer;
+    let short = if text.len() > DIGITS {
+        buffer = [0; LONGEST + 16];
+        shortened(text, &mut buffer)
+    } else {
+        None
+    };
     match short.unwrap_or(text).parse::<f64>() {
         Ok(value) if range.contains(&value) && value.is_finite() => Ok(value),
         Ok(value) if value.is_nan() => Err("is not a number: NaN cannot be scored".to_owned()),

@@ -111,6 +111,12 @@ impl Source<'_> {
         self.most = self.most.min(most);
     }
 
+    /// Of what comes next, the bytes before which a record may begin: at those behind, [`peek`](Self::peek) stops.
+    pub(super) fn bound_ahead(&self) -> usize {
+        let ahead = (self.enough.saturating_sub(self.read)).min(self.most.saturating_sub(self.read).saturating_add(1));
+        usize::try_from(ahead).unwrap_or(usize::MAX)
+    }
+
     /// What comes next; empty at the end.
     pub(super) fn peek(&mut self) -> Result<&[u8], Stop> {
         if self.read > self.most {

@@ -370,6 +370,26 @@ proptest! {
     }
 
     #[test]
+    fn ids_that_repeat_are_told_and_others_are_found(mut given in prop::collection::vec("[ab1]{1,3}", 1..12), sorted in 0..3) {
+        match sorted {
+            0 => given.sort(),
+            1 => given.sort_by(|a, b| a.len().cmp(&b.len()).then(a.cmp(b))),
+            _ => {}
+        }
+        let table = ids(&("id\n".to_owned() + &given.join("\n") + "\n"));
+        let index = Index::new(&table, 0);
+        let first = |id: &String| given.iter().position(|other| other == id);
+        let repeated: Vec<_> = (0..given.len()).filter(|row| first(&given[*row]) != Some(*row)).collect();
+        let mut problems = Problems::new();
+        index.duplicates(&mut problems);
+        let told: Vec<_> = problems.first().iter().filter_map(|problem| problem.line).collect();
+        prop_assert_eq!(told, repeated.iter().map(|row| *row as u64 + 2).collect::<Vec<_>>());
+        for id in given.iter().chain([&"b1a1".to_owned()]) {
+            prop_assert_eq!(index.find(id), first(id));
+        }
+    }
+
+    #[test]
     fn gzip_that_was_tampered_with_is_survived(text in "(a,b\n){0,50}", at in 0_usize..200, byte in any::<u8>()) {
         let mut packed = gzip(text.as_bytes());
         let at = at % packed.len();
