@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Beside the data: the token that the first start made.
@@ -191,6 +192,23 @@ async fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
+/// SIGINT and SIGTERM, from when this is made on: whoever is asked to stop just as it starts stops in order, too.
+#[derive(Debug)]
+pub struct Asked {
+    term: Signal,
+    int: Signal,
+}
+
+impl Asked {
+    /// Listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+}
+
 impl Running {
     /// Stops taking requests and claims, lets runs end or puts them back, and returns when all is stored.
     pub async fn stop(self) {
@@ -207,18 +225,16 @@ impl Running {
         }
     }
 
-    /// Runs until SIGINT or SIGTERM, then stops.
+    /// Runs until it is asked to stop, and stops.
     ///
     /// # Errors
     /// The store failed on the way: the host must not go on, and the next start recovers.
-    pub async fn until_signalled(self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    pub async fn until(self, mut asked: Asked) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(Duration::from_millis(200));
         let broken = loop {
             tokio::select! {
-                _ = term.recv() => break false,
-                _ = int.recv() => break false,
+                _ = asked.term.recv() => break false,
+                _ = asked.int.recv() => break false,
                 _ = look.tick() => if !self.store.is_open() { break true },
             }
         };

@@ -240,3 +240,12 @@ fn graphs_tell_challenges_outcomes_and_costs_apart() {
     }
     assert!(told.contains("gradus_disk_free_bytes "), "{told}");
 }
+
+#[test]
+fn who_is_asked_to_stop_as_soon_as_it_is_ready_stops_in_order() {
+    let mut server = Server::start();
+    for _ in 0..10 {
+        assert_eq!(server.stop(), Some(0));
+        server.again();
+    }
+}
