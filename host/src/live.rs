@@ -32,16 +32,47 @@ pub enum Live {
     Stopping,
 }
 
-/// The switchboard.
-pub struct Hub {
-    live: broadcast::Sender<Live>,
+/// What wakes some of those who wait, and leaves the others alone.
+#[derive(Debug, Default)]
+pub struct Bell {
     rung: Mutex<u64>,
     bell: Condvar,
 }
 
+impl Bell {
+    /// How often it rang: to be read before looking for work, so that no ring in between is missed.
+    pub fn rung(&self) -> u64 {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it rings after `seen`, or `most` is over.
+    pub fn wait(&self, seen: u64, most: Duration) {
+        let guard = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.bell.wait_timeout_while(guard, most, |rung| *rung == seen));
+    }
+
+    /// Wakes all that wait for it.
+    pub fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.bell.notify_all();
+    }
+}
+
+/// The switchboard.
+pub struct Hub {
+    live: broadcast::Sender<Live>,
+    /// The queue has something.
+    pub queue: Bell,
+    /// There is a letter.
+    pub letters: Bell,
+    /// There is a publication.
+    pub publications: Bell,
+}
+
 impl Default for Hub {
     fn default() -> Self {
-        Self { live: broadcast::channel(BACKLOG).0, rung: Mutex::new(0), bell: Condvar::new() }
+        let [queue, letters, publications] = <[Bell; 3]>::default();
+        Self { live: broadcast::channel(BACKLOG).0, queue, letters, publications }
     }
 }
 
@@ -54,23 +85,7 @@ impl Hub {
     /// Ends the event streams and wakes all workers.
     pub fn stop(&self) {
         let _ = self.live.send(Live::Stopping);
-        self.ring();
-    }
-
-    /// How often the bell rang: to be read before looking for work, so that no ring in between is missed.
-    pub fn rung(&self) -> u64 {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the bell rings after `seen`, or `most` is over.
-    pub fn wait(&self, seen: u64, most: Duration) {
-        let guard = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.bell.wait_timeout_while(guard, most, |rung| *rung == seen));
-    }
-
-    fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.bell.notify_all();
+        [&self.queue, &self.letters, &self.publications].into_iter().for_each(Bell::ring);
     }
 }
 
@@ -91,6 +106,10 @@ impl Signals for Hub {
     }
 
     fn queued(&self) {
-        self.ring();
+        self.queue.ring();
+    }
+
+    fn posted(&self) {
+        self.letters.ring();
     }
 }

@@ -132,7 +132,7 @@ impl Workers {
     /// Takes a publication on.
     pub fn enqueue(&self, operation: Operation) {
         self.publications().push(Publication::new(operation));
-        gradus_core::ports::signals::Signals::queued(&*self.hub);
+        self.hub.publications.ring();
     }
 
     /// Stops claiming, has runs end or go back into the queue, and waits for the threads.
@@ -184,21 +184,21 @@ impl Workers {
         };
         let mut full = false;
         while !self.stopped() {
-            let seen = self.hub.rung();
+            let seen = self.hub.queue.rung();
             if stage == Stage::Run {
                 let was = std::mem::replace(&mut full, !(self.space)());
                 if full && !was {
                     warn!("the disk is nearly full: no program is begun until there is room");
                 }
                 if full {
-                    self.hub.wait(seen, LOOK);
+                    self.hub.queue.wait(seen, LOOK);
                     continue;
                 }
             }
             let began = Instant::now();
             // The job of a turn that panicked is taken back when its claim runs out; the others go on.
             match Self::step("a worker's turn failed", || self.app.work(name, stage)) {
-                Some(Worked::Idle) => self.hub.wait(seen, self.pause()),
+                Some(Worked::Idle) => self.hub.queue.wait(seen, self.pause()),
                 Some(Worked::Did { id, challenge, job, cost, trouble }) => {
                     if let (Some(challenge), Some(cost)) = (&challenge, &cost) {
                         graphs::scored(challenge, cost);
@@ -248,7 +248,7 @@ impl Workers {
 
     fn publish(&self) {
         while !self.stopped() {
-            let seen = self.hub.rung();
+            let seen = self.hub.publications.rung();
             let now = Instant::now();
             let next = {
                 let mut waiting = self.publications();
@@ -257,7 +257,7 @@ impl Workers {
             };
             let Some(Publication { operation, attempts, .. }) = next else {
                 let due = self.publications().iter().map(|publication| publication.due).min();
-                self.hub.wait(seen, due.map_or(LOOK, |due| due.saturating_duration_since(now).min(LOOK)));
+                self.hub.publications.wait(seen, due.map_or(LOOK, |due| due.saturating_duration_since(now).min(LOOK)));
                 continue;
             };
             let (challenge, version) = (operation.challenge.as_str(), operation.version);
@@ -290,12 +290,12 @@ impl Workers {
     /// Takes letters to web hooks.
     fn carry(&self) {
         while !self.stopped() {
-            let seen = self.hub.rung();
+            let seen = self.hub.letters.rung();
             match Self::step("a courier's turn failed", || self.app.carry()) {
                 Some(Carried::Nothing) => {
                     let due = Self::step("letters could not be looked at", || self.app.next_letter()).flatten();
                     // Due already, and not to be had: others are on their way to where it goes.
-                    self.hub.wait(seen, self.until(due).max(ASIDE));
+                    self.hub.letters.wait(seen, self.until(due).max(ASIDE));
                 }
                 Some(Carried::Dropped) => {}
                 Some(Carried::Taken) => {

@@ -123,11 +123,11 @@ fn what_is_refused_leaves_nothing_behind() {
     world.clock.pass(SignedDuration::from_hours(24 * 40));
     assert_eq!(world.submit(&anna, "score 1").unwrap_err().code(), "phase-closed");
     assert!(matches!(
-        world.app.door(&anna, &"d".parse().unwrap(), &"dev".parse().unwrap(), None),
+        world.app.door(&anna, &"d".parse().unwrap(), &"dev".parse().unwrap(), None, world.app.clock.now()),
         Err(Refusal::UnknownChallenge(_))
     ));
     assert!(matches!(
-        world.app.door(&anna, &challenge(), &"def".parse().unwrap(), None),
+        world.app.door(&anna, &challenge(), &"def".parse().unwrap(), None, world.app.clock.now()),
         Err(Refusal::UnknownPhase { .. })
     ));
 }
@@ -168,7 +168,8 @@ fn an_answer_that_was_lost_is_given_again_after_the_end_of_the_phase() {
     let final_phase = "[[phases]]\nid = \"final\"\nstarts = 2026-02-05T00:00:00Z\ntasks = [\"t\"]\n[[tasks]]";
     let toml = TOML.replace("2026-03-01T00:00:00Z", "2026-02-01T12:00:01Z").replace("[[tasks]]", final_phase);
     world.publish(&toml).unwrap();
-    let door = |phase: &str| world.app.door(&anna, &challenge(), &phase.parse().unwrap(), Some("k"));
+    let door =
+        |phase: &str| world.app.door(&anna, &challenge(), &phase.parse().unwrap(), Some("k"), world.app.clock.now());
     assert!(door("dev").is_ok());
     assert_eq!(door("final").unwrap_err().code(), "phase-not-open");
 }
@@ -178,7 +179,7 @@ fn a_token_that_is_revoked_on_the_way_brings_nothing_in() {
     let world = world();
     world.publish(TOML).unwrap();
     let anna = world.entrant("anna");
-    let door = || world.app.door(&anna, &challenge(), &"dev".parse().unwrap(), None);
+    let door = || world.app.door(&anna, &challenge(), &"dev".parse().unwrap(), None, world.app.clock.now());
     door().unwrap();
     world.app.revoke(&world.operator, anna.id).unwrap();
     assert_eq!(door().unwrap_err().code(), "invalid-token");
@@ -501,6 +502,7 @@ impl Signals for CallsOff {
 
     fn steered(&self) {}
     fn queued(&self) {}
+    fn posted(&self) {}
 }
 
 #[test]

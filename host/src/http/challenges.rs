@@ -240,6 +240,7 @@ pub async fn publish(
     let look_over = move || {
         // With the work, and not with the request: whoever sent it may go away.
         let _place = place;
+        let archive = archive.whole(&shared.intake)?;
         let unpacked = unpack("challenge", archive, &shared.intake, &shared.limits.challenge_archive)?;
         let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
         let operation = shared.app.publish(&token, &challenge, files)?;

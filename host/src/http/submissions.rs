@@ -74,17 +74,29 @@ fn placed(app: &App, tracked: &Tracked) -> SubmissionInfo {
     SubmissionInfo { place: app.place(tracked).map(Into::into), ..info(app, tracked) }
 }
 
-/// What came in at the door of a phase: its files, ready to be checked.
+/// What came in at the door of a phase, to be dealt with by a thread that may block.
 struct AtTheDoor {
-    door: Door,
+    token: Token,
+    challenge: ChallengeId,
+    phase: PhaseId,
+    key: Option<String>,
     arrived: Arrived,
     at: jiff::Timestamp,
-    key: Option<String>,
+}
+
+impl AtTheDoor {
+    /// What holds now that all of it is here, and its files.
+    fn open(self, api: &Api) -> Result<(Door, Token, Offer, Place), Problem> {
+        let Self { token, challenge, phase, key, arrived, at } = self;
+        let door = api.app.door(&token, &challenge, &phase, key.as_deref(), at)?;
+        let (files, upload, about, place) = files(api, &door, arrived)?;
+        Ok((door, token, Offer { upload, files, about, key, arrived: at }, place))
+    }
 }
 
 async fn take_in(
     api: &Api,
-    token: &Token,
+    token: Token,
     challenge: &str,
     phase: &str,
     query: RawQuery,
@@ -93,14 +105,18 @@ async fn take_in(
 ) -> Result<AtTheDoor, Problem> {
     let challenge: ChallengeId = id(challenge, "challenge")?;
     let phase: PhaseId = id(phase, "phase")?;
-    let (shared, bearer, named) = (Arc::clone(api), token.clone(), key.clone());
-    let door = move || Ok(shared.app.door(&bearer, &challenge, &phase, named.as_deref())?);
+    let (shared, bearer, place) = (Arc::clone(api), token.clone(), (challenge.clone(), phase.clone()));
+    let named = key.clone();
+    let door = move || {
+        let now = shared.app.clock.now();
+        Ok(shared.app.door(&bearer, &place.0, &place.1, named.as_deref(), now)?)
+    };
     // Who may hand in an image may send more.
-    let cap = if takes_images(&blocking(door.clone()).await?) { api.limits.image } else { api.limits.submission };
-    let arrived = upload::submission(api, token, request, query, cap).await?;
-    // The submission's time: its last byte is here. What holds is what holds now.
+    let cap = if takes_images(&blocking(door).await?) { api.limits.image } else { api.limits.submission };
+    let arrived = upload::submission(api, &token, request, query, cap).await?;
+    // The submission's time: its last byte is here.
     let at = api.app.clock.now();
-    Ok(AtTheDoor { door: blocking(door).await?, arrived, at, key })
+    Ok(AtTheDoor { token, challenge, phase, key, arrived, at })
 }
 
 fn takes_images(door: &Door) -> bool {
@@ -110,7 +126,9 @@ fn takes_images(door: &Door) -> bool {
 
 /// The files of what arrived: one, or those of an archive.
 fn files(api: &Api, door: &Door, arrived: Arrived) -> Result<(Pending, Upload, About, Place), Problem> {
-    let Arrived { upload, blob, about, place } = arrived;
+    let Arrived { name, body, about, place } = arrived;
+    let blob = body.whole(&api.intake)?;
+    let upload = Upload { name, len: blob.len(), digest: blob.digest() };
     let limits = if takes_images(door) { &api.limits.image_archive } else { &api.limits.submission_archive };
     let unpacked = unpack(&upload.name, blob, &api.intake, limits)?;
     let files = Pending::new(unpacked).map_err(|path| Problem::bad_request(format!("`{path}` is there twice")))?;
@@ -142,11 +160,10 @@ pub async fn submit(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&request)?;
-    let AtTheDoor { door, arrived, at, key } = take_in(&api, &token, &challenge, &phase, query, key, request).await?;
+    let arrived = take_in(&api, token, &challenge, &phase, query, key, request).await?;
     let shared = Arc::clone(&api);
     let look_over = move || {
-        let (files, upload, about, place) = files(&shared, &door, arrived)?;
-        let offer = Offer { upload, files, about, key, arrived: at };
+        let (door, token, offer, place) = arrived.open(&shared)?;
         let looked = shared.app.look_over(&token, &door, offer)?;
         Ok((looked, door, token, place))
     };
@@ -193,10 +210,10 @@ pub async fn check(
     Query(query): Query<RawQuery>,
     request: Request,
 ) -> Result<Json<CheckInfo>, Problem> {
-    let AtTheDoor { door, arrived, .. } = take_in(&api, &token, &challenge, &phase, query, None, request).await?;
+    let arrived = take_in(&api, token, &challenge, &phase, query, None, request).await?;
     let shared = Arc::clone(&api);
     let look = move || {
-        let (files, _, _, _place) = files(&shared, &door, arrived)?;
+        let (door, _, Offer { files, .. }, _place) = arrived.open(&shared)?;
         shared.app.check_only(&door, &files)?;
         Ok(files.folder().tree().files().iter().map(file_info).collect())
     };

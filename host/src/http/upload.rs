@@ -2,6 +2,7 @@
 
 use super::counted::One;
 use super::problem::{Problem, no_space};
+use super::reserving::Reserving;
 use super::state::{Api, blocking};
 use crate::disk::free_space;
 use axum::body::Body;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use gradus_core::app::Refusal;
 use gradus_core::domain::id::EntrantId;
-use gradus_core::domain::submission::{About, Upload};
+use gradus_core::domain::submission::About;
 use gradus_core::domain::token::Token;
 use gradus_core::domain::units;
 use gradus_core::ports::blobs::{BlobError, Blobs as _, PendingBlob};
@@ -39,14 +40,36 @@ pub const OF_ALL: usize = 256;
 
 /// What arrived.
 pub struct Arrived {
-    /// Name, length, digest.
-    pub upload: Upload,
+    /// Its name.
+    pub name: String,
     /// The bytes.
-    pub blob: Box<dyn PendingBlob>,
+    pub body: Received,
     /// What the participant says about it.
     pub about: About,
     /// It counts among the uploads until it was dealt with.
     pub place: Place,
+}
+
+/// The bytes of a body: what was written when there was much of it, and the rest. A small one takes no thread until it is
+/// dealt with.
+#[derive(Default)]
+pub struct Received {
+    begun: Option<Box<dyn PendingBlob>>,
+    rest: Vec<u8>,
+}
+
+impl Received {
+    /// All of it. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn whole(self, intake: &Reserving) -> Result<Box<dyn PendingBlob>, Problem> {
+        let mut blob = self.begun.map_or_else(|| intake.create().map_err(Refusal::from), Ok)?;
+        if !self.rest.is_empty() {
+            blob.write_all(&self.rest).map_err(|error| Refusal::from(BlobError::Write(error)))?;
+        }
+        Ok(blob)
+    }
 }
 
 /// What a raw body says of itself in its query.
@@ -85,7 +108,7 @@ pub async fn submission(
         let name = query.filename.clone().ok_or_else(|| {
             Problem::bad_request("a raw body needs its file name: add `?filename=predictions.csv`, or send multipart")
         })?;
-        let blob = receive(api, raw(request.into_body()), cap).await?;
+        let body = receive(api, raw(request.into_body()), cap).await?;
         let mut about = About::default();
         for (field, value) in [
             ("description", query.description),
@@ -96,7 +119,7 @@ pub async fn submission(
         ] {
             value.map_or(Ok(()), |value| set(&mut about, field, value))?;
         }
-        return arrived(&name, blob, about, place);
+        return arrived(&name, body, about, place);
     }
     let held = Arc::new(AtomicU64::new(0));
     let mut request = request.map(|body| bounded(body, cap, &held));
@@ -125,15 +148,15 @@ pub async fn submission(
             set(&mut about, &name, text(field, &held, deadline, api).await?)?;
         }
     }
-    let (name, blob) = file.ok_or_else(|| Problem::bad_request("the form has no field `file`"))?;
-    arrived(&name, blob, about, place)
+    let (name, body) = file.ok_or_else(|| Problem::bad_request("the form has no field `file`"))?;
+    arrived(&name, body, about, place)
 }
 
 /// Takes a challenge's archive in.
 ///
 /// # Errors
 /// Too big, too slow, cut off.
-pub async fn archive(api: &Api, token: &Token, request: Request) -> Result<(Box<dyn PendingBlob>, Place), Problem> {
+pub async fn archive(api: &Api, token: &Token, request: Request) -> Result<(Received, Place), Problem> {
     let place = place(api, token)?;
     let cap = api.limits.challenge;
     refuse_early(api, &request, cap)?;
@@ -183,10 +206,9 @@ fn plain_name(given: &str) -> Option<String> {
     (!name.is_empty() && name != "." && name != "..").then_some(name)
 }
 
-fn arrived(name: &str, blob: Box<dyn PendingBlob>, about: About, place: Place) -> Result<Arrived, Problem> {
+fn arrived(name: &str, body: Received, about: About, place: Place) -> Result<Arrived, Problem> {
     let name = plain_name(name).ok_or_else(|| Problem::bad_request("the file name is empty"))?;
-    let upload = Upload { name, len: blob.len(), digest: blob.digest() };
-    Ok(Arrived { upload, blob, about, place })
+    Ok(Arrived { name, body, about, place })
 }
 
 fn set(about: &mut About, field: &str, value: String) -> Result<(), Problem> {
@@ -260,41 +282,31 @@ async fn text(field: Field<'_>, held: &Arc<AtomicU64>, deadline: Instant, api: &
     String::from_utf8(bytes).map_err(|_| Problem::bad_request(format!("`{name}` is not UTF-8")))
 }
 
-/// Streams `chunks` into a blob that is not kept yet. A thread that may block is taken for each batch and not for the whole
-/// body, so that slow clients hold none.
+/// Streams `chunks` into a blob that is not kept yet. A thread that may block is taken for each full batch and not for the
+/// whole body, so that slow clients hold none.
 async fn receive(
     api: &Api,
     mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
     cap: units::Bytes,
-) -> Result<Box<dyn PendingBlob>, Problem> {
-    let shared = Arc::clone(api);
-    let mut blob = blocking(move || Ok(shared.intake.create().map_err(Refusal::from)?)).await?;
+) -> Result<Received, Problem> {
     let deadline = Instant::now() + api.limits.total;
-    let (mut len, mut batch) = (0u64, Vec::new());
+    let (mut len, mut body) = (0u64, Received::default());
     loop {
         let idle = Instant::now() + api.limits.idle;
         let chunk = timeout_at(idle.min(deadline), chunks.next()).await.map_err(|_| {
             let (idle, total) = (api.limits.idle.as_secs(), api.limits.total.as_secs());
             too_slow(&format!("the body paused for {idle} s, or took longer than {total} s; nothing was stored"))
         })?;
-        let over = chunk.is_none();
-        if let Some(chunk) = chunk.transpose()? {
-            len += chunk.len() as u64;
-            if len > cap.0 {
-                return Err(too_large(cap));
-            }
-            batch.extend_from_slice(&chunk);
+        let Some(chunk) = chunk.transpose()? else { return Ok(body) };
+        len += chunk.len() as u64;
+        if len > cap.0 {
+            return Err(too_large(cap));
         }
-        if batch.len() >= BATCH || (over && !batch.is_empty()) {
-            let bytes = std::mem::take(&mut batch);
-            blob = blocking(move || {
-                blob.write_all(&bytes).map_err(|error| Refusal::from(BlobError::Write(error)))?;
-                Ok(blob)
-            })
-            .await?;
-        }
-        if over {
-            return Ok(blob);
+        body.rest.extend_from_slice(&chunk);
+        if body.rest.len() >= BATCH {
+            let shared = Arc::clone(api);
+            let begun = blocking(move || body.whole(&shared.intake)).await?;
+            body = Received { begun: Some(begun), rest: Vec::new() };
         }
     }
 }

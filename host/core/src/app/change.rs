@@ -99,7 +99,7 @@ impl App {
                     self.follow(id, &effects);
                     self.left_unwritten(unwritten);
                     if told {
-                        self.signals.queued();
+                        self.signals.posted();
                     }
                     return Ok(Some(job));
                 }

@@ -177,7 +177,7 @@ impl App {
         let letter = Letter::new(LetterId(self.clock.id(now)), &hook, tried(&hook, now), now);
         let id = letter.id;
         self.store.post(letter)?;
-        self.signals.queued();
+        self.signals.posted();
         Ok(id)
     }
 

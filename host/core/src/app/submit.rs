@@ -78,8 +78,8 @@ pub struct Submitted {
 
 impl App {
     /// The cheap checks: before a body is read, and again when its last byte has arrived, as the token, the live version
-    /// and the phase are those of that moment. A request that was accepted before, by its idempotency key, gets its
-    /// answer again even if the phase is over by now.
+    /// and the phase are those of then; `now` is the moment that phases are held against. A request that was accepted before,
+    /// by its idempotency key, gets its answer again even if the phase is over by now.
     ///
     /// # Errors
     /// No such challenge or phase; not the bearer's; not open; the token was revoked.
@@ -89,6 +89,7 @@ impl App {
         challenge: &ChallengeId,
         phase: &PhaseId,
         key: Option<&str>,
+        now: Timestamp,
     ) -> Result<Door, Refusal> {
         if self.store.token(token.id)?.is_none_or(|token| token.revoked_at.is_some()) {
             return Err(Refusal::Revoked);
@@ -101,7 +102,6 @@ impl App {
             return Err(Refusal::Forbidden("this token is for another challenge"));
         }
         let door = Door { phase: found.clone(), version: seen.version, organizer: seen.organizer, hold: seen.row.hold };
-        let now = self.clock.now();
         let known = key.map(|key| self.store.idempotent(token.id, key, now)).transpose()?.flatten();
         let same = |submission: &Submission| submission.challenge == *challenge && submission.phase == *phase;
         let before = known.map(|(_, id)| self.store.submission(id)).transpose()?.flatten();

@@ -140,7 +140,7 @@ impl World {
         files: &[(&str, &str)],
         key: Option<&str>,
     ) -> Result<(SubmissionId, bool), Refusal> {
-        let door = self.app.door(token, &challenge(), &"dev".parse().unwrap(), key)?;
+        let door = self.app.door(token, &challenge(), &"dev".parse().unwrap(), key, self.app.clock.now())?;
         let files = self.pending(files);
         let about = &files.folder().files()[0].about;
         let upload = Upload { name: "p.txt".into(), len: about.len, digest: about.digest };
