@@ -7,6 +7,7 @@ pub mod bodies;
 pub mod cancel;
 mod change;
 pub mod check;
+mod first_pages;
 pub mod folder;
 pub mod garbage;
 pub mod grade;
@@ -73,6 +74,7 @@ pub struct App {
     graders: Mutex<HashMap<(ChallengeId, u32, TaskId), Arc<Grader>>>,
     launchers: Mutex<HashMap<(ChallengeId, u32, TaskId), Arc<Launcher>>>,
     versions: Mutex<HashMap<(ChallengeId, u32), Arc<Version>>>,
+    first_pages: first_pages::FirstPages,
     /// Held shared by a run, and alone by one that has to have the machine for itself.
     machine: RwLock<()>,
     /// At the door: submissions charged to one ledger pass one after the other.
@@ -116,6 +118,7 @@ impl App {
             graders: Mutex::default(),
             launchers: Mutex::default(),
             versions: Mutex::default(),
+            first_pages: first_pages::FirstPages::default(),
             machine: RwLock::default(),
             gates: std::array::from_fn(|_| Mutex::default()),
             steering: Mutex::default(),

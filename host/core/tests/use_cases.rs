@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 #[path = "support/world.rs"]
 mod world;
 
-use world::{challenge, dropped, world};
+use world::{World, challenge, dropped, world};
 
 const TOML: &str = r#"
 id = "c"
@@ -370,7 +370,7 @@ fn a_host_that_dies_while_boards_are_filled_loses_no_row() {
     let left = next.recover().unwrap();
     assert_eq!(left.iter().map(|left| left.id).collect::<Vec<_>>(), [operation.id]);
     assert_eq!(next.run_operation(&left[0]).unwrap(), OperationState::Done);
-    assert_eq!(world.board(None), [(1, "anna".into(), 0.9), (2, "ben".into(), 0.5)]);
+    assert_eq!(World::board_of(&next, None), [(1, "anna".into(), 0.9), (2, "ben".into(), 0.5)]);
     assert_eq!(next.recover().unwrap(), []);
 }
 

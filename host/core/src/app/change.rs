@@ -93,7 +93,10 @@ impl App {
                 live,
                 deed: ended.deed.clone(),
             };
-            match self.store.advance(advance)? {
+            let changing = self.first_pages.change(&advance.placements);
+            let advanced = self.store.advance(advance)?;
+            drop(changing);
+            match advanced {
                 Advanced::Stored { events, .. } => {
                     self.signals.logged(&events);
                     self.follow(id, &effects);

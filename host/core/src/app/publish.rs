@@ -487,6 +487,7 @@ impl App {
                 let new = placements(version, &tracked.submission, &report).into_iter();
                 all.extend(new.filter(|placement| !filled.contains(&placement.board)));
             }
+            let _changing = self.first_pages.change(&all);
             self.store.place(all)?;
         }
     }

@@ -134,16 +134,21 @@ impl App {
             }
             None => (0, None),
         };
-        let mut entries = Vec::new();
-        while entries.len() <= limit {
-            let page = self.store.entries(&key, from.as_deref(), ROWS_AT_ONCE.min(limit + 1 - entries.len()))?;
-            let Some(last) = page.last() else { break };
-            from = Some(last.key.clone());
-            entries.extend(page);
-        }
+        let first = from.is_none();
+        let mut read = || {
+            let mut entries = Vec::new();
+            while entries.len() <= limit {
+                let page = self.store.entries(&key, from.as_deref(), ROWS_AT_ONCE.min(limit + 1 - entries.len()))?;
+                let Some(last) = page.last() else { break };
+                from = Some(last.key.clone());
+                entries.extend(page);
+            }
+            Ok(entries)
+        };
+        let entries = if first { self.first_pages.of(&key, limit + 1, read)? } else { read()?.into() };
         let more = entries.len() > limit;
-        entries.truncate(limit);
-        let columns = self.columns(version, board, *organizer, &entries);
+        let entries = entries.get(..limit).unwrap_or(&entries);
+        let columns = self.columns(version, board, *organizer, entries);
         let ranks = (1..).map(|place| rank.saturating_add(place));
         let next = entries.last().filter(|_| more);
         let next = next.map(|last| Place::of(rank.saturating_add(entries.len() as u64), last));

@@ -170,8 +170,13 @@ impl World {
     }
 
     pub fn board(&self, token: Option<&Token>) -> Vec<(u64, String, f64)> {
-        let seen = self.app.see(token, &challenge()).unwrap();
-        let page = self.app.leaderboard(&seen, token, &"main".parse().unwrap(), None, 100).unwrap();
+        Self::board_of(&self.app, token)
+    }
+
+    /// As a host shows it.
+    pub fn board_of(host: &App, token: Option<&Token>) -> Vec<(u64, String, f64)> {
+        let seen = host.see(token, &challenge()).unwrap();
+        let page = host.leaderboard(&seen, token, &"main".parse().unwrap(), None, 100).unwrap();
         let row = |entry: &gradus_core::app::read::ShownEntry| {
             (entry.rank, entry.entrant.to_string(), entry.values[0].unwrap())
         };
@@ -179,12 +184,12 @@ impl World {
     }
 }
 
-/// The only challenge.
 /// Whether what a worker's turn brought of `id` was not wanted any more.
 pub fn dropped(worked: &Worked, id: SubmissionId) -> bool {
     matches!(worked, Worked::Did { id: of, job: None, trouble: None, .. } if *of == id)
 }
 
+/// The only challenge.
 pub fn challenge() -> ChallengeId {
     "c".parse().unwrap()
 }
