@@ -6,7 +6,6 @@ use gradus::adapters::scorer_wasm::compile_child;
 use gradus::backup::{End, Head};
 use gradus::cli::{self, Host, Running, ServeOptions};
 use gradus::config::{Config, Limits, LogFormat, Runner};
-use gradus::serve::Asked;
 use gradus::wiring;
 use gradus_core::app::Stock;
 use gradus_core::app::launch::Containers;
@@ -41,14 +40,13 @@ impl Host for Wired {
         let (data, listen) = config.place(options.data, options.listen);
         let runtime = runtime()?;
         let served = runtime.block_on(async {
-            let asked = Asked::listen()?;
             let running = wiring::serve(&config, &data, listen).await?;
             let mut out = std::io::stdout();
             // Whoever started it may have closed its output; the server runs all the same.
             let token = running.token_file.display();
             drop(writeln!(out, "gradus is ready at http://{} (operator's token: {token})", running.addr));
             drop(out.flush());
-            running.until(asked).await
+            running.until_asked().await
         });
         // Blocking work that hangs, such as a body from a dead client, does not hold the end up.
         runtime.shutdown_timeout(std::time::Duration::from_secs(5));

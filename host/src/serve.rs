@@ -52,6 +52,7 @@ pub struct Running {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
     stop: watch::Sender<bool>,
+    asked: Asked,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -167,12 +168,15 @@ pub async fn start(
         }
     });
     if let Some(listener) = metrics_listener {
-        let text = axum::routing::get(move || async move { metrics.render() });
+        let api = Arc::clone(&api);
+        let text = axum::routing::get(move || http::health::measured(api));
         let router = axum::Router::new().route("/metrics", text);
         tokio::spawn(connections::serve(listener, router, config.connections(), stopped.clone()));
     }
+    // Before anybody can see that it runs.
+    let asked = Asked::listen()?;
     let serving = tokio::spawn(connections::serve(listener, http::router(api), config.connections(), stopped));
-    Ok(Running { addr, token_file, workers, store, hub, stop, serving })
+    Ok(Running { addr, token_file, workers, store, hub, stop, asked, serving })
 }
 
 async fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -192,19 +196,14 @@ async fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// SIGINT and SIGTERM, from when this is made on: whoever is asked to stop just as it starts stops in order, too.
-#[derive(Debug)]
-pub struct Asked {
+/// SIGINT and SIGTERM, from when this is made on.
+struct Asked {
     term: Signal,
     int: Signal,
 }
 
 impl Asked {
-    /// Listens.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn listen() -> std::io::Result<Self> {
+    fn listen() -> std::io::Result<Self> {
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 }
@@ -229,12 +228,12 @@ impl Running {
     ///
     /// # Errors
     /// The store failed on the way: the host must not go on, and the next start recovers.
-    pub async fn until(self, mut asked: Asked) -> anyhow::Result<()> {
+    pub async fn until_asked(mut self) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(Duration::from_millis(200));
         let broken = loop {
             tokio::select! {
-                _ = asked.term.recv() => break false,
-                _ = asked.int.recv() => break false,
+                _ = self.asked.term.recv() => break false,
+                _ = self.asked.int.recv() => break false,
                 _ = look.tick() => if !self.store.is_open() { break true },
             }
         };

@@ -183,8 +183,12 @@ impl Workers {
             Stage::Score => "score",
         };
         let mut full = false;
-        while !self.stopped() {
+        loop {
+            // Before it is seen whether all stops: that rings, too.
             let seen = self.hub.queue.rung();
+            if self.stopped() {
+                return;
+            }
             if stage == Stage::Run {
                 let was = std::mem::replace(&mut full, !(self.space)());
                 if full && !was {
@@ -217,7 +221,9 @@ impl Workers {
                     if let Some(job) = job {
                         let outcome = job.outcome.as_ref().map_or("requeued", |outcome| outcome.word());
                         let elapsed = began.elapsed();
-                        challenge.iter().for_each(|challenge| graphs::ended(challenge, outcome));
+                        if let Some(challenge) = &challenge {
+                            graphs::ended(challenge, outcome);
+                        }
                         metrics::histogram!("gradus_job_seconds", "phase" => phase, "outcome" => outcome)
                             .record(elapsed.as_secs_f64());
                         let state = job.state.word();
@@ -247,8 +253,12 @@ impl Workers {
     }
 
     fn publish(&self) {
-        while !self.stopped() {
+        loop {
+            // Before it is seen whether all stops: that rings, too.
             let seen = self.hub.publications.rung();
+            if self.stopped() {
+                return;
+            }
             let now = Instant::now();
             let next = {
                 let mut waiting = self.publications();
@@ -289,8 +299,12 @@ impl Workers {
 
     /// Takes letters to web hooks.
     fn carry(&self) {
-        while !self.stopped() {
+        loop {
+            // Before it is seen whether all stops: that rings, too.
             let seen = self.hub.letters.rung();
+            if self.stopped() {
+                return;
+            }
             match Self::step("a courier's turn failed", || self.app.carry()) {
                 Some(Carried::Nothing) => {
                     let due = Self::step("letters could not be looked at", || self.app.next_letter()).flatten();

@@ -77,6 +77,11 @@ pub async fn version(State(api): State<Api>) -> Json<VersionInfo> {
     responses((status = 200, body = String, content_type = "text/plain"), ReadRefusals), security(("token" = [])))]
 pub async fn metrics(State(api): State<Api>, Bearer(token): Bearer) -> Result<String, Problem> {
     operator(&token)?;
+    measured(api).await
+}
+
+/// All metrics, as they are now.
+pub async fn measured(api: Api) -> Result<String, Problem> {
     blocking(move || {
         crate::worker::graphs::load(&api.app);
         if let Ok(free) = free_space(&api.data) {

@@ -105,11 +105,10 @@ async fn take_in(
 ) -> Result<AtTheDoor, Problem> {
     let challenge: ChallengeId = id(challenge, "challenge")?;
     let phase: PhaseId = id(phase, "phase")?;
-    let (shared, bearer, place) = (Arc::clone(api), token.clone(), (challenge.clone(), phase.clone()));
-    let named = key.clone();
+    let (shared, asked) = (Arc::clone(api), (token.clone(), challenge.clone(), phase.clone(), key.clone()));
     let door = move || {
-        let now = shared.app.clock.now();
-        Ok(shared.app.door(&bearer, &place.0, &place.1, named.as_deref(), now)?)
+        let (token, challenge, phase, key) = asked;
+        Ok(shared.app.door(&token, &challenge, &phase, key.as_deref(), shared.app.clock.now())?)
     };
     // Who may hand in an image may send more.
     let cap = if takes_images(&blocking(door).await?) { api.limits.image } else { api.limits.submission };

@@ -1,4 +1,5 @@
-//! Bodies on their way in: streamed to disk under a cap, an idle limit and a total one, whatever the client says of them.
+//! Bodies on their way in: under a cap, an idle limit and a total one, whatever the client says of them. What is more than a
+//! batch goes to the disk as it comes.
 
 use super::counted::One;
 use super::problem::{Problem, no_space};
@@ -33,7 +34,8 @@ const BATCH: usize = 256 << 10;
 /// Bytes of a form that its reader may hold before it hands something on; that its framing and texts may have.
 const HELD: u64 = 256 << 10;
 const FRAMING: u64 = 1 << 20;
-/// Bodies of one entrant, whatever their tokens, that are taken in or dealt with at once, and of all: each holds an open file.
+/// Bodies of one entrant, whatever their tokens, that are taken in or dealt with at once, and of all: each holds a batch in
+/// memory, and an open file once it is more.
 pub const OF_ONE: usize = 64;
 /// The same of all.
 pub const OF_ALL: usize = 256;

@@ -42,8 +42,9 @@ pub fn load(app: &App) {
     // One that has nothing in the queue now may have had.
     let mut lines: BTreeMap<String, (u64, u64)> = {
         let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = (known.len() == CHALLENGES).then(|| OTHERS.to_owned());
-        known.iter().map(ToString::to_string).chain(others).map(|line| (line, (0, 0))).collect()
+        // There is always one line: that there is none, tells that nobody is asked.
+        let all = known.iter().map(ToString::to_string).chain([OTHERS.to_owned()]);
+        all.map(|line| (line, (0, 0))).collect()
     };
     for (challenge, load) in app.load() {
         let (waiting, running) = lines.entry(line_of(&challenge)).or_default();

@@ -185,29 +185,34 @@ impl<'a> Records<'a> {
         table: &mut Table,
         problems: &mut Problems,
     ) -> Result<(), Stop> {
+        let longest = self.longest.max(self.fields.len());
         let Self { source, ends, line: number, delimiter, width, .. } = self;
         loop {
+            *number += source.skip_blank()?;
             let bound = source.bound_ahead();
             let input = source.peek()?;
             let mut at = 0;
-            while at < bound
-                && let Some(rest) = input.get(at..)
-                && let Some((delimiters, end)) = scan(rest, *delimiter, ends)
-                && let Some(last) = ends.get_mut(delimiters)
-            {
-                let line = rest.get(..end).unwrap_or_default();
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                *last = line.len();
-                if !line.is_empty() {
-                    rows.add(*number)?;
-                    let record = Record { bytes: line, ends: ends.get(..=delimiters).unwrap_or_default(), gap: 1 };
-                    record.keep_row(*width, places, (*number, *number), table, problems);
+            let again = loop {
+                let rest = input.get(at..).unwrap_or_default();
+                // Where it ends, is over a bound, or is blank, it is looked at anew.
+                if at >= bound || matches!(rest.first(), None | Some(b'\n' | b'\r')) {
+                    break at > 0;
                 }
+                let Some((delimiters, end)) = scan(rest, *delimiter, ends) else { break false };
+                let (Some(line), Some(last)) = (rest.get(..end), ends.get_mut(delimiters)) else { break false };
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                if line.len() > longest {
+                    break false;
+                }
+                *last = line.len();
+                rows.add(*number)?;
+                let record = Record { bytes: line, ends: ends.get(..=delimiters).unwrap_or_default(), gap: 1 };
+                record.keep_row(*width, places, (*number, *number), table, problems);
                 *number += 1;
                 at += end + 1;
-            }
+            };
             source.consume(at);
-            if at == 0 {
+            if !again {
                 return Ok(());
             }
         }

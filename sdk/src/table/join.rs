@@ -3,11 +3,11 @@
 //! Ids are hashed with a seed that is made of all of them: the fuel is the same in every run, and who wants ids that
 //! collide would have to know the seed before choosing them. The order of a `HashMap` never shows.
 
-use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
 
 use super::Table;
 use crate::problem::{Problem, Problems};
@@ -24,7 +24,7 @@ pub struct Index<'t> {
     /// No id repeats: each is greater than the one before it.
     ascends: bool,
     /// Made when it is needed: mostly both tables have one order.
-    rows: OnceCell<Rows<'t>>,
+    rows: OnceLock<Rows<'t>>,
 }
 
 /// The rows by their ids.
@@ -82,7 +82,7 @@ impl Hasher for Folded {
 impl<'t> Index<'t> {
     /// Indexes a table by the column that was the `column`th asked for.
     pub fn new(table: &'t Table, column: usize) -> Self {
-        Self { table, column, ascends: ascends(table, column), rows: OnceCell::new() }
+        Self { table, column, ascends: ascends(table, column), rows: OnceLock::new() }
     }
 
     fn rows(&self) -> &Rows<'t> {

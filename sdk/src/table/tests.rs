@@ -211,6 +211,38 @@ fn the_door_looks_at_the_start_only() {
 }
 
 #[test]
+fn a_record_begins_before_the_bound_or_not_at_all() {
+    let text = "id\n1\n2\r\n\n\"3\"\n4\n";
+    let (starts, file) = ([3, 5, 9, 13], File::memory("a.csv", text));
+    let read = |options: &Options| {
+        let mut problems = Problems::new();
+        let table = TableReader::open(&file, options).unwrap().read(&[0], &mut problems);
+        (table.len(), table.is_whole(), problems.is_empty())
+    };
+    for bound in 3..=text.len() + 1 {
+        let begun = |bound: usize| starts.iter().filter(|start| **start < bound).count();
+        let options = Options { enough_bytes: bound as u64, ..Options::default() };
+        assert_eq!(read(&options), (begun(bound), bound > text.len(), true), "enough after {bound}");
+        let (options, whole) = (Options { most_bytes: bound as u64, ..Options::default() }, bound >= text.len());
+        assert_eq!(read(&options), (begun(bound + 1), whole, whole), "{bound} at most");
+    }
+}
+
+#[test]
+fn a_line_is_as_long_as_a_record_may_be() {
+    let options = Options { longest_record: 8 << 10, ..Options::default() };
+    for (before, long) in [("", 8 << 10), ("", (8 << 10) + 1), ("1\n", 20_000), ("\"1\"\n\n", 20_000)] {
+        let file = File::memory("a.csv", format!("id\n{before}{}\n2\n", "x".repeat(long)));
+        let mut problems = Problems::new();
+        let table = TableReader::open(&file, &options).unwrap().read(&[0], &mut problems);
+        let fits = long <= options.longest_record;
+        assert_eq!((table.is_whole(), problems.is_empty()), (fits, fits), "{long}");
+        let told = problems.first().iter().all(|problem| problem.message.contains("longer than 8 KiB"));
+        assert!(told, "{problems:?}");
+    }
+}
+
+#[test]
 fn numbers_are_finite_and_in_range() {
     let file = File::memory("a.csv", "p\n0.5\n 1 \nNaN\n-inf\n1.5\nhalf\n1e999\n\"\"\n-0\n");
     let mut problems = Problems::new();

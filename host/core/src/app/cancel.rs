@@ -26,6 +26,8 @@ impl App {
         match self.change(id, &JobEvent::Cancelled, Some(&printed))? {
             Some(job) => {
                 self.queue().remove(id, &seat);
+                // It may have held the line for want of room.
+                self.signals.queued();
                 Ok(job)
             }
             None => {

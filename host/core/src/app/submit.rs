@@ -77,9 +77,9 @@ pub struct Submitted {
 }
 
 impl App {
-    /// The cheap checks: before a body is read, and again when its last byte has arrived, as the token, the live version
-    /// and the phase are those of then; `now` is the moment that phases are held against. A request that was accepted before,
-    /// by its idempotency key, gets its answer again even if the phase is over by now.
+    /// The cheap checks: before a body is read, and again when it is dealt with. The token and the live version are those of
+    /// the call; the phase and the key are held against `now`, the moment when the last byte arrived. A request that was
+    /// accepted before, by its idempotency key, gets its answer again even if the phase is over by now.
     ///
     /// # Errors
     /// No such challenge or phase; not the bearer's; not open; the token was revoked.

@@ -56,8 +56,12 @@ impl App {
         let worked = self.work_on(id, worker);
         turn.ended = matches!(&worked, Ok(Done { job: Some(job), .. }) if job.state.is_terminal());
         drop(turn);
-        if stage == Stage::Run && self.queue().waiting() > 0 {
-            // The room of one may be enough for several.
+        // The room of a run may be enough for several; and its entrant's place, for one that waits elsewhere.
+        let waits = match stage {
+            Stage::Run => self.queue().waiting() > 0,
+            Stage::Score => self.queue().waits(Stage::Run),
+        };
+        if waits {
             self.signals.queued();
         }
         // Whatever happened: what waits by its row waits in the picture.

@@ -336,6 +336,14 @@ impl Queue {
         self.waiting.keys().min().copied()
     }
 
+    /// Whether any waits for its turn at `stage`.
+    pub fn waits(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Run => !self.runs.is_empty(),
+            Stage::Score => !self.scores.is_empty(),
+        }
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

@@ -35,7 +35,8 @@ pub(super) fn tool(name: &str, with: impl FnOnce(&mut Command) -> &mut Command) 
 
 /// Whether it ends within so many seconds.
 fn ends(child: &Child, seconds: i64) -> io::Result<bool> {
-    let child = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    // Where the system does not give that, it is waited for as long as it takes.
+    let Ok(child) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else { return Ok(true) };
     let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
     Ok(retry_on_intr(|| poll(&mut [PollFd::new(&child, PollFlags::IN)], Some(&time)))? > 0)
 }

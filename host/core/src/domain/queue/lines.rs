@@ -122,6 +122,11 @@ impl Line {
 }
 
 impl Lines {
+    /// Whether nothing is in them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// Puts a submission at the end of its seat's line.
     pub(super) fn push(&mut self, item: Waiting) {
         let challenge = &item.seat.0;
