@@ -221,7 +221,7 @@ impl Workers {
                     if let Some(job) = job {
                         let outcome = job.outcome.as_ref().map_or("requeued", |outcome| outcome.word());
                         let elapsed = began.elapsed();
-                        if let Some(challenge) = &challenge {
+                        if let Some(challenge) = challenge.as_ref().filter(|_| job.state.is_terminal()) {
                             graphs::ended(challenge, outcome);
                         }
                         metrics::histogram!("gradus_job_seconds", "phase" => phase, "outcome" => outcome)

@@ -178,10 +178,15 @@ fn named(image: &str, room: &Path) -> anyhow::Result<Upload> {
 fn wait(context: &Context, client: &Client, info: SubmissionInfo, json: bool) -> anyhow::Result<Done> {
     context.out.note(format!("handed in as {}", info.id))?;
     let mut bar = Progress::steps(&context.out, "scoring");
+    // What waits is tried again and again, and mostly for the same reason.
+    let mut told = String::new();
     for seen in client.events(&info.id) {
         match seen?.kind {
             Some(EventKind::Progress { done, total }) => bar.set(done, total),
-            Some(EventKind::State { reason: Some(reason), .. }) => context.out.note(clean(&reason))?,
+            Some(EventKind::State { reason: Some(reason), .. }) if reason != told => {
+                context.out.note(clean(&reason))?;
+                told = reason;
+            }
             // Whose turn it is next, is soon told more.
             Some(EventKind::Place(place)) if place.ahead > 0 => {
                 context.out.note(super::status::place(&place.into()))?

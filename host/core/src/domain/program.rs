@@ -58,6 +58,9 @@ pub enum When {
     Started,
 }
 
+/// Words that mean something to a shell, and no program takes for its own.
+const OF_A_SHELL: [&str; 9] = ["&&", "||", "|", ">", ">>", "<", "2>", "2>&1", "&"];
+
 /// All placeholders, and why one leads nowhere.
 const PLACEHOLDERS: [&str; 9] = [
     "$predictions",
@@ -171,6 +174,13 @@ pub fn command(name: &str, text: &[u8], starts: Starts, when: When) -> Result<Ve
     if words.len() > MAX_WORDS || words.iter().any(|word| word.contains('\0')) {
         return Err(problem(name, format!("has a `command` of more than {MAX_WORDS} words, or with a NUL in it")));
     }
+    if when == When::TakenIn
+        && let Some(word) = words.iter().find(|word| OF_A_SHELL.contains(&word.as_str()))
+    {
+        let message =
+            format!("has a `{word}` in its `command`, and no shell reads it: write `sh -c '…'` around all of it");
+        return Err(problem(name, message));
+    }
     words.iter().map(|word| filled(name, word, starts, when)).collect()
 }
 
@@ -248,6 +258,18 @@ mod tests {
                 expected
             );
         }
+    }
+
+    #[test]
+    fn what_only_a_shell_reads_is_refused() {
+        let words = |text: &str, when| command("metadata", text.as_bytes(), Starts::Submission, when);
+        for text in ["cd $program && python3 a.py", "python3 a.py > $output/p.csv", "a | b", "a 2>&1"] {
+            let text = format!("command: {text}\n");
+            let problem = words(&text, When::TakenIn).unwrap_err();
+            assert!(problem.message.contains("`sh -c '…'`"), "{problem:?}");
+            assert!(words(&text, When::Started).is_ok());
+        }
+        assert!(words("command: sh -c 'a && b > c'\n", When::TakenIn).is_ok());
     }
 
     #[test]
