@@ -22,7 +22,7 @@ struct Pages {
     kept: HashMap<BoardKey, (usize, Arc<[Entry]>)>,
     /// Boards that are being changed, by how many.
     changing: HashMap<BoardKey, usize>,
-    /// How often a change was begun.
+    /// How often a change was begun or done.
     changes: u64,
 }
 
@@ -85,6 +85,8 @@ impl Drop for Changing<'_> {
             return;
         }
         let mut pages = self.pages.pages();
+        // Who began to read while it went on may have read what was before.
+        pages.changes += 1;
         for board in &self.boards {
             if let Some(count) = pages.changing.get_mut(board) {
                 *count -= 1;
@@ -152,6 +154,14 @@ mod tests {
         });
         assert_eq!(late.unwrap().len(), 1);
         assert_eq!(of(51, &[&first, &second]), (names(&["anna", "ben"]), true), "what was read is not kept");
+        // One that goes on when the reading begins, and is done before it ends.
+        let changing = pages.change(std::slice::from_ref(&second));
+        let late = pages.of(&first.board, 51, || {
+            drop(changing);
+            Ok(vec![first.entry.clone()])
+        });
+        assert_eq!(late.unwrap().len(), 1);
+        assert_eq!(of(51, &[&first, &second]), (names(&["anna", "ben"]), true), "nor then");
         assert!(of(1000, &[&first]).1 && of(1000, &[&first]).1, "long ones are not kept");
     }
 }
