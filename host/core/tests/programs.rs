@@ -8,7 +8,7 @@ use gradus_core::domain::job::{Stage, State};
 use gradus_core::domain::operation::OperationState;
 use gradus_core::domain::run_record::Stream;
 use gradus_core::domain::submission::Lane;
-use gradus_core::domain::token::Token;
+use gradus_core::domain::token::{Role, Token};
 use jiff::SignedDuration;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -125,9 +125,26 @@ fn an_engine_that_is_away_costs_nobody_anything() {
         assert!(job.reason.unwrap().contains("cannot be run on this server"));
         world.clock.pass(SignedDuration::from_secs(61));
     }
-    world.runner.down.store(false, SeqCst);
     world.work();
-    assert_eq!((world.job(id).state, world.job(id).attempts), (State::Scored, 0));
+    // One that comes meanwhile stands in line, and is told the same; what is wrong with the engine is for the operator.
+    let other = submit(&world, &world.entrant("other"), COPY, "score 0.5").unwrap();
+    let told = world.app.waits_in_vain(&world.app.store.submission(other).unwrap().unwrap()).unwrap();
+    assert_eq!(world.job(id).reason.as_ref(), Some(&told));
+    let organizer = world.app.grant(None, Role::Organizer, "olga".parse().unwrap(), vec![challenge()]).unwrap().0;
+    let reasons = |token: &Token| world.app.queue_of(token, &challenge()).unwrap().1.reasons;
+    assert_eq!(reasons(&organizer), [(told.clone(), 2)].into());
+    let shown = reasons(&world.operator);
+    let (more, count) = shown.last_key_value().unwrap();
+    assert!(more.starts_with(&format!("{told}: ")) && more.len() > told.len() + 3, "{shown:?}");
+    assert_eq!((shown.len(), *count), (1, 2), "{shown:?}");
+    assert_eq!(world.app.queues().unwrap()[&challenge()].1.reasons, shown);
+    world.runner.down.store(false, SeqCst);
+    world.clock.pass(SignedDuration::from_secs(61));
+    world.work();
+    for id in [id, other] {
+        assert_eq!((world.job(id).state, world.job(id).attempts), (State::Scored, 0));
+    }
+    assert!(reasons(&world.operator).is_empty());
 }
 
 #[test]
@@ -164,7 +181,9 @@ fn an_image_that_was_removed_is_waited_for_and_holds_nobody_up() {
     world.work();
     let job = world.job(id);
     assert_eq!((job.state, job.attempts), (State::Queued, 0));
-    assert!(job.reason.unwrap().contains("image"));
+    let reason = job.reason.unwrap();
+    assert!(reason.contains("image"));
+    assert_eq!(world.app.queue_of(&world.operator, &challenge()).unwrap().1.reasons, [(reason, 1)].into());
     world.runner.gone.store(false, SeqCst);
     let other = submit(&world, &world.entrant("other"), COPY, "score 0.5").unwrap();
     world.work();

@@ -1,8 +1,9 @@
 //! What organizers and operators do while a challenge runs: queues, exceptions from quotas, the log.
 
+use super::output::Output;
 use super::table::Table;
 use super::{Context, Done, Json, Remote};
-use crate::http::dto::{DeedInfo, NewGrant, NewQueueState, QueueInfo};
+use crate::http::dto::{DeedInfo, NewGrant, NewQueueState, QueueInfo, WaitReason};
 use clap::Args;
 
 /// Begin nothing of a challenge any more: what is handed in waits. What runs goes on.
@@ -167,7 +168,7 @@ impl Queue {
         if self.json.json {
             context.out.json(&info)?;
         } else {
-            table(vec![info]).print(&context.out)?;
+            show(vec![info], &context.out)?;
         }
         Ok(Done::Well)
     }
@@ -181,10 +182,28 @@ impl Queues {
         } else if all.is_empty() {
             context.out.note("nothing runs or waits, and no queue is held")?;
         } else {
-            table(all).print(&context.out)?;
+            show(all, &context.out)?;
         }
         Ok(Done::Well)
     }
+}
+
+/// How queues stand; and below, what some wait for that is not their turn.
+fn show(all: Vec<QueueInfo>, out: &Output) -> anyhow::Result<()> {
+    let mut reasons = Table::new(["challenge", "waiting>", "for"]);
+    let mut any = false;
+    for info in &all {
+        for WaitReason { count, why } in &info.reasons {
+            any = true;
+            reasons.row([info.challenge.clone(), count.to_string(), why.clone()]);
+        }
+    }
+    table(all).print(out)?;
+    if any {
+        out.line("")?;
+        reasons.print(out)?;
+    }
+    Ok(())
 }
 
 fn table(all: Vec<QueueInfo>) -> Table {

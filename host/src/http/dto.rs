@@ -6,7 +6,7 @@ mod hooks;
 mod steer;
 
 pub use hooks::{HookInfo, LetterInfo, MadeHook, NewHook};
-pub use steer::{DeedInfo, GrantInfo, NewGrant, NewQueueState, PlaceInfo, QueueInfo, SpanInfo};
+pub use steer::{DeedInfo, GrantInfo, NewGrant, NewQueueState, PlaceInfo, QueueInfo, SpanInfo, WaitReason};
 
 use super::described::ProblemsInfo;
 use gradus_core::domain::quota::{Standing, Window};

@@ -9,8 +9,8 @@ use super::problem::Problem;
 use super::state::{Api, blocking};
 use axum::Json;
 use axum::extract::State;
+use gradus_core::app::App;
 use gradus_core::app::steer::MAX_EXTRA;
-use gradus_core::app::{App, Refusal};
 use gradus_core::domain::challenge::{Hold, HoldKind};
 use gradus_core::domain::id::{ChallengeId, EntrantId, PhaseId};
 use gradus_core::domain::queue::Load;
@@ -34,11 +34,8 @@ fn info(challenge: &ChallengeId, load: &Load, hold: Option<Hold>) -> QueueInfo {
 pub async fn list(State(api): State<Api>, Bearer(token): Bearer) -> Result<Json<List<QueueInfo>>, Problem> {
     operator(&token)?;
     blocking(move || {
-        let mut items = Vec::new();
-        for (challenge, load) in api.app.queue_load()? {
-            let hold = api.app.store.challenge(&challenge).map_err(Refusal::from)?.and_then(|row| row.hold);
-            items.push(info(&challenge, &load, hold));
-        }
+        let queues = api.app.queues()?.into_iter();
+        let items = queues.map(|(challenge, (hold, load))| info(&challenge, &load, hold)).collect();
         Ok(Json(List { items, next_cursor: None }))
     })
     .await

@@ -3,7 +3,7 @@
 //!
 //! A few faults, to be made each time; `cargo xtask torture` makes as many as `GRADUS_ROUNDS` says.
 
-use gradus_e2e::{Api, Server, example, run, skip, unpaced, variant, wide};
+use gradus_e2e::{Api, Server, example, run, size_of, skip, unpaced, variant, wide};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -85,12 +85,20 @@ impl Setting {
         Some(answer.status == 202)
     }
 
-    /// Makes a fault, and sees what the server does: how often it was made, whether the server refused anything, and whether
-    /// it ended.
+    /// Has calls fail, and sees what the server does: how often they did, whether the server refused anything, and whether it
+    /// ended.
     fn suffer(&mut self, what: &str) -> (usize, bool, bool) {
-        let before = self.known.len();
         let trace = self.server.data().with_file_name("trace");
         let faults = Faults::inject(self.server.pid(), what, &trace);
+        let (refused, ended) = self.go_on(what, || drop(faults));
+        let made = std::fs::read_to_string(&trace).unwrap_or_default().matches("(INJECTED)").count();
+        (made, refused, ended)
+    }
+
+    /// Hands in under a fault, and again after `mended` was called on what is left. Whether the server refused anything, and
+    /// whether it ended.
+    fn go_on(&mut self, what: &str, mended: impl FnOnce()) -> (bool, bool) {
+        let before = self.known.len();
         let mut unknown = Vec::new();
         for _ in 0..6 {
             self.sent += 1;
@@ -110,7 +118,7 @@ impl Setting {
             std::thread::sleep(Duration::from_millis(20));
             code = self.server.ended();
         }
-        drop(faults);
+        mended();
         match code {
             Some(code) => {
                 assert_eq!(code, Some(1), "{what}: {}", self.server.log());
@@ -129,9 +137,49 @@ impl Setting {
             let told = api.get(&format!("/api/v1/submissions/{id}/events")).text();
             assert_eq!(told.matches("\"kind\":\"report\"").count(), 1, "{what}: {told}");
         }
-        let made = std::fs::read_to_string(&trace).unwrap_or_default().matches("(INJECTED)").count();
-        (made, !unknown.is_empty(), code.is_some())
+        (!unknown.is_empty(), code.is_some())
     }
+
+    /// All that was sent counts once, and what is stored is whole.
+    fn end(mut self) {
+        let anna = Api::new(&self.server.base, Some(&self.token));
+        let used = anna.get("/api/v1/challenges/breast-cancer/quota").json();
+        let phase = &used["phases"][0];
+        let known = self.known.len() as u64;
+        assert_eq!((&phase["rules"][0]["used"], &phase["open"], known), (&self.sent.into(), &0.into(), self.sent));
+        assert_eq!(self.server.stop(), Some(0));
+        let checked = run(&["admin", "check", "--data", self.server.data().to_str().expect("UTF-8")], &[]);
+        assert_eq!(checked.code, 0, "{checked:?}");
+    }
+}
+
+fn rounds() -> usize {
+    std::env::var("GRADUS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
+}
+
+/// A server with a challenge that takes any number of submissions.
+fn setting() -> Setting {
+    let home = tempfile::tempdir().expect("there is room for a folder");
+    let quota = "quota = [{ limit = 20, per = \"day\", zone = \"UTC\" }, { limit = 100 }]";
+    let folder = variant("breast-cancer", home.path(), &[(quota, "quota = [{ limit = 1000000 }]")]);
+    let server = Server::start_with(unpaced(""));
+    server.publish(&folder);
+    let token = server.participant("anna").token.expect("a participant has a token");
+    Setting { server, token, sent: 0, known: Vec::new() }
+}
+
+/// From now on nothing is written behind this byte of any file: a write across it falls short, and the next one fails.
+fn cut(server: &Server, at: Option<u64>) {
+    let limit = at.map_or_else(|| "unlimited".to_owned(), |at| at.to_string());
+    let mut set = Command::new("prlimit");
+    set.args(["--pid", &server.pid().to_string(), &format!("--fsize={limit}:unlimited")]);
+    assert!(set.status().is_ok_and(|status| status.success()), "prlimit is of util-linux");
+}
+
+/// Where the store's log ends: its file has zeros behind that.
+fn end_of_log(server: &Server) -> usize {
+    let log = std::fs::read(server.data().join("store/db")).expect("the store has a log");
+    log.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 /// A file that goes into its row, and is no other's.
@@ -150,14 +198,8 @@ fn a_disk_that_fails_loses_nothing_that_was_acknowledged() {
     if !Path::new("/usr/bin/strace").exists() {
         return skip("strace is not installed (apt-get install strace)");
     }
-    let rounds: usize = std::env::var("GRADUS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
-    let home = tempfile::tempdir().expect("there is room for a folder");
-    let quota = "quota = [{ limit = 20, per = \"day\", zone = \"UTC\" }, { limit = 100 }]";
-    let folder = variant("breast-cancer", home.path(), &[(quota, "quota = [{ limit = 1000000 }]")]);
-    let server = Server::start_with(unpaced(""));
-    server.publish(&folder);
-    let token = server.participant("anna").token.expect("a participant has a token");
-    let mut setting = Setting { server, token, sent: 0, known: Vec::new() };
+    let rounds = rounds();
+    let mut setting = setting();
     let (mut refused, mut ended) = (0, 0);
     let mut made: BTreeMap<&str, usize> = BTreeMap::new();
     for round in 0..rounds {
@@ -179,12 +221,47 @@ fn a_disk_that_fails_loses_nothing_that_was_acknowledged() {
     println!("{made:?}: {refused} times something was refused, {ended} times the server ended");
     assert!(refused > 0 && ended > 0, "nothing failed");
     assert!(["fdatasync", "fsync", "pwrite64", "renameat"].iter().all(|call| made[call] > 0), "{made:?}");
-    let Setting { mut server, token, sent, known } = setting;
-    let anna = Api::new(&server.base, Some(&token));
-    let used = anna.get("/api/v1/challenges/breast-cancer/quota").json();
-    let phase = &used["phases"][0];
-    assert_eq!((&phase["rules"][0]["used"], &phase["open"], known.len() as u64), (&sent.into(), &0.into(), sent));
-    assert_eq!(server.stop(), Some(0));
-    let checked = run(&["admin", "check", "--data", server.data().to_str().expect("UTF-8")], &[]);
-    assert_eq!(checked.code, 0, "{checked:?}");
+    setting.end();
+}
+
+/// The disk takes the first part of a record of the store's log and no more.
+#[test]
+fn a_write_to_the_log_that_falls_short_loses_nothing_that_was_acknowledged() {
+    let mut setting = setting();
+    let rounds = 3 * rounds();
+    let mut short = 0_usize;
+    for round in 0..rounds {
+        let log = setting.server.data().join("store/db");
+        let at = end_of_log(&setting.server) + 100 + round * 977 % 4_096;
+        cut(&setting.server, Some(at as u64));
+        // The next start takes the limit with it, and puts away what is no whole record.
+        let seen = || {
+            let log = std::fs::read(&log).expect("the store has a log");
+            short += usize::from(log.get(at - 16..at).is_some_and(|end| end != [0; 16]));
+        };
+        let (refused, ended) = setting.go_on(&format!("nothing behind {at}"), seen);
+        assert!(refused && ended, "there is no room behind {at}");
+    }
+    println!("{short} of {rounds} times the log ended in part of a record");
+    assert!(short > 0, "no write fell short");
+    setting.end();
+}
+
+/// A file that was handed in is written in part and no more: it is refused, and nothing of it stays.
+#[test]
+fn a_file_that_is_written_in_part_is_refused_and_leaves_nothing() {
+    let mut setting = setting();
+    for number in [2, 4, 6] {
+        cut(&setting.server, Some(1_000 * number));
+        let before = size_of(&setting.server.data().join("blobs"));
+        assert_eq!(setting.send(number), Some(false), "only the limit's first bytes were written");
+        cut(&setting.server, None);
+        assert_eq!(size_of(&setting.server.data().join("blobs")), before);
+        // The store was not touched: the same server goes on.
+        assert_eq!(setting.send(number), Some(true), "{}", setting.server.log());
+        setting.sent += 1;
+        // Nothing is under way when the next limit comes.
+        Api::new(&setting.server.base, Some(&setting.token)).ended(setting.known.last().expect("it was taken in"));
+    }
+    setting.end();
 }

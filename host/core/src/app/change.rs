@@ -76,7 +76,7 @@ impl App {
             } else {
                 (Vec::new(), 0)
             };
-            let told = !letters.is_empty();
+            let told: Vec<_> = letters.iter().map(|letter| letter.hook).collect();
             let advance = Advance {
                 id,
                 seen: tracked.job.generation,
@@ -100,8 +100,8 @@ impl App {
                 Advanced::Stored { events, .. } => {
                     self.signals.logged(&events);
                     self.follow(id, &effects);
-                    self.left_unwritten(unwritten);
-                    if told {
+                    self.written(&told, unwritten);
+                    if !told.is_empty() {
                         self.signals.posted();
                     }
                     return Ok(Some(job));

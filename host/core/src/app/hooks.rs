@@ -67,10 +67,20 @@ pub enum Carried {
 pub(super) struct Rounds {
     /// Hooks that a courier is at, and of which challenges.
     visited: HashMap<HookId, ChallengeId>,
-    /// Hooks that did not take their last letter: how often in a row, and until when they rest.
-    resting: HashMap<HookId, (u32, Timestamp)>,
+    /// Hooks that did not take their last letter.
+    resting: HashMap<HookId, Rest>,
     /// Letters that were not written, since nobody was told of it last.
     unwritten: u64,
+}
+
+/// How a hook rests.
+#[derive(Debug)]
+struct Rest {
+    /// How often in a row it did not take a letter.
+    failed: u32,
+    until: Timestamp,
+    /// Letters that wait for it, once they were counted: not for each submission that ends.
+    waiting: Option<usize>,
 }
 
 impl Rounds {
@@ -78,7 +88,7 @@ impl Rounds {
     /// may hang, and the others do not wait for that.
     fn left_alone(&self, now: Timestamp) -> HashSet<HookId> {
         let tried = self.visited.keys().any(|hook| self.resting.contains_key(hook));
-        let resting = self.resting.iter().filter(|(_, (_, until))| tried || *until > now);
+        let resting = self.resting.iter().filter(|(_, rest)| tried || rest.until > now);
         self.visited.keys().chain(resting.map(|(hook, _)| hook)).copied().collect()
     }
 }
@@ -196,9 +206,7 @@ impl App {
         let body = ended(submission, job, report, now);
         let (mut letters, mut unwritten) = (Vec::new(), 0);
         for hook in &hooks {
-            // Only where one does not take its letters are they counted.
-            let rests = self.rounds().resting.contains_key(&hook.id);
-            if !rests || self.store.letter_counts(hook.id, MAX_WAITING)?.0 < MAX_WAITING {
+            if self.wait_for(hook.id)? < MAX_WAITING {
                 letters.push(Letter::new(LetterId(self.clock.id(now)), hook, body.clone(), now));
             } else {
                 unwritten += 1;
@@ -207,10 +215,31 @@ impl App {
         Ok((letters, unwritten))
     }
 
-    /// Notes that so many letters were not written.
-    pub(super) fn left_unwritten(&self, letters: u64) {
-        if letters > 0 {
-            self.rounds().unwritten += letters;
+    /// How many letters wait for a hook that rests; none are said to for one that takes its letters.
+    fn wait_for(&self, hook: HookId) -> Result<usize, Refusal> {
+        match self.rounds().resting.get(&hook) {
+            None => return Ok(0),
+            Some(Rest { waiting: Some(waiting), .. }) => return Ok(*waiting),
+            Some(Rest { waiting: None, .. }) => {}
+        }
+        let (waiting, _) = self.store.letter_counts(hook, MAX_WAITING)?;
+        if let Some(rest) = self.rounds().resting.get_mut(&hook) {
+            rest.waiting = Some(waiting);
+        }
+        Ok(waiting)
+    }
+
+    /// Letters to these hooks were written, and so many were not.
+    pub(super) fn written(&self, to: &[HookId], unwritten: u64) {
+        if to.is_empty() && unwritten == 0 {
+            return;
+        }
+        let mut rounds = self.rounds();
+        rounds.unwritten += unwritten;
+        for hook in to {
+            if let Some(Rest { waiting: Some(waiting), .. }) = rounds.resting.get_mut(hook) {
+                *waiting += 1;
+            }
         }
     }
 
@@ -246,10 +275,11 @@ impl App {
             rounds.resting.remove(&hook);
             return;
         }
-        let failed = rounds.resting.get(&hook).map_or(0, |(failed, _)| *failed);
+        let rest = rounds.resting.get(&hook);
+        let (failed, waiting) = rest.map_or((0, None), |rest| (rest.failed, rest.waiting));
         let pause = pause(failed, after).unwrap_or(SignedDuration::from_hours(24));
         let until = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
-        rounds.resting.insert(hook, (failed.saturating_add(1), until));
+        rounds.resting.insert(hook, Rest { failed: failed.saturating_add(1), until, waiting });
     }
 
     /// Takes the next letter that is due to its hook. One at a time goes to each, and few to those of one challenge and to those
@@ -280,6 +310,9 @@ impl App {
         }
         let given_up = next.due.is_none();
         self.store.settle_letter(id, Some(next))?;
+        if given_up && let Some(Rest { waiting: Some(waiting), .. }) = self.rounds().resting.get_mut(&hook.id) {
+            *waiting = waiting.saturating_sub(1);
+        }
         Ok(Carried::Not { hook: hook.id, why: text, given_up })
     }
 
@@ -292,7 +325,7 @@ impl App {
         let (but, rested) = {
             let rounds = self.rounds();
             let rested = rounds.resting.iter().filter(|(hook, _)| !rounds.visited.contains_key(hook));
-            (rounds.left_alone(now), rested.map(|(_, (_, until))| *until).filter(|until| *until > now).min())
+            (rounds.left_alone(now), rested.map(|(_, rest)| rest.until).filter(|until| *until > now).min())
         };
         let due = self.store.due_letter(Timestamp::MAX, &but)?.and_then(|letter| letter.due);
         Ok(due.into_iter().chain(rested).min())

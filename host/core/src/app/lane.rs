@@ -5,9 +5,10 @@
 //! then it is this one that cannot be run.
 
 use super::launch::{Containers, wait};
-use super::{App, Refusal};
+use super::{App, Refusal, chain};
 use crate::domain::id::SubmissionId;
 use crate::domain::job::{JobEvent, Stage, State};
+use crate::domain::queue::Load;
 use crate::ports::runner::Swept;
 use crate::ports::store::Tracked;
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +23,12 @@ const LONGEST: SignedDuration = SignedDuration::from_secs(60);
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// From then on the attempts count of a submission that could not be run for so long: it has an end.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// What waits for room on a GPU is told that.
+const FOR_GPUS: &str = "it waits for GPUs: the task asks for more than the server has now";
+/// What waits where nothing runs programs is told that.
+const NO_ENGINE: &str = "it waits for a container engine, which the server does not have now";
+/// What waits while the lane pauses is told that.
+const TROUBLE: &str = "programs cannot be run on this server at the moment; it starts by itself as soon as they can";
 /// Submissions whose troubles are remembered, at most.
 const REMEMBERED: usize = 4_096;
 
@@ -32,6 +39,8 @@ pub(super) struct ContainerLane {
     troubles: u32,
     /// Nothing is begun before then.
     until: Option<Timestamp>,
+    /// What the last trouble was.
+    why: Option<String>,
     /// Runs that were carried out, whatever they came to.
     done: u64,
     /// Submissions whose last attempt was in trouble.
@@ -52,6 +61,7 @@ impl Default for ContainerLane {
             containers: Err("this server was started without a container engine".to_owned()),
             troubles: 0,
             until: None,
+            why: None,
             done: 0,
             troubled: HashMap::new(),
         }
@@ -62,6 +72,7 @@ impl ContainerLane {
     fn went_well(&mut self, id: SubmissionId) {
         self.troubles = 0;
         self.until = None;
+        self.why = None;
         self.done += 1;
         self.troubled.remove(&id);
     }
@@ -120,8 +131,10 @@ impl App {
                 Ok(containers) => containers.clone(),
             }
         };
-        if wait(containers.runner.answers()).is_err() {
-            self.lane().until = now.saturating_add(PAUSE).ok();
+        if let Err(error) = wait(containers.runner.answers()) {
+            let mut lane = self.lane();
+            lane.until = now.saturating_add(PAUSE).ok();
+            lane.why = Some(chain(&error));
             return false;
         }
         // It is back, and may have kept what could not be removed. What stays is swept later.
@@ -141,16 +154,16 @@ impl App {
     }
 
     /// What a trouble with the engine means for a submission. `None`: the attempt counts.
-    pub(super) fn lane_trouble(&self, tracked: &Tracked) -> Option<JobEvent> {
+    pub(super) fn lane_trouble(&self, tracked: &Tracked, why: String) -> Option<JobEvent> {
         let now = self.clock.now();
         let mut lane = self.lane();
         let own = lane.trouble(tracked.submission.id, now);
-        let reason = "programs cannot be run on this server at the moment; it starts by itself as soon as they can";
-        (!own).then(|| JobEvent::PutOff {
-            epoch: tracked.job.epoch,
-            until: lane.until.unwrap_or(now),
-            reason: reason.to_owned(),
-        })
+        if own {
+            return None;
+        }
+        lane.why = Some(why);
+        let until = lane.until.unwrap_or(now);
+        Some(JobEvent::PutOff { epoch: tracked.job.epoch, until, reason: TROUBLE.to_owned() })
     }
 
     /// It waits for something of its own.
@@ -159,23 +172,50 @@ impl App {
         JobEvent::PutOff { epoch: tracked.job.epoch, until, reason }
     }
 
-    /// Why a submission waits for what nobody tells in its job. What is wrong with the engine is for operators: it is in the
-    /// log.
+    /// Why no run begins now, if none does; with what is wrong with the engine, if operators ask: it may tell of the machine.
+    fn no_run_begins(&self, operators: bool) -> Option<String> {
+        let (lane, now) = (self.lane(), self.clock.now());
+        let (reason, why) = match &lane.containers {
+            Err(why) => (NO_ENGINE, Some(why)),
+            Ok(_) if lane.until.is_some_and(|until| now < until) => (TROUBLE, lane.why.as_ref()),
+            Ok(_) => return None,
+        };
+        let why = why.filter(|_| operators).map_or_else(String::new, |why| format!(": {why}"));
+        Some(format!("{reason}{why}"))
+    }
+
+    /// Says of a challenge's load what the picture of the queue does not know.
+    pub(super) fn explain(&self, load: &mut Load, operators: bool) {
+        if load.parked > 0 {
+            load.explain(FOR_GPUS, load.parked);
+        }
+        if let Some(why) = self.no_run_begins(operators) {
+            // Those that were put off for it wait as the others do.
+            let waiting = load.runs + load.reasons.remove(TROUBLE).unwrap_or(0);
+            if waiting > 0 {
+                load.explain(&why, waiting);
+            }
+        }
+    }
+
+    /// Why a submission waits for what nobody tells in its job.
     pub fn waits_in_vain(&self, tracked: &Tracked) -> Option<String> {
         if tracked.job.state != State::Queued {
             return None;
         }
         let (id, challenge) = (tracked.submission.id, &tracked.submission.challenge);
         let run = tracked.job.stage() == Stage::Run;
-        if run && self.lane().containers.is_err() {
-            return Some("it waits for a container engine, which the server does not have now".to_owned());
+        // One that waits for a time of its own says why itself.
+        let due = tracked.job.not_before.is_none_or(|at| at <= self.clock.now());
+        if let Some(why) = (run && due).then(|| self.no_run_begins(false)).flatten() {
+            return Some(why);
         }
         let (parked, paused) = {
             let queue = self.queue();
             (run && queue.is_parked(id), queue.is_paused(challenge))
         };
         if parked {
-            return Some("it waits for GPUs: the task asks for more than the server has now".to_owned());
+            return Some(FOR_GPUS.to_owned());
         }
         let hold = paused.then(|| self.store.challenge(challenge).ok().flatten()?.hold).flatten();
         hold.map(|hold| format!("it waits: the organizers have paused the queue {}", hold.told()))

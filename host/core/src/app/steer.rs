@@ -7,7 +7,7 @@ use crate::domain::id::{ChallengeId, EntrantId, PhaseId};
 use crate::domain::job::State;
 use crate::domain::queue::{Load, Place};
 use crate::domain::quota::Ledger;
-use crate::domain::token::{Role, Token};
+use crate::domain::token::Token;
 use crate::ports::store::{LedgerKey, Tracked};
 use std::collections::BTreeMap;
 
@@ -79,23 +79,27 @@ impl App {
     ) -> Result<Vec<Logged>, Refusal> {
         match challenge {
             Some(challenge) => drop(self.organized(token, challenge)?),
-            None if token.role == Role::Operator && token.challenges.is_empty() => {}
+            None if token.is_operators() => {}
             None => return Err(Refusal::Forbidden("this is for operators")),
         }
         Ok(self.store.audit(challenge, before, limit)?)
     }
 
-    /// How the queue stands, challenge by challenge: those of which something waits, runs, or is held.
+    /// How the queue is held and stands, challenge by challenge, for operators: those of which something waits, runs, or is
+    /// held.
     ///
     /// # Errors
     /// The store's.
-    pub fn queue_load(&self) -> Result<BTreeMap<ChallengeId, Load>, Refusal> {
-        let held = self.all_challenges()?.into_iter().filter(|row| row.hold.is_some());
-        let mut all = self.queue().load();
-        for row in held {
-            all.entry(row.id).or_default();
-        }
-        Ok(all)
+    pub fn queues(&self) -> Result<BTreeMap<ChallengeId, (Option<Hold>, Load)>, Refusal> {
+        let mut holds: BTreeMap<_, _> = self.all_challenges()?.into_iter().map(|row| (row.id, row.hold)).collect();
+        let mut loads = self.queue().load();
+        holds.retain(|id, hold| hold.is_some() || loads.contains_key(id));
+        let standing = |(id, hold): (ChallengeId, Option<Hold>)| {
+            let mut load = loads.remove(&id).unwrap_or_default();
+            self.explain(&mut load, true);
+            (id, (hold, load))
+        };
+        Ok(holds.into_iter().map(standing).collect())
     }
 
     /// How the queue of one challenge is held and stands.
@@ -104,7 +108,9 @@ impl App {
     /// Not the bearer's to know.
     pub fn queue_of(&self, token: &Token, challenge: &ChallengeId) -> Result<(Option<Hold>, Load), Refusal> {
         let seen = self.organized(token, challenge)?;
-        Ok((seen.row.hold, self.queue().load().remove(challenge).unwrap_or_default()))
+        let mut load = self.queue().load().remove(challenge).unwrap_or_default();
+        self.explain(&mut load, token.is_operators());
+        Ok((seen.row.hold, load))
     }
 
     /// So many take runs, and so many score.

@@ -339,6 +339,7 @@ pub(super) fn waiting(tracked: &Tracked, phase: &Phase, version: &Version) -> Wa
         organizers: tracked.submission.organizers,
         concurrent: phase.concurrent,
         not_before: tracked.job.not_before,
+        reason: tracked.job.reason.clone().filter(|_| tracked.job.not_before.is_some()),
         stage,
         room: run.map_or_else(Room::default, TaskRun::room),
     }

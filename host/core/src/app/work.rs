@@ -112,16 +112,16 @@ impl App {
     /// It could not be run, and nothing of its own is why.
     fn not_run(&self, claim: &Claim, error: &NotRun) -> Result<Done, Refusal> {
         let id = claim.tracked.submission.id;
+        let trouble = match error {
+            NotRun::Missing(text) | NotRun::NotStarted(text) => text.clone(),
+            NotRun::Refused(error) => chain(error),
+        };
         let event = match error {
             _ if self.stopping.load(Ordering::Relaxed) => Some(JobEvent::Released { epoch: claim.epoch() }),
             NotRun::Missing(text) => Some(self.put_off(&claim.tracked, text.clone())),
             // An attempt is counted, and nobody else is held up.
             NotRun::NotStarted(_) => None,
-            NotRun::Refused(_) => self.lane_trouble(&claim.tracked),
-        };
-        let trouble = match error {
-            NotRun::Missing(text) | NotRun::NotStarted(text) => text.clone(),
-            NotRun::Refused(error) => chain(error),
+            NotRun::Refused(_) => self.lane_trouble(&claim.tracked, trouble.clone()),
         };
         let event = event.unwrap_or_else(|| platform(claim));
         let job = self.change(id, &event, None)?;

@@ -39,6 +39,8 @@ pub struct Waiting {
     pub concurrent: u32,
     /// Not before then.
     pub not_before: Option<Timestamp>,
+    /// Why not, if there is more to say.
+    pub reason: Option<String>,
     /// For what.
     pub stage: Stage,
     /// The part of the machine that its run takes; nothing for a scorer's.
@@ -82,10 +84,12 @@ pub struct Place {
 pub struct Load {
     /// Worked on.
     pub running: u64,
-    /// Of organizers, waiting for a container.
+    /// Of organizers, waiting for a container or a scorer.
     pub organizers: u64,
     /// Of entrants, waiting for a container or a scorer.
     pub entrants: u64,
+    /// How many of both wait for a container.
+    pub runs: u64,
     /// Entrants that have some waiting.
     pub seats: u64,
     /// Waiting for a time, after trouble.
@@ -94,12 +98,25 @@ pub struct Load {
     pub parked: u64,
     /// Paused by its organizers.
     pub paused: bool,
+    /// Why some wait for more than their turn, and how many for each.
+    pub reasons: BTreeMap<String, u64>,
 }
+
+/// Reasons that are told of one challenge, at most; the others are counted together.
+const MAX_REASONS: usize = 8;
+/// Their name.
+const OTHER_REASONS: &str = "(for other reasons)";
 
 impl Load {
     /// All that wait, whatever for.
     pub fn waiting(&self) -> u64 {
         self.organizers + self.entrants + self.delayed + self.parked
+    }
+
+    /// So many wait for `reason`.
+    pub fn explain(&mut self, reason: &str, count: u64) {
+        let known = self.reasons.len() < MAX_REASONS || self.reasons.contains_key(reason);
+        *self.reasons.entry(if known { reason } else { OTHER_REASONS }.to_owned()).or_default() += count;
     }
 }
 
@@ -357,14 +374,23 @@ impl Queue {
     /// How it stands, challenge by challenge: those of which something waits, runs, or is paused.
     pub fn load(&self) -> BTreeMap<ChallengeId, Load> {
         let mut all: BTreeMap<ChallengeId, Load> = BTreeMap::new();
-        for (challenge, organizers, entrants, seats) in self.runs.counts().chain(self.scores.counts()) {
-            let load = all.entry(challenge.clone()).or_default();
-            load.organizers += organizers as u64;
-            load.entrants += entrants as u64;
-            load.seats += seats as u64;
+        for stage in [Stage::Run, Stage::Score] {
+            for (challenge, organizers, entrants, seats) in self.lines(stage).counts() {
+                let load = all.entry(challenge.clone()).or_default();
+                load.organizers += organizers as u64;
+                load.entrants += entrants as u64;
+                load.seats += seats as u64;
+                if stage == Stage::Run {
+                    load.runs += (organizers + entrants) as u64;
+                }
+            }
         }
         for item in self.delayed.values() {
-            all.entry(item.seat.0.clone()).or_default().delayed += 1;
+            let load = all.entry(item.seat.0.clone()).or_default();
+            load.delayed += 1;
+            if let Some(reason) = &item.reason {
+                load.explain(reason, 1);
+            }
         }
         for item in self.parked.values() {
             all.entry(item.seat.0.clone()).or_default().parked += 1;

@@ -87,6 +87,11 @@ impl Token {
         same && self.id == presented.id && self.revoked_at.is_none()
     }
 
+    /// Whether the bearer runs the whole server.
+    pub fn is_operators(&self) -> bool {
+        self.role == Role::Operator && self.challenges.is_empty()
+    }
+
     /// Whether the token reaches `challenge` at all.
     fn reaches(&self, challenge: &ChallengeId) -> bool {
         self.challenges.is_empty() || self.challenges.contains(challenge)

@@ -68,11 +68,26 @@ pub struct QueueInfo {
     pub delayed: u64,
     /// Those that wait for GPUs that the server does not have.
     pub parked: u64,
+    /// Why some wait for more than their turn; what most wait for comes first.
+    #[serde(default)]
+    pub reasons: Vec<WaitReason>,
+}
+
+/// What some submissions wait for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WaitReason {
+    /// How many.
+    pub count: u64,
+    /// What each of them waits for, as its participant is told.
+    pub why: String,
 }
 
 impl QueueInfo {
     /// That of a challenge that is open.
     pub fn open(challenge: String, load: &Load) -> Self {
+        let reasons = load.reasons.iter().map(|(why, count)| WaitReason { count: *count, why: why.clone() });
+        let mut reasons: Vec<_> = reasons.collect();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
         Self {
             challenge,
             state: "open".to_owned(),
@@ -84,6 +99,7 @@ impl QueueInfo {
             entrants: load.seats,
             delayed: load.delayed,
             parked: load.parked,
+            reasons,
         }
     }
 }

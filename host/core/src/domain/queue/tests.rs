@@ -20,6 +20,7 @@ fn item(n: u64, challenge: &str, entrant: &str) -> Waiting {
         organizers: false,
         concurrent: 2,
         not_before: None,
+        reason: None,
         stage: Stage::Score,
         room: Room::default(),
     }
@@ -38,6 +39,22 @@ fn one_with_many_does_not_hold_up_others() {
     let first: Vec<_> = (0..3).map_while(|_| queue.take(Stage::Score, NOW)).collect();
     assert!(first.contains(&id(200)) && first.contains(&id(201)), "{first:?}");
     assert_eq!((queue.waiting(), queue.running()), (99, 3));
+}
+
+#[test]
+fn reasons_are_told_and_they_are_few() {
+    let mut queue = Queue::default();
+    let later = NOW + jiff::SignedDuration::from_secs(1);
+    for n in 0..100 {
+        let reason = Some(format!("{}", n % 20));
+        queue.push(Waiting { not_before: Some(later), reason, ..item(n, "c", "a") });
+    }
+    queue.push(Waiting { stage: Stage::Run, ..item(100, "c", "b") });
+    queue.push(item(101, "c", "b"));
+    let load = &queue.load()[&"c".parse().unwrap()];
+    assert_eq!((load.delayed, load.entrants, load.runs), (100, 2, 1));
+    assert_eq!((load.reasons.len(), load.reasons.values().sum::<u64>()), (MAX_REASONS + 1, 100));
+    assert_eq!((load.reasons["0"], load.reasons[OTHER_REASONS]), (5, 60));
 }
 
 #[test]
