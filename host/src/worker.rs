@@ -182,7 +182,6 @@ impl Workers {
             Stage::Run => "run",
             Stage::Score => "score",
         };
-        let mut full = false;
         loop {
             // Before it is seen whether all stops: that rings, too.
             let seen = self.hub.queue.rung();
@@ -190,8 +189,8 @@ impl Workers {
                 return;
             }
             if stage == Stage::Run {
-                let was = std::mem::replace(&mut full, !(self.space)());
-                if full && !was {
+                let full = !(self.space)();
+                if self.app.set_full(full) && full {
                     warn!("the disk is nearly full: no program is begun until there is room");
                 }
                 if full {

@@ -270,6 +270,14 @@ fn what_waits_for_an_engine_says_so() {
     let waits = info(&api, &id);
     assert_eq!(waits["state"], "queued");
     assert!(waits["reason"].as_str().is_some_and(|reason| reason.contains("waits for a container engine")), "{waits}");
+    let queues = |server: &Server| {
+        let token = server.data().join("operator.token");
+        let token = token.to_str().expect("UTF-8");
+        run(&["admin", "queue"], &[("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", token)]).out
+    };
+    let shown = queues(&server);
+    let why = "rows             1  it waits for a container engine, which the server does not have now: ";
+    assert!(shown.lines().last().is_some_and(|line| line.starts_with(why) && line.len() > why.len()), "{shown}");
     server.stop();
     // Nor is it begun where there is no room for what it may leave.
     server.configure("[limits]\nfree_disk = \"1000000GiB\"\n");
@@ -278,6 +286,12 @@ fn what_waits_for_an_engine_says_so() {
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(info(&api, &id)["state"], "queued");
     let told = std::fs::read_to_string(server.data().with_file_name("server.log")).expect("it logs");
+    let reason = "it waits until the server has more room on its disk";
+    assert_eq!(info(&api, &id)["reason"], reason);
+    let shown = queues(&server);
+    assert!(shown.lines().last().is_some_and(|line| line.ends_with(reason)), "{shown}");
+    let ready = api.get("/readyz").json();
+    assert!(ready["programs"] != "ok" && ready["ready"] == false, "{ready}");
     assert!(told.contains("no program is begun until there is room") && !told.contains("an attempt failed"), "{told}");
     server.stop();
     server.configure("");

@@ -27,6 +27,8 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 const FOR_GPUS: &str = "it waits for GPUs: the task asks for more than the server has now";
 /// What waits where nothing runs programs is told that.
 const NO_ENGINE: &str = "it waits for a container engine, which the server does not have now";
+/// What waits while the disk is nearly full is told that.
+const FULL: &str = "it waits until the server has more room on its disk";
 /// What waits while the lane pauses is told that.
 const TROUBLE: &str = "programs cannot be run on this server at the moment; it starts by itself as soon as they can";
 /// Submissions whose troubles are remembered, at most.
@@ -41,6 +43,8 @@ pub(super) struct ContainerLane {
     until: Option<Timestamp>,
     /// What the last trouble was.
     why: Option<String>,
+    /// The disk has too little room for what a run may leave.
+    full: bool,
     /// Runs that were carried out, whatever they came to.
     done: u64,
     /// Submissions whose last attempt was in trouble.
@@ -62,6 +66,7 @@ impl Default for ContainerLane {
             troubles: 0,
             until: None,
             why: None,
+            full: false,
             done: 0,
             troubled: HashMap::new(),
         }
@@ -118,6 +123,11 @@ impl App {
     /// Why nothing does.
     pub fn containers(&self) -> Result<Containers, String> {
         self.lane().containers.clone()
+    }
+
+    /// The disk has too little room for what a run may leave, or enough. Whether that is new.
+    pub fn set_full(&self, full: bool) -> bool {
+        std::mem::replace(&mut self.lane().full, full) != full
     }
 
     /// Whether a run may be begun now. After a trouble, when the engine answers.
@@ -178,6 +188,7 @@ impl App {
         let (reason, why) = match &lane.containers {
             Err(why) => (NO_ENGINE, Some(why)),
             Ok(_) if lane.until.is_some_and(|until| now < until) => (TROUBLE, lane.why.as_ref()),
+            Ok(_) if lane.full => (FULL, None),
             Ok(_) => return None,
         };
         let why = why.filter(|_| operators).map_or_else(String::new, |why| format!(": {why}"));
@@ -235,7 +246,7 @@ impl App {
     /// Whether programs are run, as far as is known: nobody is asked.
     pub fn runs_programs(&self) -> bool {
         let lane = self.lane();
-        lane.containers.is_ok() && lane.until.is_none_or(|until| self.clock.now() >= until)
+        lane.containers.is_ok() && !lane.full && lane.until.is_none_or(|until| self.clock.now() >= until)
     }
 
     /// Whether programs can be run now: the engine answers.
