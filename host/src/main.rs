@@ -166,7 +166,13 @@ fn log(config: &Config) -> anyhow::Result<()> {
     }
     let filter = EnvFilter::try_new(level).map_err(|error| anyhow::anyhow!("log level `{level}`: {error}"))?;
     let colours = std::io::stderr().is_terminal();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        // A line that cannot be written is lost. It would be told on standard error as well, and who could not write there
+        // either would panic: a full disk would end workers one by one.
+        .log_internal_errors(false);
     let set = match config.log.format {
         LogFormat::Json => subscriber.json().try_init(),
         LogFormat::Text => subscriber.try_init(),

@@ -204,8 +204,6 @@ struct Asked {
 
 impl Asked {
     fn listen() -> std::io::Result<Self> {
-        // A limit on the size of files is an error of the write that meets it then, which is told, and not a sudden end.
-        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 }

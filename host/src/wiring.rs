@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Where the engine's socket is unless told otherwise.
@@ -301,6 +302,8 @@ impl Target for Restored {
 /// The folder is not ours, is held by another server, or the address is taken.
 pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::Result<Running> {
     private_dir(data)?;
+    // A limit on the size of files is an error of the write that meets it then, which is told, and not a sudden end.
+    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     let hub = Arc::new(Hub::default());
     let (folder, ring) = (data.to_owned(), Arc::clone(&hub));
     let slots = config.graders() + config.runs() + config.workers.checks + 2;

@@ -234,8 +234,18 @@ impl Workers {
                         }
                     }
                 }
-                None => thread::sleep(Duration::from_secs(1)),
+                None => self.rest(),
             }
+        }
+    }
+
+    /// A second, unless all stops.
+    fn rest(&self) {
+        for _ in 0..10 {
+            if self.stopped() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
         }
     }
 

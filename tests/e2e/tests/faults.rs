@@ -98,7 +98,7 @@ impl Setting {
     /// Hands in under a fault, and again after `mended` was called on what is left. Whether the server refused anything, and
     /// whether it ended.
     fn go_on(&mut self, what: &str, mended: impl FnOnce()) -> (bool, bool) {
-        let before = self.known.len();
+        let (before, told) = (self.known.len(), self.server.log().len());
         let mut unknown = Vec::new();
         for _ in 0..6 {
             self.sent += 1;
@@ -111,8 +111,9 @@ impl Setting {
                 }
             }
         }
-        // A store that is broken is seen within a moment.
-        let end = Instant::now() + Duration::from_millis(700);
+        // A store that is broken is seen within a moment, and the server ends when all that it is at has.
+        let lost = self.server.log()[told..].contains("no further change is taken");
+        let end = Instant::now() + Duration::from_millis(if lost { 10_000 } else { 700 });
         let mut code = self.server.ended();
         while code.is_none() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
@@ -228,22 +229,25 @@ fn a_disk_that_fails_loses_nothing_that_was_acknowledged() {
 #[test]
 fn a_write_to_the_log_that_falls_short_loses_nothing_that_was_acknowledged() {
     let mut setting = setting();
-    let rounds = 3 * rounds();
-    let mut short = 0_usize;
+    let rounds = 4 * rounds();
+    let (mut short, mut ended) = (0_usize, 0_usize);
     for round in 0..rounds {
         let log = setting.server.data().join("store/db");
-        let at = end_of_log(&setting.server) + 100 + round * 977 % 4_096;
+        // Behind some that are taken in, in the midst of one, or of what becomes of one.
+        let at = end_of_log(&setting.server) + 100 + round * 7_919 % 30_000;
         cut(&setting.server, Some(at as u64));
         // The next start takes the limit with it, and puts away what is no whole record.
         let seen = || {
             let log = std::fs::read(&log).expect("the store has a log");
             short += usize::from(log.get(at - 16..at).is_some_and(|end| end != [0; 16]));
         };
-        let (refused, ended) = setting.go_on(&format!("nothing behind {at}"), seen);
-        assert!(refused && ended, "there is no room behind {at}");
+        let (refused, went) = setting.go_on(&format!("nothing behind {at}"), seen);
+        // The log may go on in a place before its end that has become free: then there is room for all.
+        assert!(went || !refused, "{at}: it refused, and went on");
+        ended += usize::from(went);
     }
-    println!("{short} of {rounds} times the log ended in part of a record");
-    assert!(short > 0, "no write fell short");
+    println!("{short} of {rounds} times the log ended in part of a record, {ended} times the server ended");
+    assert!(short > 0 && ended > 0, "no write fell short");
     setting.end();
 }
 

@@ -173,6 +173,21 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert_eq!(anna.ended(last.json()["id"].as_str().expect("it has an id"))["outcome"], "scored");
 }
 
+/// What is logged has no room, or nobody who reads it: the server does all that it does.
+#[test]
+fn a_log_that_cannot_be_written_holds_nobody_up() {
+    let under = ["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"].map(str::to_owned).to_vec();
+    let mut server = Server::start_with(Options { under, ..Options::default() });
+    server.publish_example("breast-cancer");
+    let anna = server.participant("anna");
+    // More than there are graders.
+    for _ in 0..8 {
+        let answer = anna.submit("breast-cancer", "dev", "good.csv", &good());
+        assert_eq!(anna.ended(answer.json()["id"].as_str().expect("it has an id"))["outcome"], "scored");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn a_store_that_takes_nothing_more_ends_the_server() {
     let home = tempfile::tempdir().expect("there is room for a folder");

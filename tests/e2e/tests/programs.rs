@@ -291,7 +291,7 @@ fn what_waits_for_an_engine_says_so() {
     let shown = queues(&server);
     assert!(shown.lines().last().is_some_and(|line| line.ends_with(reason)), "{shown}");
     let ready = api.get("/readyz").json();
-    assert!(ready["programs"] != "ok" && ready["ready"] == false, "{ready}");
+    assert!(ready["programs"].as_str().is_some_and(|programs| programs != "ok"), "{ready}");
     assert!(told.contains("no program is begun until there is room") && !told.contains("an attempt failed"), "{told}");
     server.stop();
     server.configure("");

@@ -67,20 +67,12 @@ pub enum Carried {
 pub(super) struct Rounds {
     /// Hooks that a courier is at, and of which challenges.
     visited: HashMap<HookId, ChallengeId>,
-    /// Hooks that did not take their last letter.
-    resting: HashMap<HookId, Rest>,
+    /// Hooks that did not take their last letter: how often in a row, and until when they rest.
+    resting: HashMap<HookId, (u32, Timestamp)>,
+    /// Letters that wait for each hook, once they were counted: not for each submission that ends.
+    waiting: HashMap<HookId, usize>,
     /// Letters that were not written, since nobody was told of it last.
     unwritten: u64,
-}
-
-/// How a hook rests.
-#[derive(Debug)]
-struct Rest {
-    /// How often in a row it did not take a letter.
-    failed: u32,
-    until: Timestamp,
-    /// Letters that wait for it, once they were counted: not for each submission that ends.
-    waiting: Option<usize>,
 }
 
 impl Rounds {
@@ -88,7 +80,7 @@ impl Rounds {
     /// may hang, and the others do not wait for that.
     fn left_alone(&self, now: Timestamp) -> HashSet<HookId> {
         let tried = self.visited.keys().any(|hook| self.resting.contains_key(hook));
-        let resting = self.resting.iter().filter(|(_, rest)| tried || rest.until > now);
+        let resting = self.resting.iter().filter(|(_, (_, until))| tried || *until > now);
         self.visited.keys().chain(resting.map(|(hook, _)| hook)).copied().collect()
     }
 }
@@ -187,6 +179,7 @@ impl App {
         let letter = Letter::new(LetterId(self.clock.id(now)), &hook, tried(&hook, now), now);
         let id = letter.id;
         self.store.post(letter)?;
+        self.written(&[hook.id], 0);
         self.signals.posted();
         Ok(id)
     }
@@ -215,18 +208,20 @@ impl App {
         Ok((letters, unwritten))
     }
 
-    /// How many letters wait for a hook that rests; none are said to for one that takes its letters.
+    /// How many letters wait for a hook. One that takes them slowly is no better than one that takes none.
     fn wait_for(&self, hook: HookId) -> Result<usize, Refusal> {
-        match self.rounds().resting.get(&hook) {
-            None => return Ok(0),
-            Some(Rest { waiting: Some(waiting), .. }) => return Ok(*waiting),
-            Some(Rest { waiting: None, .. }) => {}
+        if let Some(waiting) = self.rounds().waiting.get(&hook) {
+            return Ok(*waiting);
         }
         let (waiting, _) = self.store.letter_counts(hook, MAX_WAITING)?;
-        if let Some(rest) = self.rounds().resting.get_mut(&hook) {
-            rest.waiting = Some(waiting);
+        Ok(*self.rounds().waiting.entry(hook).or_insert(waiting))
+    }
+
+    /// A letter to a hook does not wait any more.
+    fn settled(&self, hook: HookId) {
+        if let Some(waiting) = self.rounds().waiting.get_mut(&hook) {
+            *waiting = waiting.saturating_sub(1);
         }
-        Ok(waiting)
     }
 
     /// Letters to these hooks were written, and so many were not.
@@ -237,7 +232,7 @@ impl App {
         let mut rounds = self.rounds();
         rounds.unwritten += unwritten;
         for hook in to {
-            if let Some(Rest { waiting: Some(waiting), .. }) = rounds.resting.get_mut(hook) {
+            if let Some(waiting) = rounds.waiting.get_mut(hook) {
                 *waiting += 1;
             }
         }
@@ -275,11 +270,10 @@ impl App {
             rounds.resting.remove(&hook);
             return;
         }
-        let rest = rounds.resting.get(&hook);
-        let (failed, waiting) = rest.map_or((0, None), |rest| (rest.failed, rest.waiting));
+        let failed = rounds.resting.get(&hook).map_or(0, |(failed, _)| *failed);
         let pause = pause(failed, after).unwrap_or(SignedDuration::from_hours(24));
         let until = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
-        rounds.resting.insert(hook, Rest { failed: failed.saturating_add(1), until, waiting });
+        rounds.resting.insert(hook, (failed.saturating_add(1), until));
     }
 
     /// Takes the next letter that is due to its hook. One at a time goes to each, and few to those of one challenge and to those
@@ -294,12 +288,15 @@ impl App {
         let hook = self.store.hooks(&letter.challenge)?.into_iter().find(|hook| hook.id == letter.hook);
         let Some(hook) = hook else {
             self.store.settle_letter(letter.id, None)?;
-            self.rounds().resting.remove(&letter.hook);
+            let mut rounds = self.rounds();
+            rounds.resting.remove(&letter.hook);
+            rounds.waiting.remove(&letter.hook);
             return Ok(Carried::Dropped);
         };
         let Err(Undelivered { text, after, gone }) = courier.deliver(&hook, &letter, now) else {
             self.went(hook.id, true, None);
             self.store.settle_letter(letter.id, None)?;
+            self.settled(hook.id);
             return Ok(Carried::Taken);
         };
         self.went(hook.id, false, after);
@@ -310,8 +307,8 @@ impl App {
         }
         let given_up = next.due.is_none();
         self.store.settle_letter(id, Some(next))?;
-        if given_up && let Some(Rest { waiting: Some(waiting), .. }) = self.rounds().resting.get_mut(&hook.id) {
-            *waiting = waiting.saturating_sub(1);
+        if given_up {
+            self.settled(hook.id);
         }
         Ok(Carried::Not { hook: hook.id, why: text, given_up })
     }
@@ -325,7 +322,7 @@ impl App {
         let (but, rested) = {
             let rounds = self.rounds();
             let rested = rounds.resting.iter().filter(|(hook, _)| !rounds.visited.contains_key(hook));
-            (rounds.left_alone(now), rested.map(|(_, rest)| rest.until).filter(|until| *until > now).min())
+            (rounds.left_alone(now), rested.map(|(_, (_, until))| *until).filter(|until| *until > now).min())
         };
         let due = self.store.due_letter(Timestamp::MAX, &but)?.and_then(|letter| letter.due);
         Ok(due.into_iter().chain(rested).min())

@@ -41,7 +41,7 @@ pub(super) struct ContainerLane {
     troubles: u32,
     /// Nothing is begun before then.
     until: Option<Timestamp>,
-    /// What the last trouble was.
+    /// What the last trouble was, until the engine is seen to do its part again.
     why: Option<String>,
     /// The disk has too little room for what a run may leave.
     full: bool,
@@ -74,6 +74,11 @@ impl Default for ContainerLane {
 }
 
 impl ContainerLane {
+    /// Whether no run begins for a trouble with the engine: for a while, and then until it is seen to answer.
+    fn pauses(&self, now: Timestamp) -> bool {
+        self.why.is_some() || self.until.is_some_and(|until| now < until)
+    }
+
     fn went_well(&mut self, id: SubmissionId) {
         self.troubles = 0;
         self.until = None;
@@ -83,7 +88,8 @@ impl ContainerLane {
     }
 
     /// Whether the trouble is the submission's own, or has lasted too long.
-    fn trouble(&mut self, id: SubmissionId, now: Timestamp) -> bool {
+    fn trouble(&mut self, id: SubmissionId, why: String, now: Timestamp) -> bool {
+        self.why = Some(why);
         // Those that were under way together are one trouble.
         if self.until.is_none_or(|until| until <= now) {
             let pause = PAUSE.saturating_mul(1 << self.troubles.min(10)).min(LONGEST);
@@ -147,6 +153,7 @@ impl App {
             lane.why = Some(chain(&error));
             return false;
         }
+        self.lane().why = None;
         // It is back, and may have kept what could not be removed. What stays is swept later.
         drop(wait(containers.runner.sweep(Vec::new())));
         true
@@ -167,11 +174,9 @@ impl App {
     pub(super) fn lane_trouble(&self, tracked: &Tracked, why: String) -> Option<JobEvent> {
         let now = self.clock.now();
         let mut lane = self.lane();
-        let own = lane.trouble(tracked.submission.id, now);
-        if own {
+        if lane.trouble(tracked.submission.id, why, now) {
             return None;
         }
-        lane.why = Some(why);
         let until = lane.until.unwrap_or(now);
         Some(JobEvent::PutOff { epoch: tracked.job.epoch, until, reason: TROUBLE.to_owned() })
     }
@@ -187,7 +192,7 @@ impl App {
         let (lane, now) = (self.lane(), self.clock.now());
         let (reason, why) = match &lane.containers {
             Err(why) => (NO_ENGINE, Some(why)),
-            Ok(_) if lane.until.is_some_and(|until| now < until) => (TROUBLE, lane.why.as_ref()),
+            Ok(_) if lane.pauses(now) => (TROUBLE, lane.why.as_ref()),
             Ok(_) if lane.full => (FULL, None),
             Ok(_) => return None,
         };
@@ -202,7 +207,8 @@ impl App {
         }
         if let Some(why) = self.no_run_begins(operators) {
             // Those that were put off for it wait as the others do.
-            let waiting = load.runs + load.reasons.remove(TROUBLE).unwrap_or(0);
+            let runs = if load.paused { 0 } else { load.runs };
+            let waiting = runs + load.reasons.remove(TROUBLE).unwrap_or(0);
             if waiting > 0 {
                 load.explain(&why, waiting);
             }
@@ -216,11 +222,6 @@ impl App {
         }
         let (id, challenge) = (tracked.submission.id, &tracked.submission.challenge);
         let run = tracked.job.stage() == Stage::Run;
-        // One that waits for a time of its own says why itself.
-        let due = tracked.job.not_before.is_none_or(|at| at <= self.clock.now());
-        if let Some(why) = (run && due).then(|| self.no_run_begins(false)).flatten() {
-            return Some(why);
-        }
         let (parked, paused) = {
             let queue = self.queue();
             (run && queue.is_parked(id), queue.is_paused(challenge))
@@ -229,7 +230,12 @@ impl App {
             return Some(FOR_GPUS.to_owned());
         }
         let hold = paused.then(|| self.store.challenge(challenge).ok().flatten()?.hold).flatten();
-        hold.map(|hold| format!("it waits: the organizers have paused the queue {}", hold.told()))
+        if let Some(hold) = hold {
+            return Some(format!("it waits: the organizers have paused the queue {}", hold.told()));
+        }
+        // One that waits for a time of its own says why itself.
+        let due = tracked.job.not_before.is_none_or(|at| at <= self.clock.now());
+        (run && due).then(|| self.no_run_begins(false)).flatten()
     }
 
     /// Removes what runs of hosts that died left behind; those of this host are known to the runner.
@@ -246,7 +252,7 @@ impl App {
     /// Whether programs are run, as far as is known: nobody is asked.
     pub fn runs_programs(&self) -> bool {
         let lane = self.lane();
-        lane.containers.is_ok() && !lane.full && lane.until.is_none_or(|until| self.clock.now() >= until)
+        lane.containers.is_ok() && !lane.full && !lane.pauses(self.clock.now())
     }
 
     /// Whether programs can be run now: the engine answers.
@@ -267,18 +273,20 @@ mod tests {
     fn a_trouble_is_its_own_only_when_others_went_well_meanwhile() {
         let (mut lane, now) = (ContainerLane::default(), Timestamp::UNIX_EPOCH);
         let later = |seconds: i64| now + SignedDuration::from_secs(seconds);
-        assert!(!lane.trouble(id(1), now) && !lane.trouble(id(2), now));
+        let why = || "down".to_owned();
+        assert!(!lane.trouble(id(1), why(), now) && !lane.trouble(id(2), why(), now));
         assert_eq!((lane.troubles, lane.until), (1, Some(later(1))), "two at once are one");
-        assert!(!lane.trouble(id(1), later(1)));
+        assert!(!lane.trouble(id(1), why(), later(1)));
+        assert!(lane.pauses(later(9)), "until it is seen to answer");
         assert_eq!((lane.troubles, lane.until), (2, Some(later(3))));
         lane.went_well(id(2));
-        assert_eq!((lane.troubles, lane.until), (0, None));
-        assert!(lane.trouble(id(1), later(3)), "it alone cannot be run");
-        assert!(!lane.trouble(id(2), later(4)), "this one could");
+        assert!((lane.troubles, lane.until) == (0, None) && !lane.pauses(later(2)));
+        assert!(lane.trouble(id(1), why(), later(3)), "it alone cannot be run");
+        assert!(!lane.trouble(id(2), why(), later(4)), "this one could");
         for n in 0..20 {
-            assert!(!lane.trouble(id(3), later(100 * n + 100)));
+            assert!(!lane.trouble(id(3), why(), later(100 * n + 100)));
         }
         assert_eq!(lane.until, Some(later(2_000) + LONGEST));
-        assert!(lane.trouble(id(3), later(24 * 3_600 + 101)), "it does not go on for ever");
+        assert!(lane.trouble(id(3), why(), later(24 * 3_600 + 101)), "it does not go on for ever");
     }
 }

@@ -114,11 +114,13 @@ impl App {
         let id = claim.tracked.submission.id;
         let trouble = match error {
             NotRun::Missing(text) | NotRun::NotStarted(text) => text.clone(),
+            NotRun::NotAllowed(text) => format!("{NOT_ALLOWED}: {text}"),
             NotRun::Refused(error) => chain(error),
         };
         let event = match error {
             _ if self.stopping.load(Ordering::Relaxed) => Some(JobEvent::Released { epoch: claim.epoch() }),
             NotRun::Missing(text) => Some(self.put_off(&claim.tracked, text.clone())),
+            NotRun::NotAllowed(_) => Some(self.put_off(&claim.tracked, NOT_ALLOWED.to_owned())),
             // An attempt is counted, and nobody else is held up.
             NotRun::NotStarted(_) => None,
             NotRun::Refused(_) => self.lane_trouble(&claim.tracked, trouble.clone()),
@@ -172,7 +174,7 @@ impl App {
         let launcher = self.launcher(&claim.version, task)?;
         // The operator may have taken back since what was allowed when the challenge was published.
         if let Some((_, what)) = containers.allows.refusal(&launcher.run) {
-            return Err(NotRun::Missing(format!("the task asks for what this server does not allow now: {what}")));
+            return Err(NotRun::NotAllowed(what));
         }
         let program = self.folder(files)?;
         // A run of its own for each claim: what is left of an earlier one never meets it.
@@ -290,10 +292,15 @@ fn platform(claim: &Claim) -> JobEvent {
     JobEvent::Finished { epoch: claim.epoch(), fault: outcome.fault(), outcome }
 }
 
+/// What is told of a task that asks for too much.
+const NOT_ALLOWED: &str = "the task asks for what this server does not allow now; its operator is told";
+
 /// Why a program was not run.
 enum NotRun {
     /// Something of the task's is not there now.
     Missing(String),
+    /// The task asks for what the operator does not allow now. What is allowed is not for participants.
+    NotAllowed(String),
     /// What was handed in was not started, perhaps by its own doing.
     NotStarted(String),
     /// We could not do our part.

@@ -102,11 +102,6 @@ pub struct Load {
     pub reasons: BTreeMap<String, u64>,
 }
 
-/// Reasons that are told of one challenge, at most; the others are counted together.
-const MAX_REASONS: usize = 8;
-/// Their name.
-const OTHER_REASONS: &str = "(for other reasons)";
-
 impl Load {
     /// All that wait, whatever for.
     pub fn waiting(&self) -> u64 {
@@ -115,8 +110,7 @@ impl Load {
 
     /// So many wait for `reason`.
     pub fn explain(&mut self, reason: &str, count: u64) {
-        let known = self.reasons.len() < MAX_REASONS || self.reasons.contains_key(reason);
-        *self.reasons.entry(if known { reason } else { OTHER_REASONS }.to_owned()).or_default() += count;
+        *self.reasons.entry(reason.to_owned()).or_default() += count;
     }
 }
 

@@ -68,17 +68,20 @@ pub struct QueueInfo {
     pub delayed: u64,
     /// Those that wait for GPUs that the server does not have.
     pub parked: u64,
-    /// Why some wait for more than their turn; what most wait for comes first.
+    /// Why some wait for more than their turn: what most wait for comes first, and what few wait for is counted together.
     #[serde(default)]
     pub reasons: Vec<WaitReason>,
 }
+
+/// Reasons that are told of one challenge, at most; the others are counted together.
+const MAX_REASONS: usize = 8;
 
 /// What some submissions wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WaitReason {
     /// How many.
     pub count: u64,
-    /// What each of them waits for, as its participant is told.
+    /// What each of them waits for, as its participant is told; operators are told what is wrong with the engine, too.
     pub why: String,
 }
 
@@ -88,6 +91,9 @@ impl QueueInfo {
         let reasons = load.reasons.iter().map(|(why, count)| WaitReason { count: *count, why: why.clone() });
         let mut reasons: Vec<_> = reasons.collect();
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+        let others = reasons.split_off(MAX_REASONS.min(reasons.len()));
+        let count = others.iter().map(|reason| reason.count).sum();
+        reasons.extend((count > 0).then(|| WaitReason { count, why: "other reasons".to_owned() }));
         Self {
             challenge,
             state: "open".to_owned(),
