@@ -22,9 +22,10 @@ use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::{BlobError, Blobs};
 use gradus_core::ports::runner::{Finding, Level, Runner as _, RunnerError};
 use gradus_core::ports::store::Snapshot;
+use std::fs::Permissions;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +73,9 @@ pub fn private_dir(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("the folder {} cannot be made", path.display()))
 }
 
+/// Why nothing runs programs, where the operator wants it so.
+const ENGINE_OFF: &str = "the configuration says `engine = \"off\"`";
+
 /// The container engine, with places for runs in `runs`, and what its checks found; `limits` say what of the disk stays free,
 /// and what images may hold. Call it on the runtime that runs shall go on.
 ///
@@ -84,7 +88,7 @@ pub async fn probe(
     blobs: Arc<dyn Blobs>,
 ) -> Result<(DockerRunner, Vec<Finding>), String> {
     let socket = match &config.engine {
-        Engine::Off => return Err("the configuration says `engine = \"off\"`".to_owned()),
+        Engine::Off => return Err(ENGINE_OFF.to_owned()),
         Engine::Auto => PathBuf::from(USUAL_SOCKET),
         Engine::Socket(path) => path.clone(),
     };
@@ -241,7 +245,8 @@ pub fn restore(backup: &Path, data: &Path, tell: &mut dyn FnMut(String)) -> anyh
     let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let parent = if there { data } else { parent };
     private_dir(parent)?;
-    let room = tempfile::Builder::new().prefix(".gradus-restore-").tempdir_in(parent);
+    let mut room = tempfile::Builder::new();
+    let room = room.prefix(".gradus-restore-").permissions(Permissions::from_mode(0o700)).tempdir_in(parent);
     let room = room.with_context(|| format!("nothing can be made in {}", parent.display()))?;
     let mut target = Restored { store: room.path().join(STORE), blobs: FsBlobs::open(&room.path().join(BLOBS))? };
     let mut spoilt = Vec::new();
@@ -334,7 +339,8 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
         })
     });
     if opener.is_none() {
-        app.open_lane(Err("the configuration says `engine = \"off\"`".to_owned()));
+        tracing::info!("no programs are run: {ENGINE_OFF}");
+        app.open_lane(Err(ENGINE_OFF.to_owned()));
     }
     start(app, rows, hub, config, data, listen, opener).await
 }

@@ -9,6 +9,7 @@ use crate::live::Hub;
 use gradus_core::app::garbage::Garbage;
 use gradus_core::app::hooks::Carried;
 use gradus_core::app::launch::Containers;
+use gradus_core::app::reconcile::Recovered;
 use gradus_core::app::work::Worked;
 use gradus_core::app::{App, Refusal, chain};
 use gradus_core::domain::job::{MAX_ATTEMPTS, Stage, State};
@@ -86,7 +87,15 @@ impl Workers {
     ) -> Result<Arc<Self>, Box<dyn Error + Send + Sync>> {
         // Before the first request, so that a server with an engine takes programs at once.
         let later = opener.filter(|opener| !open(&app, opener));
-        let operations = app.recover()?;
+        let Recovered { operations, cut_off } = app.recover()?;
+        for (id, job) in cut_off {
+            let reason = job.reason.unwrap_or_default();
+            if job.state == State::Failed {
+                warn!(submission = %id, reason, "a submission was given up: servers ended while they were at it");
+            } else {
+                info!(submission = %id, attempt = job.attempts, "the last server ended while it was at a submission: it waits again");
+            }
+        }
         let workers = Arc::new(Self {
             app,
             hub,

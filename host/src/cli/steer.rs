@@ -190,7 +190,7 @@ impl Queues {
 
 /// How queues stand; and below, what some wait for that is not their turn.
 fn show(all: Vec<QueueInfo>, out: &Output) -> anyhow::Result<()> {
-    let mut reasons = Table::new(["challenge", "waiting>", "for"]);
+    let mut reasons = Table::new(["challenge", "submissions>", "wait for"]);
     let mut any = false;
     for info in &all {
         for WaitReason { count, why } in &info.reasons {

@@ -276,7 +276,7 @@ fn what_waits_for_an_engine_says_so() {
         run(&["admin", "queue"], &[("GRADUS_SERVER", server.base.as_str()), ("GRADUS_TOKEN_FILE", token)]).out
     };
     let shown = queues(&server);
-    let why = "rows             1  it waits for a container engine, which the server does not have now: ";
+    let why = "rows                 1  it waits for a container engine, which the server does not have now: ";
     assert!(shown.lines().last().is_some_and(|line| line.starts_with(why) && line.len() > why.len()), "{shown}");
     server.stop();
     // Nor is it begun where there is no room for what it may leave.

@@ -29,6 +29,8 @@ const FOR_GPUS: &str = "it waits for GPUs: the task asks for more than the serve
 const NO_ENGINE: &str = "it waits for a container engine, which the server does not have now";
 /// What waits while the disk is nearly full is told that.
 const FULL: &str = "it waits until the server has more room on its disk";
+/// What waits in line although a program more might run is told that.
+const CRAMPED: &str = "the next program needs more CPUs, memory or disk than what runs leaves of the server's share";
 /// What waits while the lane pauses is told that.
 const TROUBLE: &str = "programs cannot be run on this server at the moment; it starts by itself as soon as they can";
 /// Submissions whose troubles are remembered, at most.
@@ -212,6 +214,8 @@ impl App {
             if waiting > 0 {
                 load.explain(&why, waiting);
             }
+        } else if load.runs > 0 && !load.paused && self.queue().is_cramped() {
+            load.explain(CRAMPED, load.runs);
         }
     }
 

@@ -5,8 +5,8 @@ use super::launch::wait;
 use super::work::LEASE;
 use super::{App, Refusal};
 use crate::domain::challenge::{ChallengeRow, HoldKind};
-use crate::domain::id::ChallengeId;
-use crate::domain::job::{JobEvent, Stage};
+use crate::domain::id::{ChallengeId, SubmissionId};
+use crate::domain::job::{Job, JobEvent, Stage};
 use crate::domain::operation::Operation;
 use crate::domain::queue::Load;
 use crate::ports::store::Tracked;
@@ -17,16 +17,27 @@ use std::sync::atomic::Ordering;
 /// Challenges that are read at once.
 const PAGE: usize = 256;
 
+/// What the host that was here before left.
+#[derive(Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// Publications that have not ended.
+    pub operations: Vec<Operation>,
+    /// Submissions that it was at when it ended, and how they stand now.
+    pub cut_off: Vec<(SubmissionId, Job)>,
+}
+
 impl App {
     /// At the start: claims of the host that was here before are void, as the store has one opener; whatever has not
-    /// ended waits. Returns the publications that have not ended.
+    /// ended waits.
     ///
     /// # Errors
     /// The store's.
-    pub fn recover(&self) -> Result<Vec<Operation>, Refusal> {
+    pub fn recover(&self) -> Result<Recovered, Refusal> {
+        let mut cut_off = Vec::new();
         for tracked in self.store.open_jobs()? {
+            let id = tracked.submission.id;
             if tracked.job.lease.is_some() {
-                self.change(tracked.submission.id, &JobEvent::HostLost, None)?;
+                cut_off.extend(self.change(id, &JobEvent::HostLost, None)?.map(|job| (id, job)));
             }
         }
         for tracked in self.store.open_jobs()? {
@@ -36,7 +47,7 @@ impl App {
             let paused = row.hold.is_some_and(|hold| hold.kind == HoldKind::Paused);
             self.queue().set_paused(&row.id, paused);
         }
-        Ok(self.store.running_operations()?)
+        Ok(Recovered { operations: self.store.running_operations()?, cut_off })
     }
 
     /// Renews the claims of this host's workers. Due more often than [`LEASE`] lasts.

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// Attempts that a job gets before a platform fault is final.
 pub const MAX_ATTEMPTS: u32 = 5;
+/// The same where it was the host that ended: that says little of the job, and hosts are started again and again.
+pub const MAX_HOSTS: u32 = 10;
 /// Wait after the first failed attempt; doubled for each further one.
 pub const BACK_OFF: Millis = Millis(1_000);
 
@@ -326,7 +328,7 @@ pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Eff
             if now < lease.until {
                 return Err(IllegalTransition::Early);
             }
-            let mut effects = finish(&mut next, &Outcome::Platform, Some(Fault::Platform), now);
+            let mut effects = lost(&mut next, MAX_ATTEMPTS, now);
             effects.push(Effect::StopWork);
             effects
         }
@@ -334,7 +336,7 @@ pub fn step(job: &Job, event: &JobEvent, now: Timestamp) -> Result<(Job, Vec<Eff
             if job.lease.is_none() {
                 return Err(IllegalTransition::FromHere(job.state));
             }
-            finish(&mut next, &Outcome::Platform, Some(Fault::Platform), now)
+            lost(&mut next, MAX_HOSTS, now)
         }
         JobEvent::Cancelled => {
             if job.state.is_terminal() {
@@ -385,19 +387,23 @@ fn finish(next: &mut Job, outcome: &Outcome, fault: Option<Fault>, now: Timestam
             end(next, State::Failed, outcome, fault);
             vec![Effect::Settle(Settlement::RefundCapped), Effect::TellOrganizers]
         }
-        Some(Fault::Platform) if next.attempts + 1 < MAX_ATTEMPTS => {
-            let pause = BACK_OFF.0 << next.attempts.min(16);
-            next.attempts += 1;
-            let at = now.saturating_add(SignedDuration::from_millis(i64::try_from(pause).unwrap_or(i64::MAX)));
-            wait(next, at.ok(), "an attempt failed on our side; it starts again by itself");
-            vec![Effect::Enqueue]
-        }
-        Some(Fault::Platform) => {
-            next.attempts += 1;
-            end(next, State::Failed, outcome, fault);
-            vec![Effect::Settle(Settlement::Refund)]
-        }
+        Some(Fault::Platform) => lost(next, MAX_ATTEMPTS, now),
     }
+}
+
+/// An attempt is lost by our doing: there is another, if there were not `most`.
+fn lost(next: &mut Job, most: u32, now: Timestamp) -> Vec<Effect> {
+    let pause = BACK_OFF.0 << next.attempts.min(16);
+    next.attempts += 1;
+    if next.attempts < most {
+        let at = now.saturating_add(SignedDuration::from_millis(i64::try_from(pause).unwrap_or(i64::MAX)));
+        wait(next, at.ok(), "an attempt failed on our side; it starts again by itself");
+        return vec![Effect::Enqueue];
+    }
+    end(next, State::Failed, &Outcome::Platform, Some(Fault::Platform));
+    let text = format!("given up after {} attempts that failed on our side; hand it in again", next.attempts);
+    next.reason = Some(text);
+    vec![Effect::Settle(Settlement::Refund)]
 }
 
 fn wait(next: &mut Job, not_before: Option<Timestamp>, reason: &str) {

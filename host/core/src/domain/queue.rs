@@ -133,6 +133,8 @@ pub struct Queue {
     free: Room,
     /// Somebody waits to be lent room: they are next.
     wanted: bool,
+    /// The next run was seen to have no room beside those under way.
+    cramped: bool,
 }
 
 impl Queue {
@@ -222,6 +224,7 @@ impl Queue {
             self.line_up(item);
         }
         if stage == Stage::Run && self.wanted {
+            self.cramped = true;
             return None;
         }
         let (seats, free, total) = (&self.seats, self.free, self.total);
@@ -232,7 +235,11 @@ impl Queue {
         let may = |item: &Waiting| seats.get(&item.seat).copied().unwrap_or(0) < item.concurrent;
         // What asks for more than there ever is runs with nothing beside it.
         let fits = |item: &Waiting| free.holds(item.room.least(total));
-        match lines.take(&self.paused, may, fits) {
+        let next = lines.take(&self.paused, may, fits);
+        if stage == Stage::Run {
+            self.cramped = matches!(next, Next::NoRoom);
+        }
+        match next {
             Next::Taken(item) => {
                 self.waiting.remove(&item.id);
                 *self.seats.entry(item.seat.clone()).or_default() += 1;
@@ -335,6 +342,11 @@ impl Queue {
             work = work.and(Span { least: Millis(0), most });
         }
         Some(work.shared(workers))
+    }
+
+    /// Whether the next run waits until those under way leave room for it, and all others behind it.
+    pub fn is_cramped(&self) -> bool {
+        self.cramped
     }
 
     /// When the next delayed submission is due.

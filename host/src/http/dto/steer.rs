@@ -158,7 +158,8 @@ pub struct DeedInfo {
     pub by: String,
     /// With which token: its id.
     pub token: String,
-    /// `token-made`, `token-revoked`, `published`, `queue`, `quota-granted` or `cancelled`; `about` says of what.
+    /// `token-made`, `token-revoked`, `published`, `queue`, `quota-granted`, `hook-made`, `hook-removed` or `cancelled`; `about`
+    /// says of what.
     pub act: String,
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,6 +183,9 @@ impl From<&Logged> for DeedInfo {
             Ok(_) | Err(_) => BTreeMap::new(),
         };
         let act = about.remove("act").unwrap_or_default();
+        if act == "queue" {
+            about.entry("hold".to_owned()).or_insert_with(|| "open".to_owned());
+        }
         Self {
             seq: *seq,
             at: deed.at,

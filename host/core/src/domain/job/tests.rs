@@ -196,7 +196,15 @@ fn platform_faults_back_off_and_give_up_at_the_cap() {
     }
     let (ended, effects) = step(&current, &finished(Outcome::Platform), NOW).unwrap();
     assert_eq!(ended.state, State::Failed);
+    assert_eq!(ended.reason.as_deref(), Some("given up after 5 attempts that failed on our side; hand it in again"));
     assert_eq!(effects, [Effect::Settle(Settlement::Refund)]);
+    // Hosts that end are none of its doing for longer, and not for ever.
+    let after = |attempts| step(&Job { attempts, ..current.clone() }, &JobEvent::HostLost, NOW).unwrap().0;
+    assert_eq!(
+        [4, MAX_HOSTS - 2, MAX_HOSTS - 1].map(|n| after(n).state),
+        [State::Queued, State::Queued, State::Failed]
+    );
+    assert_eq!(after(8).not_before, Some(later(256_000)));
 }
 
 #[test]

@@ -42,6 +42,21 @@ fn one_with_many_does_not_hold_up_others() {
 }
 
 #[test]
+fn what_has_no_room_beside_what_runs_is_seen() {
+    let room = Room { cpus: MilliCpus(2), memory: Bytes(9), ..Room::default() };
+    let mut queue = Queue::with_room(room);
+    queue.push(run(0, "a", 1));
+    queue.push(run(1, "b", 2));
+    assert_eq!(queue.take(Stage::Run, NOW), Some(id(0)));
+    assert!(!queue.is_cramped(), "nobody has looked");
+    assert_eq!(queue.take(Stage::Run, NOW), None);
+    assert!(queue.is_cramped());
+    queue.done(id(0), None);
+    assert_eq!(queue.take(Stage::Run, NOW), Some(id(1)));
+    assert!(!queue.is_cramped());
+}
+
+#[test]
 fn reasons_are_told_of_those_that_wait_for_a_time() {
     let mut queue = Queue::default();
     let later = NOW + jiff::SignedDuration::from_secs(1);
