@@ -5,6 +5,7 @@ pub mod board;
 pub mod challenge;
 pub mod digest;
 pub mod event;
+pub mod forge;
 pub mod head_tail;
 pub mod hook;
 pub mod id;

@@ -28,9 +28,14 @@ impl Secret {
 
     /// The code of `text`, which who knows the secret can make, too: HMAC-SHA256, in Base64. `None`: it is no secret.
     pub fn code(&self, text: &str) -> Option<String> {
+        self.code_of(&[text.as_bytes()])
+    }
+
+    /// The same of bytes in parts.
+    pub fn code_of(&self, parts: &[&[u8]]) -> Option<String> {
         let key = BASE64.decode(self.0.strip_prefix(PREFIX)?).ok()?;
         let mut code = Hmac::<Sha256>::new_from_slice(&key).ok()?;
-        code.update(text.as_bytes());
+        parts.iter().for_each(|part| code.update(part));
         Some(BASE64.encode(code.finalize().into_bytes()))
     }
 }

@@ -68,6 +68,8 @@ slug!(/// A leaderboard, unique in its challenge.
     LeaderboardId, "leaderboard id");
 slug!(/// Who competes: a person or a team, pseudonymous. Everything that a participant owns is keyed by it.
     EntrantId, "entrant id");
+slug!(/// A forge that may tell of tags, unique on a server.
+    SourceId, "source name");
 
 macro_rules! ulid_id {
     ($(#[$doc:meta])* $name:ident) => {
