@@ -17,6 +17,7 @@ pub mod metric;
 pub mod operation;
 pub mod printed;
 pub mod program;
+pub mod push;
 pub mod queue;
 pub mod quota;
 pub mod report;

@@ -25,9 +25,13 @@ use gradus_core::domain::board::{BoardKey, Entry, Placement};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::event::Event;
+use gradus_core::domain::forge::Source;
 use gradus_core::domain::hook::{Hook, Letter};
-use gradus_core::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, SubmissionId, TokenId};
+use gradus_core::domain::id::{
+    ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
+};
 use gradus_core::domain::operation::{Operation, OperationState};
+use gradus_core::domain::push::Push;
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::run_record::RunOutput;
 use gradus_core::domain::submission::{Body, Submission};
@@ -333,6 +337,38 @@ impl Store for SledStore {
 
     fn entry(&self, board: &BoardKey, entrant: &EntrantId) -> Result<Option<Entry>> {
         self.trees.get(Table::Boards, &key::entry(board, entrant))
+    }
+
+    fn put_source(&self, source: &Source, deed: &Deed) -> Result<bool> {
+        let (source, deed) = (source.clone(), deed.clone());
+        self.writer.write(move |draft| changes::put_source(draft, &source, deed))
+    }
+
+    fn remove_source(&self, id: &SourceId, deed: &Deed) -> Result<bool> {
+        let (id, deed) = (id.clone(), deed.clone());
+        self.writer.write(move |draft| changes::remove_source(draft, &id, deed))
+    }
+
+    fn source(&self, id: &SourceId) -> Result<Option<Source>> {
+        self.trees.get(Table::Forges, &key::source(id))
+    }
+
+    fn sources(&self) -> Result<Vec<Source>> {
+        self.rows(Table::Forges, key::SOURCES, None, usize::MAX)
+    }
+
+    fn receive(&self, pushes: Vec<Push>) -> Result<usize> {
+        self.writer.write(move |draft| changes::receive(draft, &pushes))
+    }
+
+    fn pushes(&self, source: &SourceId, before: Option<PushId>, limit: usize) -> Result<Vec<Push>> {
+        let before = before.map(|id| key::pushed(source, id));
+        let lines = self.trees.before(Table::Forges, &key::pushes(source), before).take(limit);
+        let row = |id: PushId| {
+            let row = self.trees.get(Table::Forges, &key::push(id))?;
+            row.ok_or_else(|| missing(Table::Forges, format_args!("push {id}")))
+        };
+        lines.map(|line| row(PushId(id_at_end(Table::Forges, &line?.0)?.0))).collect()
     }
 
     fn put_hook(&self, hook: &Hook, deed: &Deed) -> Result<()> {

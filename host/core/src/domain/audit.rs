@@ -3,7 +3,7 @@
 //! What participants do is in the events of their submissions.
 
 use super::challenge::HoldKind;
-use super::id::{ChallengeId, EntrantId, HookId, PhaseId, SubmissionId, TokenId};
+use super::id::{ChallengeId, EntrantId, HookId, PhaseId, SourceId, SubmissionId, TokenId};
 use super::token::{Role, Token};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,16 @@ pub enum Act {
         /// How many more.
         extra: u32,
     },
+    /// A forge may tell of tags from now on.
+    SourceMade {
+        /// Its name.
+        source: SourceId,
+    },
+    /// It may not any more.
+    SourceRemoved {
+        /// Its name.
+        source: SourceId,
+    },
     /// A web hook was made.
     HookMade {
         /// Of which challenge.
@@ -80,7 +90,10 @@ impl Act {
     /// The challenge that it is about, if it is about one.
     pub fn challenge(&self) -> Option<&ChallengeId> {
         match self {
-            Self::TokenMade { .. } | Self::TokenRevoked { .. } => None,
+            Self::TokenMade { .. }
+            | Self::TokenRevoked { .. }
+            | Self::SourceMade { .. }
+            | Self::SourceRemoved { .. } => None,
             Self::Published { challenge, .. }
             | Self::Queue { challenge, .. }
             | Self::QuotaGranted { challenge, .. }

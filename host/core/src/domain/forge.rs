@@ -196,6 +196,10 @@ pub enum Told {
         project: Project,
         /// Which.
         name: TagName,
+        /// What it was, if the forge says so.
+        before: Option<ObjectId>,
+        /// Who deleted it.
+        pusher: Option<Pusher>,
     },
     /// There is a new project.
     Project(Project),
@@ -263,10 +267,10 @@ fn change(
     let Some(name) = TagName::of(reference).transpose()? else { return Ok(None) };
     let object = ObjectId::try_from(after)?;
     let project = project.clone();
-    if object.is_zero() {
-        return Ok(Some(Told::Gone { project, name }));
-    }
     let before = before.map(ObjectId::try_from).transpose()?.filter(|before| !before.is_zero());
+    if object.is_zero() {
+        return Ok(Some(Told::Gone { project, name, before, pusher }));
+    }
     let commit = commit.map(ObjectId::try_from).transpose()?;
     Ok(Some(Told::Tag(Box::new(Tag { project, name, before, object, commit, pusher }))))
 }

@@ -118,6 +118,8 @@ ulid_id!(/// One web hook.
     HookId);
 ulid_id!(/// What a web hook is told once.
     LetterId);
+ulid_id!(/// One push of a tag, as a forge told of it.
+    PushId);
 
 #[cfg(test)]
 mod tests {

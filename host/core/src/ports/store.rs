@@ -9,10 +9,14 @@ use crate::domain::board::{BoardKey, Entry, Placement};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
+use crate::domain::forge::Source;
 use crate::domain::hook::{Hook, Letter};
-use crate::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, PhaseId, SubmissionId, TokenId};
+use crate::domain::id::{
+    ChallengeId, EntrantId, HookId, LetterId, OperationId, PhaseId, PushId, SourceId, SubmissionId, TokenId,
+};
 use crate::domain::job::Job;
 use crate::domain::operation::{Operation, OperationState};
+use crate::domain::push::Push;
 use crate::domain::quota::{Ledger, QuotaRule, Settlement, Standing};
 use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, Submission};
@@ -455,6 +459,36 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn forget_letters(&self, before: Timestamp) -> Result<usize>;
+    /// Keeps a forge that may tell of tags, and logs who made it; `false`: there is one of that name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn put_source(&self, source: &Source, deed: &Deed) -> Result<bool>;
+    /// Removes a forge, and logs that; what it told stays. `false`: there is none of that name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn remove_source(&self, id: &SourceId, deed: &Deed) -> Result<bool>;
+    /// The forge of that name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn source(&self, id: &SourceId) -> Result<Option<Source>>;
+    /// All forges, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn sources(&self) -> Result<Vec<Source>>;
+    /// Keeps pushes, but for those that were told before. How many are new.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it is acknowledged.
+    fn receive(&self, pushes: Vec<Push>) -> Result<usize>;
+    /// Pushes that a forge told of, newest first, below `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn pushes(&self, source: &SourceId, before: Option<PushId>, limit: usize) -> Result<Vec<Push>>;
     /// Entries of a board in order, after the key `after`.
     ///
     /// # Errors

@@ -5,9 +5,13 @@ use crate::domain::board::{BoardKey, Entry, Placement, replaces};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::Event;
+use crate::domain::forge::Source;
 use crate::domain::hook::{Hook, Letter};
-use crate::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, SubmissionId, TokenId};
+use crate::domain::id::{
+    ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
+};
 use crate::domain::operation::{Operation, OperationState};
+use crate::domain::push::{Push, PushKey};
 use crate::domain::quota::Ledger;
 use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, Submission};
@@ -15,7 +19,7 @@ use crate::domain::token::Token;
 use crate::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
 use crate::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Store, StoreError, Tracked};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
@@ -45,6 +49,9 @@ struct Rows {
     once: BTreeMap<(LedgerKey, Digest), SubmissionId>,
     hooks: BTreeMap<(ChallengeId, HookId), Hook>,
     letters: BTreeMap<LetterId, Letter>,
+    sources: BTreeMap<SourceId, Source>,
+    pushes: BTreeMap<PushId, Push>,
+    told: BTreeSet<PushKey>,
 }
 
 #[derive(Debug, Default)]
@@ -338,6 +345,50 @@ impl Store for MemoryStore {
         let ledger = ledger.clone();
         rows.log(Some(deed.clone()));
         Ok(ledger)
+    }
+
+    fn put_source(&self, source: &Source, deed: &Deed) -> Result<bool> {
+        let mut rows = self.write()?;
+        if rows.sources.contains_key(&source.id) {
+            return Ok(false);
+        }
+        rows.sources.insert(source.id.clone(), source.clone());
+        rows.log(Some(deed.clone()));
+        Ok(true)
+    }
+
+    fn remove_source(&self, id: &SourceId, deed: &Deed) -> Result<bool> {
+        let mut rows = self.write()?;
+        let removed = rows.sources.remove(id).is_some();
+        rows.log(removed.then(|| deed.clone()));
+        Ok(removed)
+    }
+
+    fn source(&self, id: &SourceId) -> Result<Option<Source>> {
+        Ok(self.read().sources.get(id).cloned())
+    }
+
+    fn sources(&self) -> Result<Vec<Source>> {
+        Ok(self.read().sources.values().cloned().collect())
+    }
+
+    fn receive(&self, pushes: Vec<Push>) -> Result<usize> {
+        let mut rows = self.write()?;
+        let mut new = 0;
+        for push in pushes {
+            if rows.told.insert(push.key()) {
+                rows.pushes.insert(push.id, push);
+                new += 1;
+            }
+        }
+        Ok(new)
+    }
+
+    fn pushes(&self, source: &SourceId, before: Option<PushId>, limit: usize) -> Result<Vec<Push>> {
+        let below = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.read();
+        let pushes = rows.pushes.range((Bound::Unbounded, below)).rev().map(|(_, push)| push);
+        Ok(pushes.filter(|push| push.source == *source).take(limit).cloned().collect())
     }
 
     fn put_hook(&self, hook: &Hook, deed: &Deed) -> Result<()> {

@@ -6,6 +6,7 @@ pub mod rows;
 
 mod admission;
 mod boards;
+mod forges;
 mod hooks;
 mod jobs;
 mod lists;
@@ -18,7 +19,7 @@ use crate::ports::store::Store;
 /// # Panics
 /// A property does not hold.
 pub fn all(make: &dyn Fn() -> Box<dyn Store>) {
-    let rooms = [admission::ALL, jobs::ALL, boards::ALL, publication::ALL, lists::ALL, hooks::ALL];
+    let rooms = [admission::ALL, jobs::ALL, boards::ALL, publication::ALL, lists::ALL, hooks::ALL, forges::ALL];
     for property in rooms.into_iter().flatten() {
         property(&*make());
     }

@@ -7,9 +7,13 @@ use gradus_core::domain::audit::{Deed, Logged};
 use gradus_core::domain::board::{Entry, Placement, replaces};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
 use gradus_core::domain::digest::Digest;
+use gradus_core::domain::forge::Source;
 use gradus_core::domain::hook::{Hook, Letter};
-use gradus_core::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, SubmissionId, TokenId};
+use gradus_core::domain::id::{
+    ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
+};
 use gradus_core::domain::operation::{Operation, OperationState};
+use gradus_core::domain::push::Push;
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::submission::Submission;
 use gradus_core::domain::token::Token;
@@ -238,6 +242,40 @@ pub fn forget_idempotency(draft: &mut Draft<'_>, now: Timestamp) -> Result<usize
         draft.remove(Table::Keys, until);
     }
     Ok(count)
+}
+
+pub fn put_source(draft: &mut Draft<'_>, source: &Source, deed: Deed) -> Result<bool> {
+    let at = key::source(&source.id);
+    if draft.get::<Source>(Table::Forges, &at)?.is_some() {
+        return Ok(false);
+    }
+    draft.put(Table::Forges, at, source)?;
+    log(draft, Some(deed))?;
+    Ok(true)
+}
+
+pub fn remove_source(draft: &mut Draft<'_>, id: &SourceId, deed: Deed) -> Result<bool> {
+    let at = key::source(id);
+    if draft.get::<Source>(Table::Forges, &at)?.is_none() {
+        return Ok(false);
+    }
+    draft.remove(Table::Forges, at);
+    log(draft, Some(deed))?;
+    Ok(true)
+}
+
+pub fn receive(draft: &mut Draft<'_>, pushes: &[Push]) -> Result<usize> {
+    let mut new = 0;
+    for push in pushes {
+        let told = key::told(&push.key());
+        if draft.get::<PushId>(Table::Forges, &told)?.is_none() {
+            draft.put(Table::Forges, told, &push.id)?;
+            draft.put(Table::Forges, key::push(push.id), push)?;
+            draft.mark(Table::Forges, key::pushed(&push.source, push.id))?;
+            new += 1;
+        }
+    }
+    Ok(new)
 }
 
 pub fn put_hook(draft: &mut Draft<'_>, hook: &Hook, deed: Deed) -> Result<()> {

@@ -3,7 +3,10 @@
 
 use gradus_core::domain::board::BoardKey;
 use gradus_core::domain::digest::Digest;
-use gradus_core::domain::id::{ChallengeId, EntrantId, HookId, LetterId, OperationId, SubmissionId, TokenId};
+use gradus_core::domain::id::{
+    ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
+};
+use gradus_core::domain::push::PushKey;
 use gradus_core::ports::store::LedgerKey;
 use jiff::Timestamp;
 
@@ -199,6 +202,34 @@ pub fn given_up_for(hook: HookId) -> Vec<u8> {
 
 pub fn given_up(hook: HookId, id: LetterId) -> Vec<u8> {
     [&given_up_for(hook)[..], &id.0.to_bytes()].concat()
+}
+
+/// All forges, by name.
+pub const SOURCES: &[u8] = b"s";
+
+pub fn source(id: &SourceId) -> Vec<u8> {
+    with(b's', id.as_str().as_bytes())
+}
+
+pub fn push(id: PushId) -> Vec<u8> {
+    with(b'p', &id.0.to_bytes())
+}
+
+/// What a forge told, in order.
+pub fn pushes(source: &SourceId) -> Vec<u8> {
+    with(b'l', &names(&[source.as_str()]))
+}
+
+pub fn pushed(source: &SourceId, id: PushId) -> Vec<u8> {
+    [&pushes(source)[..], &id.0.to_bytes()].concat()
+}
+
+/// What makes a push the same as another. No part of it has a zero byte.
+pub fn told(key: &PushKey) -> Vec<u8> {
+    let PushKey { source, project, tag, object, deleted } = key;
+    let object = object.as_ref().map_or("", |object| object.as_str());
+    let deleted = if *deleted { "deleted" } else { "" };
+    with(b'k', &names(&[source.as_str(), project, tag.as_str(), object, deleted]))
 }
 
 /// The name that a key begins with.

@@ -51,10 +51,12 @@ pub enum Table {
     /// `l`, letter → the letter; `w`, hook, when it is due, letter → nothing, while it waits; `g`, hook, letter → nothing, once
     /// it was given up.
     Outbox,
+    /// `s`, forge → the forge; `p`, push → the push; `l`, forge, push → nothing; `k`, forge, project, tag, object → the push.
+    Forges,
 }
 
 impl Table {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Tokens,
         Self::Challenges,
@@ -72,6 +74,7 @@ impl Table {
         Self::Audit,
         Self::Hooks,
         Self::Outbox,
+        Self::Forges,
     ];
 
     /// What the rows are called in backups, and where one cannot be read.
@@ -94,6 +97,7 @@ impl Table {
             Self::Audit => "audit",
             Self::Hooks => "hooks",
             Self::Outbox => "outbox",
+            Self::Forges => "forges",
         }
     }
 }

@@ -37,7 +37,7 @@ fn lines(told: Vec<Told>) -> Vec<String> {
             let [before, object, commit] = [before, Some(object), commit].map(short);
             format!("{} {} {url} {name} {before} {object} {commit} {by}", project.id, project.path)
         }
-        Told::Gone { project, name } => format!("{} {} gone {name}", project.id, project.path),
+        Told::Gone { project, name, .. } => format!("{} {} gone {name}", project.id, project.path),
         Told::Project(project) => format!("{} {} new", project.id, project.path),
     };
     told.into_iter().map(line).collect()
