@@ -11,6 +11,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod environment;
+mod forges;
 mod hooks;
 mod leaderboard;
 mod local;

@@ -5,6 +5,7 @@
 mod challenges;
 mod error;
 mod events;
+mod forges;
 mod hooks;
 pub mod logins;
 mod sse;

@@ -10,6 +10,7 @@ pub mod desk;
 pub mod dto;
 pub mod events;
 pub mod extract;
+pub mod forges;
 pub mod health;
 pub mod hooks;
 pub mod pace;
@@ -85,6 +86,10 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::me))
         .routes(routes!(backup::backup))
+        .routes(routes!(forges::list, forges::make))
+        .routes(routes!(forges::remove))
+        .routes(routes!(forges::pushes))
+        .routes(routes!(forges::hear))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::version))

@@ -9,6 +9,7 @@ mod change;
 pub mod check;
 mod first_pages;
 pub mod folder;
+pub mod forges;
 pub mod garbage;
 pub mod grade;
 pub mod hooks;
@@ -30,6 +31,7 @@ use self::lane::ContainerLane;
 use self::launch::{Containers, Launcher};
 use self::solutions::TrialError;
 use crate::domain::challenge::{Hold, PhaseState, Version};
+use crate::domain::forge::{Forged, Unreadable};
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
@@ -227,6 +229,15 @@ pub enum Refusal {
     /// No place for a web hook, or one too many.
     #[error("{0}")]
     NoHook(String),
+    /// A forge that will not do.
+    #[error("{0}")]
+    NoSource(String),
+    /// A hook that its forge did not send.
+    #[error(transparent)]
+    Forged(#[from] Forged),
+    /// A hook that cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// The idempotency key was used for another request.
     #[error("this Idempotency-Key was used for another request; use a new key for new content")]
     OtherRequest,
@@ -323,6 +334,9 @@ impl Refusal {
             Self::OverQuota(_) => "over-quota",
             Self::TooManyOpen { .. } => "too-many-open",
             Self::NoHook(_) => "invalid-hook",
+            Self::NoSource(_) => "invalid-source",
+            Self::Forged(_) => "forged-hook",
+            Self::Unreadable(_) => "unreadable-hook",
             Self::OtherRequest => "idempotency-mismatch",
             Self::CheckFailed(_) => "format-check-failed",
             Self::CheckSlow => "format-check-slow",

@@ -11,6 +11,8 @@ use serde_json::json;
 pub enum Admin {
     #[command(subcommand)]
     Token(Token),
+    #[command(subcommand)]
+    Source(super::forges::Source),
     Queue(super::steer::Queues),
     Audit(super::steer::ServerAudit),
     Backup(super::backup::Backup),
@@ -85,6 +87,7 @@ impl Admin {
             Self::Token(Token::New(new)) => new.run(context),
             Self::Token(Token::List(list)) => list.run(context),
             Self::Token(Token::Revoke(revoke)) => revoke.run(context),
+            Self::Source(source) => source.run(context),
             Self::Queue(queue) => queue.run(context),
             Self::Audit(audit) => audit.run(context),
             Self::Backup(backup) => backup.run(context),

@@ -78,6 +78,10 @@ refusals! {
     ChangeRefusals: [400, 401, 403, 404, 408, 409, 500, 503, 507];
     /// Of what makes a web hook.
     HookRefusals: [400, 401, 403, 404, 408, 409, 422, 500, 503, 507];
+    /// Of what changes a forge.
+    SourceRefusals: [400, 401, 403, 404, 408, 409, 422, 500, 503, 507];
+    /// Of a forge's hook.
+    HearRefusals: [400, 401, 404, 408, 413, 429, 500, 503, 507];
     /// Of what brings a file.
     UploadRefusals: [400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 503, 507];
     /// Of what needs nothing but our own health.

@@ -2,9 +2,11 @@
 //!
 //! The command line reads the same types; it knows nothing else of the server.
 
+mod forges;
 mod hooks;
 mod steer;
 
+pub use forges::{MadeSource, NewSourceInfo, PushInfo, SourceInfo, kind as forge_kind};
 pub use hooks::{HookInfo, LetterInfo, MadeHook, NewHook};
 pub use steer::{DeedInfo, GrantInfo, NewGrant, NewQueueState, PlaceInfo, QueueInfo, SpanInfo, WaitReason};
 

@@ -13,7 +13,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use gradus_core::domain::id::TokenId;
+use gradus_core::domain::id::{SourceId, TokenId};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -84,9 +84,13 @@ impl<K: Hash + Eq + Clone> Rate<K> {
     }
 }
 
+/// Tags of one project that its forge may tell of in a second, for long; and at once, as a push of all its tags is.
+const TAGS: (NonZeroU32, NonZeroU32) = (NonZeroU32::new(5).unwrap(), NonZeroU32::new(2_000).unwrap());
+
 /// How often all may ask.
 pub struct Pace {
     tokens: Option<Rate<TokenId>>,
+    projects: RateLimiter<(SourceId, String), HashMapStateStore<(SourceId, String)>, DefaultClock>,
     addresses: Option<Rate<IpAddr>>,
     trusted: Vec<IpAddr>,
 }
@@ -107,7 +111,8 @@ fn refused(whose: &str, (standing, wait): (Standing, Duration)) -> (Standing, Pr
 impl Pace {
     /// So many a second of a token and of an address, none for as often as they like; and who may say whose address it is.
     pub fn new(tokens: u32, addresses: u32, trusted: Vec<IpAddr>) -> Self {
-        Self { tokens: Rate::new("token", tokens), addresses: Rate::new("address", addresses), trusted }
+        let projects = RateLimiter::hashmap(Quota::per_second(TAGS.0).allow_burst(TAGS.1));
+        Self { tokens: Rate::new("token", tokens), addresses: Rate::new("address", addresses), projects, trusted }
     }
 
     /// Counts a request of a token that holds.
@@ -130,8 +135,23 @@ impl Pace {
         answer
     }
 
+    /// Counts a tag that a forge tells of.
+    ///
+    /// # Errors
+    /// Too many came of that project.
+    pub fn project(&self, source: &SourceId, project: &str) -> Result<(), Problem> {
+        let early = self.projects.check_key(&(source.clone(), project.to_owned())).err();
+        let Some(early) = early else { return Ok(()) };
+        let seconds = early.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+        let detail = format!("too many tags of this project: {} a second are taken for long", TAGS.0);
+        metrics::counter!("gradus_http_refused_total", "reason" => "project").increment(1);
+        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-fast", detail).after(seconds))
+    }
+
     /// Forgets those who have not asked for a while.
     pub fn forget(&self) {
+        self.projects.retain_recent();
+        self.projects.shrink_to_fit();
         self.tokens.iter().for_each(Rate::forget);
         self.addresses.iter().for_each(Rate::forget);
     }
@@ -168,17 +188,26 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 pub async fn pace(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
     let mut own = None;
-    if let (Some(addresses), Some(peer)) = (&api.pace.addresses, peer) {
-        let address = api.pace.address(peer, request.headers());
-        match addresses.ask(&network(address)) {
-            Ok(standing) => own = Some(standing),
-            Err(early) => {
-                let (standing, problem) = refused("address", early);
-                let mut response = problem.into_response();
-                standing.tell(response.headers_mut());
-                return response;
-            }
-        }
+    let address = peer.map(|peer| network(api.pace.address(peer, request.headers())));
+    let count = || {
+        let (addresses, address) = (api.pace.addresses.as_ref()?, address?);
+        Some(addresses.ask(&address).map_err(|early| {
+            let (standing, problem) = refused("address", early);
+            let mut response = problem.into_response();
+            standing.tell(response.headers_mut());
+            response
+        }))
+    };
+    // All of a forge come from one address, as many as are pushed there: only those that are not its own are counted.
+    if request.uri().path().starts_with("/hooks/") {
+        let response = next.run(request).await;
+        let strange = [StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND].contains(&response.status());
+        return strange.then(count).flatten().and_then(Result::err).unwrap_or(response);
+    }
+    match count() {
+        Some(Ok(standing)) => own = Some(standing),
+        Some(Err(response)) => return response,
+        None => {}
     }
     let told = Told::default();
     request.extensions_mut().insert(Arc::clone(&told));

@@ -80,9 +80,12 @@ impl From<Refusal> for Problem {
                 plain(StatusCode::NOT_FOUND)
             }
             Refusal::Forbidden(_) => plain(StatusCode::FORBIDDEN),
-            Refusal::Revoked => plain(StatusCode::UNAUTHORIZED),
+            Refusal::Revoked | Refusal::Forged(_) => plain(StatusCode::UNAUTHORIZED),
             Refusal::NotOpen { .. } | Refusal::Draining(_) | Refusal::Transition(_) => plain(StatusCode::CONFLICT),
-            Refusal::OtherRequest | Refusal::NoHook(_) => plain(StatusCode::UNPROCESSABLE_ENTITY),
+            Refusal::OtherRequest | Refusal::NoHook(_) | Refusal::NoSource(_) => {
+                plain(StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Refusal::Unreadable(_) => plain(StatusCode::BAD_REQUEST),
             Refusal::Format(problems) => {
                 let mut problem = plain(StatusCode::UNPROCESSABLE_ENTITY);
                 problem.info.problems = Some(problems.clone());

@@ -37,6 +37,18 @@ pub enum Kind {
     Plain,
 }
 
+impl Kind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gitlab => "gitlab",
+            Self::Gitea => "gitea",
+            Self::Github => "github",
+            Self::Plain => "plain",
+        }
+    }
+}
+
 /// How a source proves that a hook is its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

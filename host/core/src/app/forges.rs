@@ -1,0 +1,184 @@
+//! Forges: the operator says which there are, and what their hooks tell is kept before they have their answer.
+
+use super::{App, Refusal};
+use crate::domain::audit::{Act, Deed};
+use crate::domain::digest::Digest;
+use crate::domain::forge::{Delivery, Kind, Proof, Source, Told};
+use crate::domain::hook::Secret;
+use crate::domain::id::{PushId, SourceId};
+use crate::domain::push::Push;
+use crate::domain::token::Token;
+use jiff::Timestamp;
+
+/// Forges of a server, at most.
+pub const MAX_SOURCES: usize = 1_000;
+/// Characters of a secret that somebody chose.
+const SECRET: std::ops::RangeInclusive<usize> = 16..=256;
+
+/// A forge that is to tell of tags.
+#[derive(Debug, Clone)]
+pub struct NewSource {
+    /// Its name.
+    pub id: SourceId,
+    /// What it is.
+    pub kind: Kind,
+    /// What the addresses of its repositories begin with.
+    pub base: String,
+    /// It sends a secret instead of signing with it: GitLab before version 19.
+    pub by_token: bool,
+    /// The secret, if the forge has it already.
+    pub secret: Option<String>,
+}
+
+fn refused(text: impl Into<String>) -> Refusal {
+    Refusal::NoSource(text.into())
+}
+
+/// The address without a slash at its end, if repositories may be there.
+fn base(given: &str, kind: Kind) -> Result<String, Refusal> {
+    let base = given.trim_end_matches('/');
+    let rest = ["https://", "http://"].iter().find_map(|scheme| base.strip_prefix(scheme));
+    let rest = rest.or_else(|| base.strip_prefix("file:///").filter(|_| kind == Kind::Plain));
+    let Some(rest) = rest.filter(|rest| !rest.is_empty() && base.len() <= 1_024) else {
+        return Err(refused(
+            "the base is an address that begins with https:// or http://; of a plain server file:///, too",
+        ));
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.contains('@') {
+        return Err(refused("the base has no name and no password in it: what is fetched with is told apart from it"));
+    }
+    if rest.contains(|c: char| c.is_whitespace() || c.is_control() || "?#\\".contains(c)) || rest.contains("..") {
+        return Err(refused("the base is a plain address, without `?`, `#`, blanks and `..`"));
+    }
+    Ok(base.to_owned())
+}
+
+impl App {
+    /// Lets a forge tell of tags from now on. The forge, and the secret that it proves its hooks with, which is not kept where
+    /// it is sent.
+    ///
+    /// # Errors
+    /// Not the bearer's to make; one of that name is there, or there are too many; an address or a secret that will not do.
+    pub fn add_source(&self, token: &Token, new: NewSource) -> Result<(Source, String), Refusal> {
+        let NewSource { id, kind, base: given, by_token, secret } = new;
+        operators(token)?;
+        let base = base(&given, kind)?;
+        if by_token && kind != Kind::Gitlab {
+            return Err(refused(
+                "hooks of this kind are signed: only GitLab, before version 19, sends the secret itself",
+            ));
+        }
+        let chosen = secret.is_some();
+        let secret = secret.unwrap_or_else(|| Secret::new(self.clock.secret()).0);
+        let plain = secret.chars().all(|c| c.is_ascii_graphic()) && SECRET.contains(&secret.len());
+        if chosen && !plain {
+            let (least, most) = (SECRET.start(), SECRET.end());
+            return Err(refused(format!("the secret has {least} to {most} letters, digits and signs, and no blanks")));
+        }
+        let standard = matches!(kind, Kind::Gitlab | Kind::Plain) && !by_token;
+        if standard && Secret(secret.clone()).code("").is_none() {
+            return Err(refused("a signing secret begins with `whsec_`; what follows is in Base64"));
+        }
+        let proof = match by_token {
+            true => Proof::Token(Digest::of(secret.as_bytes())),
+            false => Proof::Signed(Secret(secret.clone())),
+        };
+        let now = self.clock.now();
+        let source = Source { id: id.clone(), kind, base, proof, made_at: now, by: token.subject.clone() };
+        // One after the other, so that no more are made than there may be.
+        let _one = self.steering.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if self.store.sources()?.len() >= MAX_SOURCES {
+            return Err(refused(format!("a server has {MAX_SOURCES} forges at most; remove one first")));
+        }
+        let deed = Deed::new(token, now, Act::SourceMade { source: id.clone() }, None);
+        if !self.store.put_source(&source, &deed)? {
+            return Err(refused(format!("there is a forge `{id}` already; remove it first, or choose another name")));
+        }
+        Ok((source, secret))
+    }
+
+    /// The forges that may tell of tags.
+    ///
+    /// # Errors
+    /// Not the bearer's to know.
+    pub fn sources(&self, token: &Token) -> Result<Vec<Source>, Refusal> {
+        operators(token)?;
+        Ok(self.store.sources()?)
+    }
+
+    /// A forge may not tell of tags any more; what it told stays.
+    ///
+    /// # Errors
+    /// Not the bearer's to remove; there is none.
+    pub fn remove_source(&self, token: &Token, id: &SourceId) -> Result<(), Refusal> {
+        operators(token)?;
+        let deed = Deed::new(token, self.clock.now(), Act::SourceRemoved { source: id.clone() }, None);
+        if self.store.remove_source(id, &deed)? { Ok(()) } else { Err(Refusal::Unknown("forge")) }
+    }
+
+    /// What a forge told, newest first, below `before`.
+    ///
+    /// # Errors
+    /// Not the bearer's to know; there is no such forge.
+    pub fn pushes(
+        &self,
+        token: &Token,
+        source: &SourceId,
+        before: Option<PushId>,
+        limit: usize,
+    ) -> Result<Vec<Push>, Refusal> {
+        operators(token)?;
+        if self.store.source(source)?.is_none() {
+            return Err(Refusal::Unknown("forge"));
+        }
+        Ok(self.store.pushes(source, before, limit)?)
+    }
+
+    /// What a hook tells that a forge sent, as of `now`. Nothing is kept yet.
+    ///
+    /// # Errors
+    /// No such forge; it did not send that; it cannot be read.
+    pub fn hear(&self, source: &SourceId, delivery: Delivery<'_>, now: Timestamp) -> Result<Vec<Told>, Refusal> {
+        let source = self.store.source(source)?.ok_or(Refusal::Unknown("forge"))?;
+        source.sent(delivery, now)?;
+        Ok(source.read(delivery)?)
+    }
+
+    /// Keeps what a forge told, but for what it told before. How much is new; it survives a power cut when this returns.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn receive(&self, source: &SourceId, told: Vec<Told>, now: Timestamp) -> Result<usize, Refusal> {
+        let push = |told| Push::new(PushId(self.clock.id(now)), source.clone(), told, now);
+        let pushes: Vec<_> = told.into_iter().filter_map(push).collect();
+        if pushes.is_empty() { Ok(0) } else { Ok(self.store.receive(pushes)?) }
+    }
+}
+
+fn operators(token: &Token) -> Result<(), Refusal> {
+    if token.is_operators() { Ok(()) } else { Err(Refusal::Forbidden("this is for operators")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_is_a_plain_address() {
+        for (given, expected) in [
+            ("https://gitlab.example.org/", Some("https://gitlab.example.org")),
+            ("http://10.0.0.1:3000/git", Some("http://10.0.0.1:3000/git")),
+            ("file:///srv/git", None),
+            ("ssh://git@example.org", None),
+            ("https://", None),
+            ("https://me:word@example.org", None),
+            ("https://example.org/a b", None),
+            ("https://example.org/?x", None),
+            ("https://example.org/../x", None),
+        ] {
+            assert_eq!(base(given, Kind::Gitlab).ok().as_deref(), expected, "{given}");
+        }
+        assert_eq!(base("file:///srv/git/", Kind::Plain).unwrap(), "file:///srv/git");
+    }
+}

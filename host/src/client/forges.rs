@@ -1,0 +1,39 @@
+//! Forges that tell of tags.
+
+use super::{Client, ClientError, target};
+use crate::http::dto::{MadeSource, NewSourceInfo, PushInfo, SourceInfo};
+use ureq::http::Method;
+
+impl Client {
+    /// The forges of a server.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn sources(&self) -> Result<Vec<SourceInfo>, ClientError> {
+        self.list(&target::api(&["sources"]), usize::MAX)
+    }
+
+    /// Makes one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn make_source(&self, new: &NewSourceInfo) -> Result<MadeSource, ClientError> {
+        self.post(&target::api(&["sources"]), new)
+    }
+
+    /// Removes one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn remove_source(&self, source: &str) -> Result<(), ClientError> {
+        self.send(self.request(Method::DELETE, &target::api(&["sources", source])), ()).map(drop)
+    }
+
+    /// What one told, newest first; at most `limit`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn pushes(&self, source: &str, limit: usize) -> Result<Vec<PushInfo>, ClientError> {
+        self.list(&target::api(&["sources", source, "pushes"]), limit)
+    }
+}

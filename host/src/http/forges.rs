@@ -1,0 +1,139 @@
+//! Hooks of forges, and the operator's view of them.
+
+use super::auth::{Bearer, operator};
+use super::challenges::{PageQuery, id};
+use super::described::{HearRefusals, ReadRefusals, SourceRefusals};
+use super::dto::{List, MadeSource, NewSourceInfo, PushInfo, SourceInfo, forge_kind};
+use super::extract::{Path, Query, Sent};
+use super::problem::Problem;
+use super::state::{Api, blocking};
+use super::upload::too_slow;
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use gradus_core::app::forges::NewSource;
+use gradus_core::domain::forge::{Delivery, Told};
+use gradus_core::domain::id::{PushId, SourceId};
+
+/// Bytes of a hook, at most: a push has 20 commits in it and no more.
+const MAX_HOOK: usize = 1 << 20;
+
+/// A forge tells what was pushed. It is kept when this is answered; what is no push of a tag is answered, and not kept.
+#[utoipa::path(post, path = "/hooks/{source}", tag = "forges", operation_id = "hear_hook",
+    params(("source" = String, Path)), request_body(content = serde_json::Value, content_type = "application/json"),
+    responses((status = 202), HearRefusals))]
+pub async fn hear(State(api): State<Api>, Path(source): Path<String>, request: Request) -> Result<StatusCode, Problem> {
+    let source: SourceId = id(&source, "forge")?;
+    let now = api.app.clock.now();
+    let (head, body) = request.into_parts();
+    let body = tokio::time::timeout(api.limits.idle, axum::body::to_bytes(body, MAX_HOOK)).await;
+    let body = body.map_err(|_| too_slow("the hook came too slowly"))?;
+    let body = body.map_err(|_| {
+        let detail = format!("a hook has {MAX_HOOK} bytes at most, all of which have to arrive");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    })?;
+    blocking(move || {
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let outcome = |outcome: &'static str| {
+            metrics::counter!("gradus_forge_hooks_total", "source" => source.to_string(), "outcome" => outcome)
+                .increment(1);
+        };
+        let told = api.app.hear(&source, Delivery { header: &header, body: &body }, now);
+        let told = told.inspect_err(|refusal| {
+            let known = api.app.store.source(&source).is_ok_and(|source| source.is_some());
+            if known {
+                outcome("refused");
+                tracing::warn!(%source, error = %refusal, "a hook was refused");
+            }
+        })?;
+        for told in &told {
+            if let Told::Tag(tag) = told {
+                api.pace.project(&source, &tag.project.id)?;
+            }
+        }
+        let (all, new) = (told.len(), api.app.receive(&source, told, now)?);
+        outcome(if new > 0 {
+            "new"
+        } else if all > 0 {
+            "known"
+        } else {
+            "ignored"
+        });
+        Ok(StatusCode::ACCEPTED)
+    })
+    .await
+}
+
+/// The forges that may tell of tags.
+#[utoipa::path(get, path = "/api/v1/sources", tag = "forges", operation_id = "list_sources",
+    responses((status = 200, body = List<SourceInfo>), ReadRefusals), security(("token" = [])))]
+pub async fn list(State(api): State<Api>, Bearer(token): Bearer) -> Result<Json<List<SourceInfo>>, Problem> {
+    operator(&token)?;
+    blocking(move || {
+        let items = api.app.sources(&token)?.into_iter().map(Into::into).collect();
+        Ok(Json(List { items, next_cursor: None }))
+    })
+    .await
+}
+
+/// Lets a forge tell of tags from now on. The answer has the secret that it proves its hooks with.
+#[utoipa::path(post, path = "/api/v1/sources", tag = "forges", operation_id = "make_source", request_body = NewSourceInfo,
+    responses((status = 201, body = MadeSource), SourceRefusals), security(("token" = [])))]
+pub async fn make(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    body: Result<Sent<NewSourceInfo>, Problem>,
+) -> Result<(StatusCode, Json<MadeSource>), Problem> {
+    operator(&token)?;
+    let Sent(NewSourceInfo { name, kind, base, by_token, secret }) = body?;
+    let id = name.parse().map_err(|error: gradus_core::domain::id::BadSlug| Problem::bad_request(error.to_string()))?;
+    let kind = forge_kind(&kind);
+    let kind = kind.ok_or_else(|| Problem::bad_request("`kind` is gitlab, gitea, github or plain"))?;
+    blocking(move || {
+        let (source, secret) = api.app.add_source(&token, NewSource { id, kind, base, by_token, secret })?;
+        tracing::info!(by = %token.id, source = %source.id, kind = source.kind.word(), "a forge may tell of tags");
+        Ok((StatusCode::CREATED, Json(MadeSource { info: source.into(), secret })))
+    })
+    .await
+}
+
+/// A forge may not tell of tags any more. What it told stays.
+#[utoipa::path(delete, path = "/api/v1/sources/{source}", tag = "forges", operation_id = "remove_source",
+    params(("source" = String, Path)), responses((status = 204), SourceRefusals), security(("token" = [])))]
+pub async fn remove(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path(source): Path<String>,
+) -> Result<StatusCode, Problem> {
+    operator(&token)?;
+    let source: SourceId = id(&source, "forge")?;
+    blocking(move || {
+        api.app.remove_source(&token, &source)?;
+        tracing::info!(by = %token.id, %source, "a forge may not tell of tags any more");
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// What a forge told, newest first.
+#[utoipa::path(get, path = "/api/v1/sources/{source}/pushes", tag = "forges", operation_id = "list_pushes",
+    params(("source" = String, Path), PageQuery),
+    responses((status = 200, body = List<PushInfo>), ReadRefusals), security(("token" = [])))]
+pub async fn pushes(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path(source): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<List<PushInfo>>, Problem> {
+    operator(&token)?;
+    let source: SourceId = id(&source, "forge")?;
+    let (limit, before) = (page.limit()?, page.cursor::<PushId>()?);
+    blocking(move || {
+        let mut found = api.app.pushes(&token, &source, before, limit + 1)?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found.last().filter(|_| more).map(|push| push.id.to_string());
+        Ok(Json(List { items: found.into_iter().map(Into::into).collect(), next_cursor }))
+    })
+    .await
+}
