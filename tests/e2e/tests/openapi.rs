@@ -106,6 +106,7 @@ fn what_is_answered_is_what_is_described() {
                 ("{operation}", ABSENT),
                 ("{token}", ABSENT),
                 ("{hook}", ABSENT),
+                ("{source}", other),
             ];
             let filled = values.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
             assert!(!filled.contains('{'), "teach this test what can stand in {filled}");
@@ -190,6 +191,24 @@ fn what_is_answered_is_what_is_described() {
     operator.expect(200, "GET", &hooks, b"");
     operator.expect(204, "DELETE", &hook, b"");
     assert_eq!(operator.send("POST", &hooks, &json, br#"{"url":"ftp://example.org/"}"#).status, 422);
+
+    // Forges.
+    let body = br#"{"name":"forge","kind":"gitlab","base":"https://forge.invalid","by_token":true,"secret":"0123456789abcdef"}"#;
+    let made = operator.send("POST", "/api/v1/sources", &json, body);
+    assert_eq!((made.status, &made.json()["hook"]), (201, &"/hooks/forge".into()), "{}", made.text());
+    assert_eq!(operator.send("POST", "/api/v1/sources", &json, body).status, 422);
+    let told = format!(
+        r#"{{"event_name":"tag_push","ref":"refs/tags/v1","after":"{}","project_id":1,"path_with_namespace":"a/b"}}"#,
+        "1".repeat(40)
+    );
+    let proof = [("x-gitlab-token", "0123456789abcdef")];
+    let heard = nobody.send("POST", "/hooks/forge", &proof, told.as_bytes());
+    assert_eq!(heard.status, 202, "{}", heard.text());
+    assert_eq!(nobody.send("POST", "/hooks/forge", &proof, b"x").status, 400);
+    nobody.expect(401, "POST", "/hooks/forge", told.as_bytes());
+    let pushes = operator.expect(200, "GET", "/api/v1/sources/forge/pushes", b"").json();
+    assert_eq!(pushes["items"][0]["tag"], "v1", "{pushes}");
+    operator.expect(204, "DELETE", "/api/v1/sources/forge", b"");
 
     // One that would run on if it were not called off.
     let home = tempfile::tempdir().expect("there is room for a folder");

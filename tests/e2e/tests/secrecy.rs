@@ -67,6 +67,17 @@ fn values(world: &World, parameter: &str) -> Vec<String> {
             }
             hooks().iter().filter_map(|hook| hook["id"].as_str()).map(ToOwned::to_owned).collect()
         }
+        "source" => {
+            let (operator, path) = (world.server.operator(), "/api/v1/sources");
+            let sources = || operator.get(path).json()["items"].as_array().expect("a list").clone();
+            if sources().is_empty() {
+                let kind = [("content-type", "application/json")];
+                let body = br#"{"name":"forge","kind":"gitea","base":"https://forge.invalid"}"#;
+                let made = operator.send("POST", path, &kind, body).expect("the server answers");
+                assert_eq!(made.status, 201, "{}", made.text());
+            }
+            sources().iter().filter_map(|source| source["name"].as_str()).map(ToOwned::to_owned).collect()
+        }
         other => panic!("teach this test what can stand in the place of `{other}`"),
     }
 }
