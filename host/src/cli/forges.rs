@@ -128,19 +128,19 @@ impl Add {
             Kind::Github => "github",
             Kind::Plain => "plain",
         };
-        let (kind, given) = (kind.to_owned(), secret.is_some());
+        let kind = kind.to_owned();
         let new = NewSourceInfo { name: self.name, kind, base: self.base, by_token: self.by_token, secret };
         let made = context.client(&self.remote)?.make_source(&new)?;
         if self.json.json {
             context.out.json(&made)?;
             return Ok(Done::Well);
         }
-        if !given {
+        if let Some(secret) = &made.secret {
             // The secret alone, so that it can go to a file.
-            context.out.line(&made.secret)?;
+            context.out.line(secret)?;
         }
         let SourceInfo { name, hook, .. } = made.info;
-        let note = if given { "" } else { "; its secret is not shown again" };
+        let note = if made.secret.is_some() { "; its secret is not shown again" } else { "" };
         context.out.note(format!("{name} may send its hooks to {hook} of this server{note}"))?;
         Ok(Done::Well)
     }

@@ -13,10 +13,13 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use gradus_core::app::forges::NewSource;
 use gradus_core::domain::forge::{Delivery, Told};
+use gradus_core::domain::hook::Secret;
 use gradus_core::domain::id::{PushId, SourceId};
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
-/// Bytes of a hook, at most: a push has 20 commits in it and no more.
-const MAX_HOOK: usize = 1 << 20;
+/// Bytes of a hook, at most: some list each file that each commit changed.
+const MAX_HOOK: usize = 5 << 20;
 
 /// A forge tells what was pushed. It is kept when this is answered; what is no push of a tag is answered, and not kept.
 #[utoipa::path(post, path = "/hooks/{source}", tag = "forges", operation_id = "hear_hook",
@@ -26,6 +29,14 @@ pub async fn hear(State(api): State<Api>, Path(source): Path<String>, request: R
     let source: SourceId = id(&source, "forge")?;
     let now = api.app.clock.now();
     let (head, body) = request.into_parts();
+    let headers = Arc::new(head.headers);
+    // Before the body is read: who does not even say that they can prove it need not send it.
+    let (app, of, known) = (Arc::clone(&api.app), source.clone(), Arc::clone(&headers));
+    blocking(move || {
+        let header = |name: &str| known.get(name).and_then(|value| value.to_str().ok());
+        Ok(app.may_tell(&of, &header)?)
+    })
+    .await?;
     let body = tokio::time::timeout(api.limits.idle, axum::body::to_bytes(body, MAX_HOOK)).await;
     let body = body.map_err(|_| too_slow("the hook came too slowly"))?;
     let body = body.map_err(|_| {
@@ -33,7 +44,7 @@ pub async fn hear(State(api): State<Api>, Path(source): Path<String>, request: R
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     })?;
     blocking(move || {
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let outcome = |outcome: &'static str| {
             metrics::counter!("gradus_forge_hooks_total", "source" => source.to_string(), "outcome" => outcome)
                 .increment(1);
@@ -46,10 +57,17 @@ pub async fn hear(State(api): State<Api>, Path(source): Path<String>, request: R
                 tracing::warn!(%source, error = %refusal, "a hook was refused");
             }
         })?;
-        for told in &told {
-            if let Told::Tag(tag) = told {
-                api.pace.project(&source, &tag.project.id)?;
-            }
+        // All of a hook are of one project.
+        let tags = told.iter().filter(|told| matches!(told, Told::Tag(_))).count();
+        let project = told.iter().find_map(|told| match told {
+            Told::Tag(tag) => Some(&tag.project),
+            Told::Gone { .. } | Told::Project(_) => None,
+        });
+        if let (Some(project), Some(tags)) = (project, u32::try_from(tags).ok().and_then(NonZeroU32::new)) {
+            api.pace.project(&source, &project.id, tags).inspect_err(|_| {
+                outcome("too-fast");
+                tracing::warn!(%source, project = project.path, %tags, "too many tags of a project: they are not kept");
+            })?;
         }
         let (all, new) = (told.len(), api.app.receive(&source, told, now)?);
         outcome(if new > 0 {
@@ -76,7 +94,7 @@ pub async fn list(State(api): State<Api>, Bearer(token): Bearer) -> Result<Json<
     .await
 }
 
-/// Lets a forge tell of tags from now on. The answer has the secret that it proves its hooks with.
+/// Lets a forge tell of tags from now on. The answer has the secret that it proves its hooks with, if it was made here.
 #[utoipa::path(post, path = "/api/v1/sources", tag = "forges", operation_id = "make_source", request_body = NewSourceInfo,
     responses((status = 201, body = MadeSource), SourceRefusals), security(("token" = [])))]
 pub async fn make(
@@ -90,7 +108,11 @@ pub async fn make(
     let kind = forge_kind(&kind);
     let kind = kind.ok_or_else(|| Problem::bad_request("`kind` is gitlab, gitea, github or plain"))?;
     blocking(move || {
-        let (source, secret) = api.app.add_source(&token, NewSource { id, kind, base, by_token, secret })?;
+        let given = secret.is_some();
+        let new = NewSource { id, kind, base, by_token, secret: secret.map(Secret) };
+        let (source, secret) = api.app.add_source(&token, new)?;
+        // Whoever brought it has it.
+        let secret = (!given).then_some(secret.0);
         tracing::info!(by = %token.id, source = %source.id, kind = source.kind.word(), "a forge may tell of tags");
         Ok((StatusCode::CREATED, Json(MadeSource { info: source.into(), secret })))
     })

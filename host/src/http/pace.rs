@@ -135,14 +135,17 @@ impl Pace {
         answer
     }
 
-    /// Counts a tag that a forge tells of.
+    /// Counts tags of a project that a forge tells of, all of a hook at once.
     ///
     /// # Errors
-    /// Too many came of that project.
-    pub fn project(&self, source: &SourceId, project: &str) -> Result<(), Problem> {
-        let early = self.projects.check_key(&(source.clone(), project.to_owned())).err();
-        let Some(early) = early else { return Ok(()) };
-        let seconds = early.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+    /// Too many came of that project; none of these is counted then.
+    pub fn project(&self, source: &SourceId, project: &str, tags: NonZeroU32) -> Result<(), Problem> {
+        let seconds = match self.projects.check_key_n(&(source.clone(), project.to_owned()), tags) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(early)) => early.wait_time_from(DefaultClock::default().now()).as_secs() + 1,
+            // Never, as a hook has fewer.
+            Err(_) => 60,
+        };
         let detail = format!("too many tags of this project: {} a second are taken for long", TAGS.0);
         metrics::counter!("gradus_http_refused_total", "reason" => "project").increment(1);
         Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-fast", detail).after(seconds))
@@ -198,11 +201,12 @@ pub async fn pace(State(api): State<Api>, mut request: Request, next: Next) -> R
             response
         }))
     };
-    // All of a forge come from one address, as many as are pushed there: only those that are not its own are counted.
+    // All of a forge come from one address, as many as are pushed there: only those that are refused are counted.
     if request.uri().path().starts_with("/hooks/") {
         let response = next.run(request).await;
-        let strange = [StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND].contains(&response.status());
-        return strange.then(count).flatten().and_then(Result::err).unwrap_or(response);
+        let status = response.status();
+        let strange = (status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS).then_some(());
+        return strange.and_then(|()| count()).and_then(Result::err).unwrap_or(response);
     }
     match count() {
         Some(Ok(standing)) => own = Some(standing),

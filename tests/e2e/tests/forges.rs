@@ -137,7 +137,7 @@ fn each_kind_of_forge_is_heard_once_and_with_its_proof_alone() {
         "a token",
         401,
         "forged-hook",
-        "webhook-id",
+        "webhook-signature",
     );
     gitlab.send(&gitlab.proof(&other, 400), &other).refuses("replayed later", 401, "forged-hook", "5 minutes");
     // What is kept is kept.
@@ -154,13 +154,15 @@ fn what_is_no_hook_is_told_so_and_what_is_of_something_else_is_taken_and_forgott
     for body in ["", "{", "[]", "{\"event_name\":\"tag_push\"}", "\u{0}"] {
         forge.told(body).refuses(body, 400, "unreadable-hook", "the hook has no");
     }
-    let zeros = forge.tag("a..b", &object(1));
-    forge.told(&zeros).refuses("a tag that git would not have", 400, "unreadable-hook", "a tag's name");
+    assert_eq!(forge.told(&forge.tag("a..b", &object(1))).status, 202, "git would not have such a tag");
+    let mut form = forge.proof("{}", 0);
+    form.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+    forge.send(&form, "{}").refuses("a form", 400, "unreadable-hook", "application/json");
     for ignored in [json!({ "object_kind": "issue" }), json!({ "event_name": "push", "ref": "refs/heads/main" })] {
         assert_eq!(forge.told(&ignored.to_string()).status, 202);
     }
-    let large = format!("{{\"event_name\":\"{}\"}}", "x".repeat(2 << 20));
-    forge.told(&large).refuses("2 MiB", 413, "too-large", "1048576 bytes at most");
+    let large = format!("{{\"event_name\":\"{}\"}}", "x".repeat(6 << 20));
+    forge.told(&large).refuses("6 MiB", 413, "too-large", "5242880 bytes at most");
     // One that says how long it is, and is broken off.
     let mut raw = Raw::begin(&server.api(), "POST", "/hooks/uni", "Content-Length: 1000\r\n");
     raw.send(b"{\"event_name\":");
@@ -232,6 +234,7 @@ fn an_operator_makes_lists_and_removes_forges_by_command() {
     assert!(told.out.contains("anna/digits  v1   000000000000  anna"), "{told:?}");
     assert_eq!(admin(&["remove", "hub"]).code, 0);
     forge.told(&forge.tag("v2", &object(2))).refuses("it was removed", 404, "not-found", "there is no forge");
+    assert_eq!(admin(&["pushes", "hub"]).out, told.out, "what it told stays");
     let gone = admin(&["remove", "hub"]);
     assert!(gone.code == 1 && gone.err.contains("there is no forge here"), "{gone:?}");
     let acts = run(&["admin", "audit"], &environment).out;

@@ -27,7 +27,7 @@ pub struct NewSource {
     /// It sends a secret instead of signing with it: GitLab before version 19.
     pub by_token: bool,
     /// The secret, if the forge has it already.
-    pub secret: Option<String>,
+    pub secret: Option<Secret>,
 }
 
 fn refused(text: impl Into<String>) -> Refusal {
@@ -45,6 +45,9 @@ fn base(given: &str, kind: Kind) -> Result<String, Refusal> {
         ));
     };
     let host = rest.split('/').next().unwrap_or_default();
+    if host.is_empty() {
+        return Err(refused("the base has no host"));
+    }
     if host.contains('@') {
         return Err(refused("the base has no name and no password in it: what is fetched with is told apart from it"));
     }
@@ -60,7 +63,7 @@ impl App {
     ///
     /// # Errors
     /// Not the bearer's to make; one of that name is there, or there are too many; an address or a secret that will not do.
-    pub fn add_source(&self, token: &Token, new: NewSource) -> Result<(Source, String), Refusal> {
+    pub fn add_source(&self, token: &Token, new: NewSource) -> Result<(Source, Secret), Refusal> {
         let NewSource { id, kind, base: given, by_token, secret } = new;
         operators(token)?;
         let base = base(&given, kind)?;
@@ -70,19 +73,19 @@ impl App {
             ));
         }
         let chosen = secret.is_some();
-        let secret = secret.unwrap_or_else(|| Secret::new(self.clock.secret()).0);
-        let plain = secret.chars().all(|c| c.is_ascii_graphic()) && SECRET.contains(&secret.len());
+        let secret = secret.unwrap_or_else(|| Secret::new(self.clock.secret()));
+        let plain = secret.0.chars().all(|c| c.is_ascii_graphic()) && SECRET.contains(&secret.0.len());
         if chosen && !plain {
             let (least, most) = (SECRET.start(), SECRET.end());
             return Err(refused(format!("the secret has {least} to {most} letters, digits and signs, and no blanks")));
         }
         let standard = matches!(kind, Kind::Gitlab | Kind::Plain) && !by_token;
-        if standard && Secret(secret.clone()).code("").is_none() {
+        if standard && secret.code("").is_none() {
             return Err(refused("a signing secret begins with `whsec_`; what follows is in Base64"));
         }
         let proof = match by_token {
-            true => Proof::Token(Digest::of(secret.as_bytes())),
-            false => Proof::Signed(Secret(secret.clone())),
+            true => Proof::Token(Digest::of(secret.0.as_bytes())),
+            false => Proof::Signed(secret.clone()),
         };
         let now = self.clock.now();
         let source = Source { id: id.clone(), kind, base, proof, made_at: now, by: token.subject.clone() };
@@ -91,7 +94,8 @@ impl App {
         if self.store.sources()?.len() >= MAX_SOURCES {
             return Err(refused(format!("a server has {MAX_SOURCES} forges at most; remove one first")));
         }
-        let deed = Deed::new(token, now, Act::SourceMade { source: id.clone() }, None);
+        let act = Act::SourceMade { source: id.clone(), kind, base: source.base.clone() };
+        let deed = Deed::new(token, now, act, None);
         if !self.store.put_source(&source, &deed)? {
             return Err(refused(format!("there is a forge `{id}` already; remove it first, or choose another name")));
         }
@@ -129,10 +133,21 @@ impl App {
         limit: usize,
     ) -> Result<Vec<Push>, Refusal> {
         operators(token)?;
-        if self.store.source(source)?.is_none() {
+        let pushes = self.store.pushes(source, before, limit)?;
+        // What one told that was removed stays to be read.
+        if pushes.is_empty() && self.store.source(source)?.is_none() {
             return Err(Refusal::Unknown("forge"));
         }
-        Ok(self.store.pushes(source, before, limit)?)
+        Ok(pushes)
+    }
+
+    /// Whether a hook with such a head may be of that forge: there is one, and the head has what a proof is made of.
+    ///
+    /// # Errors
+    /// No such forge; it does not say how it is proved.
+    pub fn may_tell<'a>(&self, source: &SourceId, header: &dyn Fn(&str) -> Option<&'a str>) -> Result<(), Refusal> {
+        let source = self.store.source(source)?.ok_or(Refusal::Unknown("forge"))?;
+        Ok(source.is_claimed(header)?)
     }
 
     /// What a hook tells that a forge sent, as of `now`. Nothing is kept yet.
@@ -172,6 +187,7 @@ mod tests {
             ("file:///srv/git", None),
             ("ssh://git@example.org", None),
             ("https://", None),
+            ("https:///x", None),
             ("https://me:word@example.org", None),
             ("https://example.org/a b", None),
             ("https://example.org/?x", None),

@@ -3,6 +3,7 @@
 //! What participants do is in the events of their submissions.
 
 use super::challenge::HoldKind;
+use super::forge::Kind;
 use super::id::{ChallengeId, EntrantId, HookId, PhaseId, SourceId, SubmissionId, TokenId};
 use super::token::{Role, Token};
 use jiff::Timestamp;
@@ -55,6 +56,10 @@ pub enum Act {
     SourceMade {
         /// Its name.
         source: SourceId,
+        /// What it is.
+        kind: Kind,
+        /// What the addresses of its repositories begin with.
+        base: String,
     },
     /// It may not any more.
     SourceRemoved {

@@ -124,17 +124,12 @@ impl TagName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The tag that `reference` names, if it is one.
-    fn of(reference: &str) -> Option<Result<Self, Unreadable>> {
-        reference.strip_prefix("refs/tags/").map(|name| Self::try_from(name.to_owned()))
-    }
 }
 
 impl TryFrom<String> for TagName {
     type Error = Unreadable;
 
-    /// As `git check-ref-format` has it.
+    /// As `git check-ref-format` has it, and bounded.
     fn try_from(text: String) -> Result<Self, Unreadable> {
         let bad = |c: char| c.is_ascii_control() || " ~^:?*[\\".contains(c);
         let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
@@ -142,7 +137,6 @@ impl TryFrom<String> for TagName {
             && !text.contains(bad)
             && !["..", "@{"].iter().any(|within| text.contains(within))
             && !text.ends_with('.')
-            && text != "@"
             && text.split('/').all(part);
         if good { Ok(Self(text)) } else { Err(Unreadable("a tag's name")) }
     }
@@ -232,6 +226,14 @@ pub struct Delivery<'a> {
 }
 
 impl Source {
+    /// Whether a hook's head says that this source can prove it.
+    ///
+    /// # Errors
+    /// [`Forged::Missing`].
+    pub fn is_claimed<'a>(&self, header: &dyn Fn(&str) -> Option<&'a str>) -> Result<(), Forged> {
+        proof::given(self, header).map(drop)
+    }
+
     /// Whether this source sent a hook, as of `now`.
     ///
     /// # Errors
@@ -245,6 +247,10 @@ impl Source {
     /// # Errors
     /// [`Unreadable`].
     pub fn read(&self, delivery: Delivery<'_>) -> Result<Vec<Told>, Unreadable> {
+        // What some forges send unless told otherwise: said at the first hook, and not when a tag is lost.
+        if (delivery.header)("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
+            return Err(Unreadable("JSON (set its content type to application/json)"));
+        }
         match self.kind {
             Kind::Gitlab => gitlab::read(delivery.body),
             Kind::Gitea => gitea::read(delivery),
@@ -268,23 +274,24 @@ fn project(id: String, path: String, url: Option<String>) -> Result<Project, Unr
     Ok(Project { id, path, url: url.filter(|url| url.len() <= 2_048) })
 }
 
-/// What a change of a ref tells, if it is a tag.
+/// What a change of a ref tells, if it is a tag. One whose name or object no repository of ours could have is passed over:
+/// whoever may push could make it, and the others of that hook are none the worse for it.
 fn change(
     project: &Project,
     reference: &str,
     (before, after): (Option<String>, String),
     commit: Option<String>,
     pusher: Option<Pusher>,
-) -> Result<Option<Told>, Unreadable> {
-    let Some(name) = TagName::of(reference).transpose()? else { return Ok(None) };
-    let object = ObjectId::try_from(after)?;
+) -> Option<Told> {
+    let name = TagName::try_from(reference.strip_prefix("refs/tags/")?.to_owned()).ok()?;
+    let object = ObjectId::try_from(after).ok()?;
     let project = project.clone();
-    let before = before.map(ObjectId::try_from).transpose()?.filter(|before| !before.is_zero());
+    let before = before.and_then(|id| ObjectId::try_from(id).ok()).filter(|before| !before.is_zero());
     if object.is_zero() {
-        return Ok(Some(Told::Gone { project, name, before, pusher }));
+        return Some(Told::Gone { project, name, before, pusher });
     }
-    let commit = commit.map(ObjectId::try_from).transpose()?;
-    Ok(Some(Told::Tag(Box::new(Tag { project, name, before, object, commit, pusher }))))
+    let commit = commit.and_then(|id| ObjectId::try_from(id).ok());
+    Some(Told::Tag(Box::new(Tag { project, name, before, object, commit, pusher })))
 }
 
 /// Who pushed, with names that are bounded.

@@ -32,19 +32,22 @@ pub struct Push {
     pub at: Timestamp,
 }
 
-/// What makes a push the same as another, however often and in whatever form it is told.
+/// A tag at a forge.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PushKey {
-    /// Who told of it.
+pub struct TagKey {
+    /// Who tells of it.
     pub source: SourceId,
     /// The project's id.
     pub project: String,
-    /// The tag.
+    /// Its name.
     pub tag: TagName,
-    /// What it is now, or was when it was deleted.
+}
+
+/// What was told of a tag last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastTold {
+    /// What it is; `None`: it was deleted.
     pub object: Option<ObjectId>,
-    /// Whether it was deleted.
-    pub deleted: bool,
 }
 
 impl Push {
@@ -69,16 +72,20 @@ impl Push {
         }
     }
 
-    /// What makes it the same as another.
-    pub fn key(&self) -> PushKey {
-        let deleted = self.object.is_none();
-        let object = if deleted { self.before.clone() } else { self.object.clone() };
-        PushKey {
-            source: self.source.clone(),
-            project: self.project.id.clone(),
-            tag: self.tag.clone(),
-            object,
-            deleted,
-        }
+    /// The tag that it is of.
+    pub fn tag_key(&self) -> TagKey {
+        TagKey { source: self.source.clone(), project: self.project.id.clone(), tag: self.tag.clone() }
+    }
+
+    /// Whether it was told before, in whatever form: `had`: the tag was this object at some time; `last`: what was told of it
+    /// last. One object of a tag is one push, however often it is told, but for a tag that was deleted in between.
+    pub fn is_known(&self, had: bool, last: Option<&LastTold>) -> bool {
+        let gone = last.is_some_and(|last| last.object.is_none());
+        if self.object.is_some() { had && !gone } else { gone }
+    }
+
+    /// What is told last with it.
+    pub fn told(&self) -> LastTold {
+        LastTold { object: self.object.clone() }
     }
 }

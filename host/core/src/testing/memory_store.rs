@@ -5,13 +5,13 @@ use crate::domain::board::{BoardKey, Entry, Placement, replaces};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::Event;
-use crate::domain::forge::Source;
+use crate::domain::forge::{ObjectId, Source};
 use crate::domain::hook::{Hook, Letter};
 use crate::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
 };
 use crate::domain::operation::{Operation, OperationState};
-use crate::domain::push::{Push, PushKey};
+use crate::domain::push::{LastTold, Push, TagKey};
 use crate::domain::quota::Ledger;
 use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, Submission};
@@ -51,7 +51,8 @@ struct Rows {
     letters: BTreeMap<LetterId, Letter>,
     sources: BTreeMap<SourceId, Source>,
     pushes: BTreeMap<PushId, Push>,
-    told: BTreeSet<PushKey>,
+    tags: BTreeMap<TagKey, LastTold>,
+    told: BTreeSet<(TagKey, ObjectId)>,
 }
 
 #[derive(Debug, Default)]
@@ -376,7 +377,11 @@ impl Store for MemoryStore {
         let mut rows = self.write()?;
         let mut new = 0;
         for push in pushes {
-            if rows.told.insert(push.key()) {
+            let tag = push.tag_key();
+            let had = push.object.as_ref().is_some_and(|object| rows.told.contains(&(tag.clone(), object.clone())));
+            if !push.is_known(had, rows.tags.get(&tag)) {
+                rows.told.extend(push.object.clone().map(|object| (tag.clone(), object)));
+                rows.tags.insert(tag, push.told());
                 rows.pushes.insert(push.id, push);
                 new += 1;
             }

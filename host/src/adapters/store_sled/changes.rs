@@ -13,7 +13,7 @@ use gradus_core::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
 };
 use gradus_core::domain::operation::{Operation, OperationState};
-use gradus_core::domain::push::Push;
+use gradus_core::domain::push::{LastTold, Push};
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::submission::Submission;
 use gradus_core::domain::token::Token;
@@ -267,9 +267,15 @@ pub fn remove_source(draft: &mut Draft<'_>, id: &SourceId, deed: Deed) -> Result
 pub fn receive(draft: &mut Draft<'_>, pushes: &[Push]) -> Result<usize> {
     let mut new = 0;
     for push in pushes {
-        let told = key::told(&push.key());
-        if draft.get::<PushId>(Table::Forges, &told)?.is_none() {
-            draft.put(Table::Forges, told, &push.id)?;
+        let tag = push.tag_key();
+        let told = push.object.as_ref().map(|object| key::told(&tag, object));
+        let had = told.as_ref().map(|told| draft.get::<PushId>(Table::Forges, told)).transpose()?.flatten().is_some();
+        let last: Option<LastTold> = draft.get(Table::Forges, &key::last_told(&tag))?;
+        if !push.is_known(had, last.as_ref()) {
+            if let Some(told) = told {
+                draft.put(Table::Forges, told, &push.id)?;
+            }
+            draft.put(Table::Forges, key::last_told(&tag), &push.told())?;
             draft.put(Table::Forges, key::push(push.id), push)?;
             draft.mark(Table::Forges, key::pushed(&push.source, push.id))?;
             new += 1;

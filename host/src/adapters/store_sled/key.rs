@@ -3,10 +3,11 @@
 
 use gradus_core::domain::board::BoardKey;
 use gradus_core::domain::digest::Digest;
+use gradus_core::domain::forge::ObjectId;
 use gradus_core::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
 };
-use gradus_core::domain::push::PushKey;
+use gradus_core::domain::push::TagKey;
 use gradus_core::ports::store::LedgerKey;
 use jiff::Timestamp;
 
@@ -224,12 +225,19 @@ pub fn pushed(source: &SourceId, id: PushId) -> Vec<u8> {
     [&pushes(source)[..], &id.0.to_bytes()].concat()
 }
 
-/// What makes a push the same as another. No part of it has a zero byte.
-pub fn told(key: &PushKey) -> Vec<u8> {
-    let PushKey { source, project, tag, object, deleted } = key;
-    let object = object.as_ref().map_or("", |object| object.as_str());
-    let deleted = if *deleted { "deleted" } else { "" };
-    with(b'k', &names(&[source.as_str(), project, tag.as_str(), object, deleted]))
+fn tag(key: &TagKey) -> Vec<u8> {
+    // No part of it has a zero byte.
+    names(&[key.source.as_str(), &key.project, key.tag.as_str()])
+}
+
+/// An object that a tag was at some time.
+pub fn told(key: &TagKey, object: &ObjectId) -> Vec<u8> {
+    with(b'k', &[&tag(key)[..], object.as_str().as_bytes()].concat())
+}
+
+/// What was told of a tag last.
+pub fn last_told(key: &TagKey) -> Vec<u8> {
+    with(b't', &tag(key))
 }
 
 /// The name that a key begins with.

@@ -51,7 +51,8 @@ pub enum Table {
     /// `l`, letter → the letter; `w`, hook, when it is due, letter → nothing, while it waits; `g`, hook, letter → nothing, once
     /// it was given up.
     Outbox,
-    /// `s`, forge → the forge; `p`, push → the push; `l`, forge, push → nothing; `k`, forge, project, tag, object → the push.
+    /// `s`, forge → the forge; `p`, push → the push; `l`, forge, push → nothing; `k`, forge, project, tag, object → the push;
+    /// `t`, forge, project, tag → what was told of it last.
     Forges,
 }
 

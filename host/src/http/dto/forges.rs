@@ -30,8 +30,9 @@ pub struct MadeSource {
     /// The forge.
     #[serde(flatten)]
     pub info: SourceInfo,
-    /// What it proves its hooks with. It is not shown again.
-    pub secret: String,
+    /// What it proves its hooks with, if it was made here. It is not shown again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// A forge that may tell of tags.

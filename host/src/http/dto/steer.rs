@@ -158,8 +158,8 @@ pub struct DeedInfo {
     pub by: String,
     /// With which token: its id.
     pub token: String,
-    /// `token-made`, `token-revoked`, `published`, `queue`, `quota-granted`, `hook-made`, `hook-removed` or `cancelled`; `about`
-    /// says of what.
+    /// `token-made`, `token-revoked`, `published`, `queue`, `quota-granted`, `hook-made`, `hook-removed`,
+    /// `source-made`, `source-removed` or `cancelled`; `about` says of what.
     pub act: String,
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

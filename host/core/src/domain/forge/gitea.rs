@@ -5,7 +5,7 @@ use super::{Delivery, Told, Unreadable, change, json, project, pusher};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-pub(super) struct Body {
+struct Body {
     r#ref: Option<String>,
     ref_type: Option<String>,
     before: Option<String>,
@@ -33,13 +33,17 @@ const ZERO: &str = "0000000000000000000000000000000000000000";
 
 pub(super) fn read(delivery: Delivery<'_>) -> Result<Vec<Told>, Unreadable> {
     let event = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"].iter().find_map(|name| (delivery.header)(name));
-    told(event.ok_or(Unreadable("`X-Gitea-Event`"))?, json(delivery.body)?)
+    told(event.ok_or(Unreadable("`X-Gitea-Event`"))?, delivery.body)
 }
 
 /// The same for GitHub's, which have the same form where they have the event.
-pub(super) fn told(event: &str, body: Body) -> Result<Vec<Told>, Unreadable> {
-    let tag = body.ref_type.as_deref() == Some("tag");
-    if !(event == "push" || ["create", "delete"].contains(&event) && tag) {
+pub(super) fn told(event: &str, body: &[u8]) -> Result<Vec<Told>, Unreadable> {
+    // Others may have the same names for something else.
+    if !["push", "create", "delete"].contains(&event) {
+        return Ok(Vec::new());
+    }
+    let body: Body = json(body)?;
+    if event != "push" && body.ref_type.as_deref() != Some("tag") {
         return Ok(Vec::new());
     }
     let Some(Repository { id, full_name, clone_url }) = body.repository else { return Err(Unreadable("`repository`")) };
@@ -52,5 +56,5 @@ pub(super) fn told(event: &str, body: Body) -> Result<Vec<Told>, Unreadable> {
         "create" => (format!("refs/tags/{reference}"), None, body.sha.ok_or(Unreadable("`sha`"))?),
         _ => (format!("refs/tags/{reference}"), None, ZERO.to_owned()),
     };
-    Ok(change(&project, &reference, (before, after), None, by)?.into_iter().collect())
+    Ok(change(&project, &reference, (before, after), None, by).into_iter().collect())
 }

@@ -28,5 +28,5 @@ pub(super) fn read(body: &[u8]) -> Result<Vec<Told>, Unreadable> {
     let by = pusher(None, by);
     let tags = updates.into_iter().filter(|update| update.r#ref.starts_with("refs/tags/")).take(MAX_TAGS);
     let told = |Update { r#ref, before, after }| change(&project, &r#ref, (Some(before), after), None, by.clone());
-    tags.filter_map(|tag| told(tag).transpose()).collect()
+    Ok(tags.filter_map(told).collect())
 }

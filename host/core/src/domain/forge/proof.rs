@@ -26,27 +26,33 @@ pub enum Forged {
     Stale,
 }
 
+/// The header that has a hook's proof, whatever it is worth.
+pub(super) fn given<'a>(source: &Source, header: &dyn Fn(&str) -> Option<&'a str>) -> Result<&'a str, Forged> {
+    let (names, name): (&[&str], _) = match (&source.proof, source.kind) {
+        (Proof::Token(_), _) => (&["x-gitlab-token"], "X-Gitlab-Token"),
+        (Proof::Signed(_), Kind::Gitlab | Kind::Plain) => (&["webhook-signature"], "webhook-signature"),
+        (Proof::Signed(_), Kind::Gitea) => {
+            (&["x-forgejo-signature", "x-gitea-signature", "x-gogs-signature"], "X-Gitea-Signature")
+        }
+        (Proof::Signed(_), Kind::Github) => (&["x-hub-signature-256"], "X-Hub-Signature-256"),
+    };
+    names.iter().find_map(|name| header(name)).ok_or(Forged::Missing(name))
+}
+
 pub(super) fn check(source: &Source, delivery: Delivery<'_>, now: Timestamp) -> Result<(), Forged> {
+    let given = given(source, delivery.header)?;
     match (&source.proof, source.kind) {
-        (Proof::Token(digest), _) => {
-            let token = header(delivery, "x-gitlab-token", "X-Gitlab-Token")?;
-            same(Digest::of(token.as_bytes()).as_bytes(), digest.as_bytes())
-        }
-        (Proof::Signed(secret), Kind::Gitlab | Kind::Plain) => standard(secret, delivery, now),
-        (Proof::Signed(secret), Kind::Gitea) => {
-            let names = ["x-forgejo-signature", "x-gitea-signature", "x-gogs-signature"];
-            let given = names.iter().find_map(|name| (delivery.header)(name));
-            of_body(secret, delivery.body, given.ok_or(Forged::Missing("X-Gitea-Signature"))?)
-        }
+        (Proof::Token(digest), _) => same(Digest::of(given.as_bytes()).as_bytes(), digest.as_bytes()),
+        (Proof::Signed(secret), Kind::Gitlab | Kind::Plain) => standard(secret, given, delivery, now),
+        (Proof::Signed(secret), Kind::Gitea) => of_body(secret, delivery.body, given),
         (Proof::Signed(secret), Kind::Github) => {
-            let given = header(delivery, "x-hub-signature-256", "X-Hub-Signature-256")?;
             of_body(secret, delivery.body, given.strip_prefix("sha256=").ok_or(Forged::Wrong)?)
         }
     }
 }
 
-fn header<'a>(delivery: Delivery<'a>, lower: &str, name: &'static str) -> Result<&'a str, Forged> {
-    (delivery.header)(lower).ok_or(Forged::Missing(name))
+fn header<'a>(delivery: Delivery<'a>, name: &'static str) -> Result<&'a str, Forged> {
+    (delivery.header)(name).ok_or(Forged::Missing(name))
 }
 
 fn same(one: &[u8], other: &[u8]) -> Result<(), Forged> {
@@ -54,10 +60,9 @@ fn same(one: &[u8], other: &[u8]) -> Result<(), Forged> {
 }
 
 /// As Standard Webhooks has it: id, time and body are signed.
-fn standard(secret: &Secret, delivery: Delivery<'_>, now: Timestamp) -> Result<(), Forged> {
-    let id = header(delivery, "webhook-id", "webhook-id")?;
-    let time = header(delivery, "webhook-timestamp", "webhook-timestamp")?;
-    let given = header(delivery, "webhook-signature", "webhook-signature")?;
+fn standard(secret: &Secret, given: &str, delivery: Delivery<'_>, now: Timestamp) -> Result<(), Forged> {
+    let id = header(delivery, "webhook-id")?;
+    let time = header(delivery, "webhook-timestamp")?;
     let seconds: i64 = time.parse().map_err(|_| Forged::Wrong)?;
     let signed = Timestamp::from_second(seconds).map_err(|_| Forged::Wrong)?;
     let code = secret.code_of(&[format!("{id}.{time}.").as_bytes(), delivery.body]).ok_or(Forged::Wrong)?;

@@ -91,7 +91,19 @@ fn gitlabs_hooks_are_read_whichever_kind_they_are() {
                 .to_owned(),
             vec!["74 jsmith/example new"],
         ),
-        ("something else", r#"{"object_kind":"issue","event_type":"issue"}"#.to_owned(), vec![]),
+        (
+            "something else, with words of its own",
+            r#"{"object_kind":"issue","event_type":"issue","project":"x","changes":{"updated_at":{"previous":"1","current":"2"}}}"#
+                .to_owned(),
+            vec![],
+        ),
+        (
+            "a tag that git would not have among others",
+            format!(
+                r#"{{"event_name":"repository_update",{project},"changes":[{{"after":"{TAG}","ref":"refs/tags/a..b"}},{{"after":"x","ref":"refs/tags/c"}},{{"after":"{TAG}","ref":"refs/tags/d"}}]}}"#
+            ),
+            vec!["1 jsmith/example https://gitlab.example.org/jsmith/example.git d - 82b3 - -"],
+        ),
     ] {
         assert_eq!(lines(read(Kind::Gitlab, &[], &body).unwrap()), expected, "{what}");
     }
@@ -137,12 +149,10 @@ fn a_plain_server_tells_what_its_hook_is_told() {
 
 #[test]
 fn names_that_git_would_not_have_are_not_read() {
-    for good in ["v1.0", "a/b", "submission-1", "ä", "v1@2"] {
+    for good in ["v1.0", "a/b", "submission-1", "ä", "v1@2", "@"] {
         assert!(TagName::try_from(good.to_owned()).is_ok(), "{good}");
     }
-    for bad in
-        ["", "a..b", "a b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.", "@", "a@{1}", "a\nb", "a:b", "a\\b"]
-    {
+    for bad in ["", "a..b", "a b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.", "a@{1}", "a\nb", "a:b", "a\\b"] {
         assert!(TagName::try_from(bad.to_owned()).is_err(), "{bad}");
     }
     assert!(TagName::try_from("x".repeat(256)).is_err());
@@ -219,13 +229,26 @@ fn what_was_signed_long_ago_or_in_the_future_is_not_believed() {
 proptest! {
     #[test]
     fn any_body_is_read_or_refused(body in any::<Vec<u8>>(), text in ".{0,200}", event in "push|create|delete|tag_push") {
+        let (reference, path) = (format!("refs/tags/{text}"), format!("p{text}"));
+        let update = serde_json::json!({ "ref": reference, "before": NEW, "after": TAG });
+        let (gitlab, plain) = (
+            serde_json::json!({ "event_name": "repository_update", "project_id": 1, "path_with_namespace": path, "changes": [update] }),
+            serde_json::json!({ "project": path, "updates": [update] }),
+        );
+        let gitea = serde_json::json!({ "ref": reference, "after": TAG, "sha": TAG, "ref_type": "tag",
+            "repository": { "id": 1, "full_name": path } });
+        let shaped = [&gitlab, &gitea, &gitea, &plain].map(|shaped| shaped.to_string());
         let headers = [("x-gitea-event", event.as_str()), ("x-github-event", event.as_str())];
         let header = |name: &str| headers.iter().find(|header| header.0 == name).map(|header| header.1);
-        let shaped = format!(r#"{{"event_name":"tag_push","project_id":1,"path_with_namespace":{text:?},"ref":{text:?},"after":{text:?},"project":{text:?},"updates":[]}}"#);
-        for kind in KINDS {
+        for (kind, shaped) in KINDS.into_iter().zip(&shaped) {
             for body in [&body[..], text.as_bytes(), shaped.as_bytes()] {
                 let delivery = Delivery { header: &header, body };
-                drop(signed(kind).read(delivery));
+                for told in signed(kind).read(delivery).into_iter().flatten() {
+                    if let Told::Tag(tag) = told {
+                        prop_assert!(!tag.name.as_str().contains(['\0', '\n', ' ']) && !tag.project.path.contains('\0'));
+                        prop_assert_eq!(tag.object.as_str(), TAG);
+                    }
+                }
                 prop_assert!(signed(kind).sent(delivery, now()).is_err());
             }
         }
