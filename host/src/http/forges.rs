@@ -51,11 +51,8 @@ pub async fn hear(State(api): State<Api>, Path(source): Path<String>, request: R
         };
         let told = api.app.hear(&source, Delivery { header: &header, body: &body }, now);
         let told = told.inspect_err(|refusal| {
-            let known = api.app.store.source(&source).is_ok_and(|source| source.is_some());
-            if known {
-                outcome("refused");
-                tracing::warn!(%source, error = %refusal, "a hook was refused");
-            }
+            outcome("refused");
+            tracing::warn!(%source, error = %refusal, "a hook was refused");
         })?;
         // All of a hook are of one project.
         let tags = told.iter().filter(|told| matches!(told, Told::Tag(_))).count();

@@ -157,7 +157,13 @@ impl App {
         self.organized(token, challenge)?;
         let act = Act::HookRemoved { challenge: challenge.clone(), hook: id };
         let removed = self.store.remove_hook(challenge, id, &Deed::new(token, self.clock.now(), act, None))?;
-        if removed { Ok(()) } else { Err(Refusal::Unknown("web hook")) }
+        if !removed {
+            return Err(Refusal::Unknown("web hook"));
+        }
+        let mut rounds = self.rounds();
+        rounds.resting.remove(&id);
+        rounds.waiting.remove(&id);
+        Ok(())
     }
 
     /// Sends a hook a letter that says nothing. Its id.
