@@ -55,8 +55,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 
-/// The hidden subcommand under which the engine compiles components in a child process.
-pub const COMPILE: &str = "__compile";
+/// The hidden subcommands under which this program is its own child process: what compiles components, and what fetches from
+/// forges.
+pub const CHILDREN: [&str; 2] = ["__compile", "__fetch"];
 
 /// How a server is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,8 +131,8 @@ pub trait Host {
         data: &Path,
         tell: &mut dyn FnMut(String),
     ) -> anyhow::Result<(Head, End, Verified)>;
-    /// Compiles the component on standard input: what the engine runs in a child process.
-    fn compile(&self) -> ExitCode;
+    /// Is the child process of that name, of [`CHILDREN`].
+    fn child(&self, name: &str) -> ExitCode;
 }
 
 /// Gradus grades submissions to challenges.
@@ -261,9 +262,9 @@ fn read_token(path: &Path) -> anyhow::Result<String> {
 /// Runs the command that `arguments` name, the program's own name first.
 pub fn run(host: &dyn Host, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    // Nobody types it: the engine starts this program under it, and its exit codes are the engine's own.
-    if arguments.get(1).is_some_and(|name| name == COMPILE) {
-        return host.compile();
+    // Nobody types them: adapters start this program under them, and the exit codes are their own.
+    if let Some(child) = arguments.get(1).and_then(|name| CHILDREN.into_iter().find(|child| name == child)) {
+        return host.child(child);
     }
     ExitCode::from(run_with(host, arguments, Output::process(), Environment::process()))
 }

@@ -164,6 +164,10 @@ impl Client {
         self.send_document(Method::POST, target, document)
     }
 
+    fn put<T: DeserializeOwned>(&self, target: &str, document: &impl serde::Serialize) -> Result<T, ClientError> {
+        self.send_document(Method::PUT, target, document)
+    }
+
     fn send_document<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -89,6 +89,8 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(forges::list, forges::make))
         .routes(routes!(forges::remove))
         .routes(routes!(forges::pushes))
+        .routes(routes!(forges::users))
+        .routes(routes!(forges::link))
         .routes(routes!(forges::hear))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

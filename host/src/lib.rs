@@ -16,6 +16,7 @@ pub mod config;
 pub mod disk;
 pub mod http;
 pub mod live;
+mod outside;
 pub mod serve;
 pub mod sink;
 pub mod wiring;

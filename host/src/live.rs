@@ -65,14 +65,16 @@ pub struct Hub {
     pub queue: Bell,
     /// There is a letter.
     pub letters: Bell,
+    /// There is a push to be fetched.
+    pub pushes: Bell,
     /// There is a publication.
     pub publications: Bell,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        let [queue, letters, publications] = <[Bell; 3]>::default();
-        Self { live: broadcast::channel(BACKLOG).0, queue, letters, publications }
+        let [queue, letters, pushes, publications] = <[Bell; 4]>::default();
+        Self { live: broadcast::channel(BACKLOG).0, queue, letters, pushes, publications }
     }
 }
 
@@ -85,7 +87,7 @@ impl Hub {
     /// Ends the event streams and wakes all workers.
     pub fn stop(&self) {
         let _ = self.live.send(Live::Stopping);
-        [&self.queue, &self.letters, &self.publications].into_iter().for_each(Bell::ring);
+        [&self.queue, &self.letters, &self.pushes, &self.publications].into_iter().for_each(Bell::ring);
     }
 }
 
@@ -107,6 +109,10 @@ impl Signals for Hub {
 
     fn queued(&self) {
         self.queue.ring();
+    }
+
+    fn pushed(&self) {
+        self.pushes.ring();
     }
 
     fn posted(&self) {

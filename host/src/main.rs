@@ -2,6 +2,7 @@
 //! needs.
 
 use gradus::adapters::blobs_fs::FsBlobs;
+use gradus::adapters::git_fetch;
 use gradus::adapters::scorer_wasm::compile_child;
 use gradus::backup::{End, Head};
 use gradus::cli::{self, Host, Running, ServeOptions};
@@ -121,8 +122,9 @@ impl Host for Wired {
         wiring::restore(backup, data, tell)
     }
 
-    fn compile(&self) -> ExitCode {
-        ExitCode::from(u8::try_from(compile_child()).unwrap_or(1))
+    fn child(&self, name: &str) -> ExitCode {
+        let code = if name == git_fetch::SUBCOMMAND { git_fetch::fetch_child() } else { compile_child() };
+        ExitCode::from(u8::try_from(code).unwrap_or(1))
     }
 }
 

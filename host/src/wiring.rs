@@ -3,6 +3,7 @@
 use crate::adapters::blobs_fs::FsBlobs;
 use crate::adapters::clock_os::OsClock;
 use crate::adapters::courier_http::HttpCourier;
+use crate::adapters::git_fetch::GitFetcher;
 use crate::adapters::runner_docker::{DockerRunner, Gpu, Registry, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
@@ -45,7 +46,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long in all, when an image is fetched for that.
 const FETCHED: Duration = Duration::from_secs(3_600);
 
-/// In a data folder: the rows, and the blobs.
+/// How long a forge has to give a tag.
+const GIVEN: Duration = Duration::from_secs(300);
+
+/// In a data folder: what is being fetched; the rows, and the blobs.
+const FETCHED_FOLDER: &str = "fetch";
 const STORE: &str = "store";
 const BLOBS: &str = "blobs";
 
@@ -301,6 +306,21 @@ impl Target for Restored {
     }
 }
 
+/// What fetches from forges, for as much as an upload may be.
+fn fetcher(config: &Config, data: &Path, blobs: Arc<dyn Blobs>) -> anyhow::Result<GitFetcher> {
+    let folder = data.join(FETCHED_FOLDER);
+    // What a host that was killed was at.
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("the folder {} cannot be emptied", folder.display()));
+        }
+        Ok(()) | Err(_) => private_dir(&folder)?,
+    }
+    let program = std::env::current_exe().context("this program cannot find itself")?;
+    let door = config.door();
+    Ok(GitFetcher { program, folder, blobs, pack: door.submission, limits: door.submission_archive, patience: GIVEN })
+}
+
 /// Opens the data folder and starts the server on `listen`.
 ///
 /// # Errors
@@ -316,7 +336,7 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     let app = app.with_courier(Arc::new(HttpCourier::new(config.hooks.private)));
     // What programs leave keeps off the reserve of the disk, too.
     let blobs = Arc::new(Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk));
-    let app = Arc::new(app);
+    let app = Arc::new(app.with_git(Arc::new(fetcher(config, data, Arc::clone(&blobs) as _)?)));
     let (runner, room, runs) = (config.runner.clone(), config.room(data), data.join("runs"));
     let limits = config.limits.clone();
     let handle = tokio::runtime::Handle::current();

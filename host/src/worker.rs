@@ -9,6 +9,7 @@ use crate::live::Hub;
 use gradus_core::app::garbage::Garbage;
 use gradus_core::app::hooks::Carried;
 use gradus_core::app::launch::Containers;
+use gradus_core::app::pushes::FetchTurn;
 use gradus_core::app::reconcile::Recovered;
 use gradus_core::app::work::Worked;
 use gradus_core::app::{App, Refusal, chain};
@@ -34,6 +35,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 const TIDY: Duration = Duration::from_secs(3600);
 /// Letters that are on their way at once.
 const COURIERS: usize = 4;
+/// Tags that are fetched at once.
+const FETCHERS: usize = 4;
 /// A courier with nothing to do looks again after so long, at the soonest.
 const ASIDE: Duration = Duration::from_millis(500);
 /// Blobs that nothing refers to are looked for this often, and removed so long after they were found: longer than anybody
@@ -120,6 +123,9 @@ impl Workers {
             // again.
             let workers = Arc::clone(&workers);
             thread::Builder::new().name(format!("courier-{number}")).spawn(move || workers.carry())?;
+        }
+        for number in 0..FETCHERS {
+            workers.spawn(format!("fetcher-{number}"), |workers, _| workers.fetch())?;
         }
         workers.spawn("publisher".to_owned(), |workers, _| workers.publish())?;
         workers.spawn("reconciler".to_owned(), |workers, _| workers.reconcile())?;
@@ -339,6 +345,27 @@ impl Workers {
                     warn!(%hook, why, given_up, "a web hook did not take its letter");
                 }
                 None => thread::sleep(Duration::from_secs(1)),
+            }
+        }
+    }
+
+    /// Fetches pushed tags, and hands them in.
+    fn fetch(&self) {
+        loop {
+            // Before it is seen whether all stops: that rings, too.
+            let seen = self.hub.pushes.rung();
+            if self.stopped() {
+                return;
+            }
+            let began = Instant::now();
+            match Self::step("a fetcher's turn failed", || self.app.fetch()) {
+                Some(FetchTurn::Idle) => self.hub.pushes.wait(seen, self.until(self.app.next_fetch())),
+                Some(FetchTurn::Did(push)) => {
+                    // Another of that project may be had now.
+                    self.hub.pushes.ring();
+                    graphs::fetched(&push, began.elapsed());
+                }
+                None => self.rest(),
             }
         }
     }

@@ -17,6 +17,7 @@ pub mod lane;
 pub mod launch;
 mod launched;
 pub mod publish;
+pub mod pushes;
 pub mod read;
 pub mod reconcile;
 mod saved_image;
@@ -41,6 +42,7 @@ use crate::domain::report::Problems;
 use crate::ports::blobs::{BlobError, Blobs};
 use crate::ports::clock::Clock;
 use crate::ports::courier::Courier;
+use crate::ports::git::Git;
 use crate::ports::runner::RunnerError;
 use crate::ports::scorer::{Scorer, ScorerError};
 use crate::ports::signals::Signals;
@@ -85,6 +87,8 @@ pub struct App {
     steering: Mutex<()>,
     courier: Option<Arc<dyn Courier>>,
     rounds: Mutex<hooks::Rounds>,
+    git: Option<Arc<dyn Git>>,
+    fetches: Mutex<pushes::Line>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -126,6 +130,8 @@ impl App {
             steering: Mutex::default(),
             courier: None,
             rounds: Mutex::default(),
+            git: None,
+            fetches: Mutex::default(),
             stopping: Arc::default(),
         }
     }

@@ -3,9 +3,11 @@
 pub mod audit;
 pub mod board;
 pub mod challenge;
+pub mod contract;
 pub mod digest;
 pub mod event;
 pub mod forge;
+pub mod git_rules;
 pub mod head_tail;
 pub mod hook;
 pub mod id;

@@ -5,6 +5,7 @@
 pub mod blobs;
 pub mod clock;
 pub mod courier;
+pub mod git;
 pub mod runner;
 pub mod scorer;
 pub mod signals;

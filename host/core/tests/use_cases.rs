@@ -503,6 +503,7 @@ impl Signals for CallsOff {
 
     fn steered(&self) {}
     fn queued(&self) {}
+    fn pushed(&self) {}
     fn posted(&self) {}
 }
 

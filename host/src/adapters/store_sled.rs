@@ -31,7 +31,7 @@ use gradus_core::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
 };
 use gradus_core::domain::operation::{Operation, OperationState};
-use gradus_core::domain::push::Push;
+use gradus_core::domain::push::{ForgeUser, Push};
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::run_record::RunOutput;
 use gradus_core::domain::submission::{Body, Submission};
@@ -123,6 +123,13 @@ impl SledStore {
     fn named(&self, table: Table, line: &[u8]) -> Result<Tracked> {
         let id = id_at_end(table, line)?;
         self.tracked(id)?.ok_or_else(|| missing(Table::Submissions, format_args!("submission {id}")))
+    }
+
+    /// The push that a line of an index names.
+    fn listed_push(&self, line: &[u8]) -> Result<Push> {
+        let id = PushId(id_at_end(Table::Forges, line)?.0);
+        let row = self.trees.get(Table::Forges, &key::push(id))?;
+        row.ok_or_else(|| missing(Table::Forges, format_args!("push {id}")))
     }
 
     fn rows<T: serde::de::DeserializeOwned>(
@@ -357,18 +364,46 @@ impl Store for SledStore {
         self.rows(Table::Forges, key::SOURCES, None, usize::MAX)
     }
 
-    fn receive(&self, pushes: Vec<Push>) -> Result<usize> {
-        self.writer.write(move |draft| changes::receive(draft, &pushes))
+    fn receive(&self, pushes: Vec<Push>) -> Result<Vec<Push>> {
+        self.writer.write(move |draft| changes::receive(draft, pushes))
+    }
+
+    fn push(&self, id: PushId) -> Result<Option<Push>> {
+        self.trees.get(Table::Forges, &key::push(id))
+    }
+
+    fn settle_push(&self, push: &Push) -> Result<bool> {
+        let push = push.clone();
+        self.writer.write(move |draft| changes::settle_push(draft, &push))
+    }
+
+    fn waiting_pushes(&self, after: Option<PushId>, limit: usize) -> Result<Vec<Push>> {
+        let lines = self.trees.after(Table::Forges, key::WAITING_PUSHES, after.map(key::waiting_push)).take(limit);
+        lines.map(|line| self.listed_push(&line?.0)).collect()
+    }
+
+    fn know_user(&self, user: &ForgeUser) -> Result<Option<ForgeUser>> {
+        let user = user.clone();
+        self.writer.write(move |draft| changes::know_user(draft, &user))
+    }
+
+    fn forge_user(&self, source: &SourceId, id: &str) -> Result<Option<ForgeUser>> {
+        self.trees.get(Table::Forges, &key::user(source, id))
+    }
+
+    fn link_user(&self, user: &ForgeUser, deed: &Deed) -> Result<()> {
+        let (user, deed) = (user.clone(), deed.clone());
+        self.writer.write(move |draft| changes::link_user(draft, &user, deed))
+    }
+
+    fn forge_users(&self, source: &SourceId, after: Option<&str>, limit: usize) -> Result<Vec<ForgeUser>> {
+        self.rows(Table::Forges, &key::users(source), after.map(|id| key::user(source, id)), limit)
     }
 
     fn pushes(&self, source: &SourceId, before: Option<PushId>, limit: usize) -> Result<Vec<Push>> {
         let before = before.map(|id| key::pushed(source, id));
         let lines = self.trees.before(Table::Forges, &key::pushes(source), before).take(limit);
-        let row = |id: PushId| {
-            let row = self.trees.get(Table::Forges, &key::push(id))?;
-            row.ok_or_else(|| missing(Table::Forges, format_args!("push {id}")))
-        };
-        lines.map(|line| row(PushId(id_at_end(Table::Forges, &line?.0)?.0))).collect()
+        lines.map(|line| self.listed_push(&line?.0)).collect()
     }
 
     fn put_hook(&self, hook: &Hook, deed: &Deed) -> Result<()> {

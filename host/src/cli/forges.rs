@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::{Context, Done, Json, Remote};
-use crate::http::dto::{NewSourceInfo, PushInfo, SourceInfo};
+use crate::http::dto::{ForgeUserInfo, NewSourceInfo, PushInfo, SourceInfo};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::Read as _;
@@ -11,13 +11,15 @@ use std::path::PathBuf;
 /// Bytes of a file with a secret, at most.
 const MAX_SECRET: u64 = 4_096;
 
-/// Let forges tell of pushed tags, by hooks. What they tell is kept; it is not graded yet.
+/// Let forges tell of pushed tags, by hooks: those that a challenge takes are submissions.
 #[derive(Debug, Subcommand)]
 pub enum Source {
     Add(Add),
     List(List),
     Remove(Remove),
     Pushes(Pushes),
+    Users(Users),
+    Link(Link),
 }
 
 /// What a forge is.
@@ -37,7 +39,8 @@ enum Kind {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  gradus admin source add uni --kind gitlab --base https://gitlab.example.org > hook.secret
+  gradus admin source add uni --kind gitlab --base https://gitlab.example.org \\
+      --forge-token-file read-repository.token > hook.secret
   gradus admin source add code --kind gitea --base https://git.example.org --secret-file hook.secret")]
 pub struct Add {
     /// Its name, of `a-z`, `0-9` and `-`: the end of the hooks' address.
@@ -54,6 +57,15 @@ pub struct Add {
     /// A file with the secret, if the forge has one already; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// A file with the token that its repositories are fetched with, if not everybody may; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    forge_token_file: Option<PathBuf>,
+    /// The name that goes with the token, where it matters.
+    #[arg(long, value_name = "NAME", requires = "forge_token_file")]
+    forge_user: Option<String>,
+    /// It may be at an address of a private network, or of this machine.
+    #[arg(long)]
+    private: bool,
     #[command(flatten)]
     json: Json,
     #[command(flatten)]
@@ -82,7 +94,35 @@ pub struct Remove {
     remote: Remote,
 }
 
-/// Show what a forge told, newest first.
+/// Show who of a forge is known here.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  gradus admin source users uni")]
+pub struct Users {
+    /// The forge's name.
+    name: String,
+    #[command(flatten)]
+    json: Json,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Make somebody of a forge an entrant who is here already: what they push from now on is that one's.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  gradus admin source link uni 42 anna")]
+pub struct Link {
+    /// The forge's name.
+    name: String,
+    /// What the forge knows them by: a number, or their name where there is none.
+    user: String,
+    /// The entrant: the name on their tokens here.
+    entrant: String,
+    #[command(flatten)]
+    json: Json,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Show what a forge told, newest first, and what became of it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gradus admin source pushes uni --limit 10")]
 pub struct Pushes {
@@ -104,6 +144,8 @@ impl Source {
             Self::List(command) => command.run(context),
             Self::Remove(command) => command.run(context),
             Self::Pushes(command) => command.run(context),
+            Self::Users(command) => command.run(context),
+            Self::Link(command) => command.run(context),
         }
     }
 }
@@ -121,6 +163,7 @@ fn secret(file: &std::path::Path) -> anyhow::Result<String> {
 
 impl Add {
     fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        let token = self.forge_token_file.as_deref().map(secret).transpose()?;
         let secret = self.secret_file.as_deref().map(secret).transpose()?;
         let kind = match self.kind {
             Kind::Gitlab => "gitlab",
@@ -129,7 +172,16 @@ impl Add {
             Kind::Plain => "plain",
         };
         let kind = kind.to_owned();
-        let new = NewSourceInfo { name: self.name, kind, base: self.base, by_token: self.by_token, secret };
+        let new = NewSourceInfo {
+            name: self.name,
+            kind,
+            base: self.base,
+            by_token: self.by_token,
+            secret,
+            token,
+            user: self.forge_user,
+            private: self.private,
+        };
         let made = context.client(&self.remote)?.make_source(&new)?;
         if self.json.json {
             context.out.json(&made)?;
@@ -154,9 +206,9 @@ impl List {
         } else if all.is_empty() {
             context.out.note("no forge may tell of tags; `gradus admin source add` makes one")?;
         } else {
-            let mut table = Table::new(["name", "kind", "proof", "base", "hooks go to"]);
-            for SourceInfo { name, kind, proof, base, hook, .. } in all {
-                table.row([name, kind, proof, base, hook]);
+            let mut table = Table::new(["name", "kind", "proof", "base", "hooks go to", "trouble"]);
+            for SourceInfo { name, kind, proof, base, hook, trouble, .. } in all {
+                table.row([name, kind, proof, base, hook, trouble.unwrap_or_default()]);
             }
             table.print(&context.out)?;
         }
@@ -184,13 +236,48 @@ impl Pushes {
         } else if all.is_empty() {
             context.out.note(format!("{} has told of no tag", self.name))?;
         } else {
-            let mut table = Table::new(["when", "project", "tag", "what", "by"]);
-            for PushInfo { at, project, tag, object, commit, pusher, .. } in all {
+            let mut table = Table::new(["when", "project", "tag", "what", "by", "became"]);
+            for PushInfo { at, project, tag, object, commit, pusher, state, submission, reason, .. } in all {
+                let became = match (submission, reason) {
+                    (Some(submission), _) => format!("{state}: {submission}"),
+                    (None, Some(reason)) => format!("{state}: {reason}"),
+                    (None, None) => state,
+                };
                 let at = at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
                 let what = commit.or(object).map_or_else(|| "deleted".to_owned(), |id| id.chars().take(12).collect());
-                table.row([at, project, tag, what, pusher.unwrap_or_default()]);
+                table.row([at, project, tag, what, pusher.unwrap_or_default(), became]);
             }
             table.print(&context.out)?;
+        }
+        Ok(Done::Well)
+    }
+}
+
+impl Users {
+    fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        let all = context.client(&self.remote)?.forge_users(&self.name)?;
+        if self.json.json {
+            context.out.json(&all)?;
+        } else if all.is_empty() {
+            context.out.note(format!("nobody of {} is known yet", self.name))?;
+        } else {
+            let mut table = Table::new(["id", "called", "entrant", "since"]);
+            for ForgeUserInfo { id, name, entrant, since } in all {
+                table.row([id, name.unwrap_or_default(), entrant, since.strftime("%Y-%m-%d").to_string()]);
+            }
+            table.print(&context.out)?;
+        }
+        Ok(Done::Well)
+    }
+}
+
+impl Link {
+    fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        let user = context.client(&self.remote)?.link_user(&self.name, &self.user, &self.entrant)?;
+        if self.json.json {
+            context.out.json(&user)?;
+        } else {
+            context.out.note(format!("{} of {} is {} from now on", user.id, self.name, user.entrant))?;
         }
         Ok(Done::Well)
     }

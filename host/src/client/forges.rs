@@ -1,7 +1,7 @@
 //! Forges that tell of tags.
 
 use super::{Client, ClientError, target};
-use crate::http::dto::{MadeSource, NewSourceInfo, PushInfo, SourceInfo};
+use crate::http::dto::{ForgeUserInfo, LinkInfo, MadeSource, NewSourceInfo, PushInfo, SourceInfo};
 use ureq::http::Method;
 
 impl Client {
@@ -35,5 +35,22 @@ impl Client {
     /// [`ClientError`].
     pub fn pushes(&self, source: &str, limit: usize) -> Result<Vec<PushInfo>, ClientError> {
         self.list(&target::api(&["sources", source, "pushes"]), limit)
+    }
+
+    /// Who of one is known here.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn forge_users(&self, source: &str) -> Result<Vec<ForgeUserInfo>, ClientError> {
+        self.list(&target::api(&["sources", source, "users"]), usize::MAX)
+    }
+
+    /// Makes somebody of one an entrant.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn link_user(&self, source: &str, user: &str, entrant: &str) -> Result<ForgeUserInfo, ClientError> {
+        let entrant = LinkInfo { entrant: entrant.to_owned() };
+        self.put(&target::api(&["sources", source, "users", user]), &entrant)
     }
 }

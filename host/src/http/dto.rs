@@ -6,7 +6,9 @@ mod forges;
 mod hooks;
 mod steer;
 
-pub use forges::{MadeSource, NewSourceInfo, PushInfo, SourceInfo, kind as forge_kind};
+pub use forges::{
+    ForgeUserInfo, LinkInfo, MadeSource, NewSourceInfo, PushInfo, PushedInfo, SourceInfo, kind as forge_kind,
+};
 pub use hooks::{HookInfo, LetterInfo, MadeHook, NewHook};
 pub use steer::{DeedInfo, GrantInfo, NewGrant, NewQueueState, PlaceInfo, QueueInfo, SpanInfo, WaitReason};
 
@@ -325,6 +327,9 @@ pub struct SubmissionInfo {
     pub file: FileInfo,
     /// What the participant says about it.
     pub about: AboutInfo,
+    /// The tag that it is, if it was pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<PushedInfo>,
     /// The run of its program, once it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunInfo>,

@@ -3,7 +3,7 @@
 use super::auth::{Bearer, operator};
 use super::challenges::{PageQuery, id};
 use super::described::{HearRefusals, ReadRefusals, SourceRefusals};
-use super::dto::{List, MadeSource, NewSourceInfo, PushInfo, SourceInfo, forge_kind};
+use super::dto::{ForgeUserInfo, LinkInfo, List, MadeSource, NewSourceInfo, PushInfo, SourceInfo, forge_kind};
 use super::extract::{Path, Query, Sent};
 use super::problem::Problem;
 use super::state::{Api, blocking};
@@ -12,7 +12,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use gradus_core::app::forges::NewSource;
-use gradus_core::domain::forge::{Delivery, Told};
+use gradus_core::domain::forge::{Access, Delivery, Source, Told};
 use gradus_core::domain::hook::Secret;
 use gradus_core::domain::id::{PushId, SourceId};
 use std::num::NonZeroU32;
@@ -85,7 +85,11 @@ pub async fn hear(State(api): State<Api>, Path(source): Path<String>, request: R
 pub async fn list(State(api): State<Api>, Bearer(token): Bearer) -> Result<Json<List<SourceInfo>>, Problem> {
     operator(&token)?;
     blocking(move || {
-        let items = api.app.sources(&token)?.into_iter().map(Into::into).collect();
+        let told = |source: Source| {
+            let trouble = api.app.trouble_with(&source.id);
+            SourceInfo { trouble, ..source.into() }
+        };
+        let items = api.app.sources(&token)?.into_iter().map(told).collect();
         Ok(Json(List { items, next_cursor: None }))
     })
     .await
@@ -100,13 +104,17 @@ pub async fn make(
     body: Result<Sent<NewSourceInfo>, Problem>,
 ) -> Result<(StatusCode, Json<MadeSource>), Problem> {
     operator(&token)?;
-    let Sent(NewSourceInfo { name, kind, base, by_token, secret }) = body?;
+    let Sent(NewSourceInfo { name, kind, base, by_token, secret, token: theirs, user, private }) = body?;
+    if user.is_some() && theirs.is_none() {
+        return Err(Problem::bad_request("`user` goes with `token`; give both"));
+    }
+    let access = theirs.map(|token| Access { user, token: Secret(token) });
     let id = name.parse().map_err(|error: gradus_core::domain::id::BadSlug| Problem::bad_request(error.to_string()))?;
     let kind = forge_kind(&kind);
     let kind = kind.ok_or_else(|| Problem::bad_request("`kind` is gitlab, gitea, github or plain"))?;
     blocking(move || {
         let given = secret.is_some();
-        let new = NewSource { id, kind, base, by_token, secret: secret.map(Secret) };
+        let new = NewSource { id, kind, base, by_token, secret: secret.map(Secret), access, private };
         let (source, secret) = api.app.add_source(&token, new)?;
         // Whoever brought it has it.
         let secret = (!given).then_some(secret.0);
@@ -153,6 +161,52 @@ pub async fn pushes(
         found.truncate(limit);
         let next_cursor = found.last().filter(|_| more).map(|push| push.id.to_string());
         Ok(Json(List { items: found.into_iter().map(Into::into).collect(), next_cursor }))
+    })
+    .await
+}
+
+/// Who of a forge is known here, by what it knows them by.
+#[utoipa::path(get, path = "/api/v1/sources/{source}/users", tag = "forges", operation_id = "list_users",
+    params(("source" = String, Path), PageQuery),
+    responses((status = 200, body = List<ForgeUserInfo>), ReadRefusals), security(("token" = [])))]
+pub async fn users(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path(source): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<List<ForgeUserInfo>>, Problem> {
+    operator(&token)?;
+    let source: SourceId = id(&source, "forge")?;
+    let (limit, after) = (page.limit()?, page.cursor::<String>()?);
+    blocking(move || {
+        let mut found = api.app.forge_users(&token, &source, after.as_deref(), limit + 1)?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found.last().filter(|_| more).map(|user| user.id.clone());
+        Ok(Json(List { items: found.into_iter().map(Into::into).collect(), next_cursor }))
+    })
+    .await
+}
+
+/// Makes somebody of a forge an entrant who is here already: what they push from now on is that one's.
+#[utoipa::path(put, path = "/api/v1/sources/{source}/users/{user}", tag = "forges", operation_id = "link_user",
+    params(("source" = String, Path), ("user" = String, Path, description = "What the forge knows them by.")),
+    request_body = LinkInfo, responses((status = 200, body = ForgeUserInfo), SourceRefusals), security(("token" = [])))]
+pub async fn link(
+    State(api): State<Api>,
+    Bearer(token): Bearer,
+    Path((source, user)): Path<(String, String)>,
+    body: Result<Sent<LinkInfo>, Problem>,
+) -> Result<Json<ForgeUserInfo>, Problem> {
+    operator(&token)?;
+    let source: SourceId = id(&source, "forge")?;
+    let Sent(LinkInfo { entrant }) = body?;
+    let entrant =
+        entrant.parse().map_err(|error: gradus_core::domain::id::BadSlug| Problem::bad_request(error.to_string()))?;
+    blocking(move || {
+        let user = api.app.link_user(&token, &source, &user, entrant)?;
+        tracing::info!(by = %token.id, %source, user = user.id, entrant = %user.entrant, "somebody of a forge is known");
+        Ok(Json(user.into()))
     })
     .await
 }

@@ -64,6 +64,7 @@ pub(super) fn info(app: &App, tracked: &Tracked) -> SubmissionInfo {
             digest: submission.upload.digest.to_string(),
         },
         about: AboutInfo { description, method_name, method_description, project_url, publication_url },
+        pushed: submission.pushed.as_deref().cloned().map(Into::into),
         run: job.run.as_deref().map(RunInfo::from),
         report: reported.then(|| format!("/api/v1/submissions/{}/report", submission.id)),
     }
@@ -163,7 +164,7 @@ pub async fn submit(
     let shared = Arc::clone(&api);
     let look_over = move || {
         let (door, token, offer, place) = arrived.open(&shared)?;
-        let looked = shared.app.look_over(&token, &door, offer)?;
+        let looked = shared.app.look_over((&token).into(), &door, offer)?;
         Ok((looked, door, token, place))
     };
     let (looked, door, token, place) = api.door.have_done(look_over).await?;
@@ -171,7 +172,7 @@ pub async fn submit(
     let (submitted, info) = blocking(move || {
         let submitted = match looked {
             LookedOver::Before(before) => before,
-            LookedOver::Good(good) => api.app.take_in(&token, &door, *good)?,
+            LookedOver::Good(good) => api.app.take_in((&token).into(), &door, *good)?,
         };
         drop(place);
         let found = api.app.store.submission(submitted.id).map_err(Refusal::from)?;

@@ -2,9 +2,12 @@
 
 use gradus_core::app::App;
 use gradus_core::domain::id::ChallengeId;
+use gradus_core::domain::push::{Push, PushState};
 use gradus_core::domain::report::Cost;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tracing::{info, warn};
 
 /// Challenges that have lines of their own, at most: each stays for as long as the process lives.
 const CHALLENGES: usize = 500;
@@ -36,6 +39,27 @@ pub fn scored(challenge: &ChallengeId, cost: &Cost) {
     metrics::histogram!("gradus_scorer_memory_bytes", "challenge" => challenge).record(cost.peak_memory as f64);
 }
 
+/// A push was dealt with, or put off.
+pub fn fetched(push: &Push, took: Duration) {
+    let (source, state) = (push.source.to_string(), push.state.word());
+    metrics::histogram!("gradus_fetch_seconds", "source" => source.clone()).record(took.as_secs_f64());
+    metrics::counter!("gradus_pushes_total", "source" => source, "state" => state).increment(1);
+    let (source, project, tag) = (&push.source, &push.project.path, &push.tag);
+    match &push.state {
+        PushState::Waiting { reason, attempts, .. } => {
+            warn!(%source, project, %tag, attempts, reason, "a pushed tag could not be fetched yet");
+        }
+        PushState::Refused { code, reason } if code == "platform" => {
+            warn!(%source, project, %tag, reason, "a pushed tag was given up");
+        }
+        PushState::Refused { code, .. } => info!(%source, project, %tag, code, "a pushed tag was refused"),
+        PushState::Submitted { submission } | PushState::Same { submission } => {
+            info!(%source, project, %tag, %submission, state, took_ms = took.as_millis(), "a pushed tag is a submission");
+        }
+        PushState::Passed => {}
+    }
+}
+
 /// How the queue stands.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and a queue is short beside 2^53")]
 pub fn load(app: &App) {
@@ -57,6 +81,7 @@ pub fn load(app: &App) {
     }
     let late = app.next_letter().ok().flatten().map(|due| app.clock.now().duration_since(due));
     metrics::gauge!("gradus_outbox_overdue_seconds").set(late.map_or(0.0, |late| late.as_secs_f64().max(0.0)));
+    metrics::gauge!("gradus_pushes_waiting").set(app.waiting_pushes() as f64);
     let longest = app.longest_wait().map_or(0.0, |wait| wait.as_secs_f64());
     metrics::gauge!("gradus_queue_oldest_seconds").set(longest);
 }

@@ -2,6 +2,8 @@
 //!
 //! Uses nothing of the host's crates: what a test sees is what a user sees.
 
+mod forge;
+pub mod git;
 mod gradus;
 mod guest;
 mod http;
@@ -14,6 +16,7 @@ pub mod rows;
 mod server;
 mod zip;
 
+pub use forge::{Forge, NEW, object};
 pub use gradus::{Ran, example, gradus, root, run, skip, until};
 pub use guest::{misbehaving, misbehaving_challenge};
 pub use http::{Answer, Api};

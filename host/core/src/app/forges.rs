@@ -3,7 +3,7 @@
 use super::{App, Refusal};
 use crate::domain::audit::{Act, Deed};
 use crate::domain::digest::Digest;
-use crate::domain::forge::{Delivery, Kind, Proof, Source, Told};
+use crate::domain::forge::{Access, Delivery, Kind, Proof, Source, Told};
 use crate::domain::hook::Secret;
 use crate::domain::id::{PushId, SourceId};
 use crate::domain::push::Push;
@@ -28,6 +28,10 @@ pub struct NewSource {
     pub by_token: bool,
     /// The secret, if the forge has it already.
     pub secret: Option<Secret>,
+    /// Who we are there.
+    pub access: Option<Access>,
+    /// Whether it may be at an address of a private network, or of this machine.
+    pub private: bool,
 }
 
 fn refused(text: impl Into<String>) -> Refusal {
@@ -64,7 +68,7 @@ impl App {
     /// # Errors
     /// Not the bearer's to make; one of that name is there, or there are too many; an address or a secret that will not do.
     pub fn add_source(&self, token: &Token, new: NewSource) -> Result<(Source, Secret), Refusal> {
-        let NewSource { id, kind, base: given, by_token, secret } = new;
+        let NewSource { id, kind, base: given, by_token, secret, access, private } = new;
         operators(token)?;
         let base = base(&given, kind)?;
         if by_token && kind != Kind::Gitlab {
@@ -88,7 +92,13 @@ impl App {
             false => Proof::Signed(secret.clone()),
         };
         let now = self.clock.now();
-        let source = Source { id: id.clone(), kind, base, proof, made_at: now, by: token.subject.clone() };
+        if access.as_ref().is_some_and(|access| !access.is_usable()) {
+            return Err(refused(
+                "the token and the user are of letters, digits and signs, without blanks; the user has no `:`",
+            ));
+        }
+        let by = token.subject.clone();
+        let source = Source { id: id.clone(), kind, base, proof, access, private, made_at: now, by };
         // One after the other, so that no more are made than there may be.
         let _one = self.steering.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if self.store.sources()?.len() >= MAX_SOURCES {
@@ -167,11 +177,17 @@ impl App {
     pub fn receive(&self, source: &SourceId, told: Vec<Told>, now: Timestamp) -> Result<usize, Refusal> {
         let push = |told| Push::new(PushId(self.clock.id(now)), source.clone(), told, now);
         let pushes: Vec<_> = told.into_iter().filter_map(push).collect();
-        if pushes.is_empty() { Ok(0) } else { Ok(self.store.receive(pushes)?) }
+        if pushes.is_empty() {
+            return Ok(0);
+        }
+        let new = self.store.receive(pushes)?;
+        new.iter().filter(|push| push.state.is_waiting()).for_each(|push| self.line().push(push));
+        self.signals.pushed();
+        Ok(new.len())
     }
 }
 
-fn operators(token: &Token) -> Result<(), Refusal> {
+pub(super) fn operators(token: &Token) -> Result<(), Refusal> {
     if token.is_operators() { Ok(()) } else { Err(Refusal::Forbidden("this is for operators")) }
 }
 

@@ -103,7 +103,7 @@ impl App {
         let now = self.clock.now();
         let mut all = Vec::new();
         for phase in &seen.version.challenge.phases {
-            let ledger = self.store.ledger(&ledger_key(&seen.version, phase, token))?;
+            let ledger = self.store.ledger(&ledger_key(&seen.version, phase, &token.subject))?;
             let standings = phase.quota.iter().map(|rule| rule.standing(&ledger, now)).collect();
             all.push((phase.id.to_string(), ledger, standings));
         }

@@ -47,6 +47,7 @@ impl App {
             let paused = row.hold.is_some_and(|hold| hold.kind == HoldKind::Paused);
             self.queue().set_paused(&row.id, paused);
         }
+        self.recover_pushes()?;
         Ok(Recovered { operations: self.store.running_operations()?, cut_off })
     }
 

@@ -5,10 +5,13 @@ use super::folder::Folder;
 use super::launch::{lane, named_image, wait};
 use super::{App, Refusal};
 use crate::domain::challenge::{Hold, HoldKind, Phase, PhaseState, Repeats, TaskRun, Version};
+use crate::domain::contract::Contract;
 use crate::domain::digest::{Digest, Hasher};
-use crate::domain::id::{ChallengeId, PhaseId, SubmissionId};
+use crate::domain::forge::ObjectId;
+use crate::domain::id::{ChallengeId, EntrantId, PhaseId, SubmissionId, TokenId};
 use crate::domain::job::{Job, Stage};
 use crate::domain::program;
+use crate::domain::push::Push;
 use crate::domain::queue::{Room, Waiting};
 use crate::domain::report::{Problem, Problems, SHOWN_PROBLEMS};
 use crate::domain::submission::{About, Lane, Submission, Upload};
@@ -46,6 +49,23 @@ pub struct Offer {
     pub key: Option<String>,
     /// When the last byte arrived.
     pub arrived: Timestamp,
+}
+
+/// Who hands in, and how.
+#[derive(Clone, Copy)]
+pub struct Hand<'a> {
+    /// Who.
+    pub entrant: &'a EntrantId,
+    /// With which token, if it was not pushed.
+    pub token: Option<TokenId>,
+    /// The push that it is, its commit, and what the repository says of itself.
+    pub push: Option<(&'a Push, &'a ObjectId, &'a Contract)>,
+}
+
+impl<'a> From<&'a Token> for Hand<'a> {
+    fn from(token: &'a Token) -> Self {
+        Self { entrant: &token.subject, token: Some(token.id), push: None }
+    }
 }
 
 /// What came of looking over what is handed in.
@@ -155,10 +175,10 @@ impl App {
     ///
     /// # Errors
     /// Why not; then nothing of it is stored and nothing is charged.
-    pub fn submit(&self, token: &Token, door: &Door, offer: Offer) -> Result<Submitted, Refusal> {
-        match self.look_over(token, door, offer)? {
+    pub fn submit(&self, hand: Hand<'_>, door: &Door, offer: Offer) -> Result<Submitted, Refusal> {
+        match self.look_over(hand, door, offer)? {
             LookedOver::Before(before) => Ok(before),
-            LookedOver::Good(good) => self.take_in(token, door, *good),
+            LookedOver::Good(good) => self.take_in(hand, door, *good),
         }
     }
 
@@ -166,13 +186,18 @@ impl App {
     ///
     /// # Errors
     /// Why it is not taken in.
-    pub fn look_over(&self, token: &Token, door: &Door, offer: Offer) -> Result<LookedOver, Refusal> {
+    pub fn look_over(&self, hand: Hand<'_>, door: &Door, offer: Offer) -> Result<LookedOver, Refusal> {
         let Offer { upload, files, about, .. } = &offer;
         let request = fingerprint(&door.version, &door.phase, upload, about);
-        let once = (door.phase.repeats == Repeats::Link).then(|| files.folder().tree().digest());
-        let ledger_key = ledger_key(&door.version, &door.phase, token);
+        let once = match (door.phase.repeats, hand.push) {
+            (Repeats::Link, _) => Some(files.folder().tree().digest()),
+            // A commit is graded once, under however many tags.
+            (Repeats::Grade, Some((_, commit, _))) => Some(Digest::of(format!("commit {commit}").as_bytes())),
+            (Repeats::Grade, None) => None,
+        };
+        let ledger_key = ledger_key(&door.version, &door.phase, hand.entrant);
         let key = offer.key.as_deref().zip(Some(request));
-        if let Some(before) = self.passes(token, key, once, door, &ledger_key, offer.arrived)? {
+        if let Some(before) = self.passes(hand.token, key, once, door, &ledger_key, offer.arrived)? {
             return Ok(LookedOver::Before(before));
         }
         let lane = self.look_at(door, files.folder())?;
@@ -183,11 +208,11 @@ impl App {
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
-    pub fn take_in(&self, token: &Token, door: &Door, good: Good) -> Result<Submitted, Refusal> {
+    pub fn take_in(&self, hand: Hand<'_>, door: &Door, good: Good) -> Result<Submitted, Refusal> {
         let Door { version, phase, organizer, .. } = door;
         let Good { offer, lane, request, once, ledger_key } = good;
         let Offer { upload, files, about, key, arrived } = offer;
-        let passes = || self.passes(token, key.as_deref().zip(Some(request)), once, door, &ledger_key, arrived);
+        let passes = || self.passes(hand.token, key.as_deref().zip(Some(request)), once, door, &ledger_key, arrived);
         // Kept files take room for a day at least: who loses a race for the last place has to know before theirs are kept.
         let _gate = self.gate(&ledger_key);
         if let Some(before) = passes()? {
@@ -201,8 +226,9 @@ impl App {
             version: version.version,
             phase: phase.id.clone(),
             task: phase.task.clone(),
-            entrant: token.subject.clone(),
-            by: token.id,
+            entrant: hand.entrant.clone(),
+            by: hand.token,
+            pushed: hand.push.map(|(push, commit, contract)| Box::new(push.as_handed_in(commit, contract))),
             lane,
             submitted_at: arrived,
             upload,
@@ -210,8 +236,8 @@ impl App {
             about,
             organizers: *organizer,
         };
-        let idempotency = key.map(|key| Idempotency {
-            token: token.id,
+        let idempotency = key.zip(hand.token).map(|(key, token)| Idempotency {
+            token,
             key,
             request,
             until: arrived.saturating_add(KEY_HOLDS).unwrap_or(Timestamp::MAX),
@@ -221,7 +247,8 @@ impl App {
         let waiting = waiting(&tracked, phase, version);
         let (id, max_open) = (submission.id, max_open(phase));
         let rules = phase.quota.clone();
-        match self.store.admit(Admission { submission, small, job, rules, max_open, idempotency, once })? {
+        let push = hand.push.map(|(push, ..)| push.clone());
+        match self.store.admit(Admission { submission, small, job, rules, max_open, idempotency, once, push })? {
             Admitted::Accepted { event } => {
                 self.queue().push(waiting);
                 // It is in, whatever is found out here.
@@ -243,7 +270,7 @@ impl App {
     /// request was accepted before.
     fn passes(
         &self,
-        token: &Token,
+        token: Option<TokenId>,
         request: Option<(&str, Digest)>,
         once: Option<Digest>,
         door: &Door,
@@ -251,8 +278,8 @@ impl App {
         now: Timestamp,
     ) -> Result<Option<Submitted>, Refusal> {
         let phase = &door.phase;
-        if let Some((used, request)) = request
-            && let Some((before, id)) = self.store.idempotent(token.id, used, now)?
+        if let Some((token, (used, request))) = token.zip(request)
+            && let Some((before, id)) = self.store.idempotent(token, used, now)?
         {
             return if before == request {
                 // Rows can be read a moment before they are durable: what is told again has to be, too.
@@ -324,8 +351,8 @@ impl Door {
 }
 
 /// Whose ledger a submission is charged to.
-pub(super) fn ledger_key(version: &Version, phase: &Phase, token: &Token) -> LedgerKey {
-    LedgerKey { challenge: version.challenge.id.clone(), phase: phase.id.clone(), entrant: token.subject.clone() }
+pub(super) fn ledger_key(version: &Version, phase: &Phase, entrant: &EntrantId) -> LedgerKey {
+    LedgerKey { challenge: version.challenge.id.clone(), phase: phase.id.clone(), entrant: entrant.clone() }
 }
 
 /// How a submission waits in the queue.

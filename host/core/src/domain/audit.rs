@@ -66,6 +66,15 @@ pub enum Act {
         /// Its name.
         source: SourceId,
     },
+    /// Somebody of a forge is an entrant from now on.
+    UserLinked {
+        /// The forge.
+        source: SourceId,
+        /// What it knows them by.
+        user: String,
+        /// Who they are here.
+        entrant: EntrantId,
+    },
     /// A web hook was made.
     HookMade {
         /// Of which challenge.
@@ -98,6 +107,7 @@ impl Act {
             Self::TokenMade { .. }
             | Self::TokenRevoked { .. }
             | Self::SourceMade { .. }
+            | Self::UserLinked { .. }
             | Self::SourceRemoved { .. } => None,
             Self::Published { challenge, .. }
             | Self::Queue { challenge, .. }

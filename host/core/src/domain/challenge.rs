@@ -3,6 +3,7 @@
 //! How it is written in `challenge.toml` is `manifest`'s matter.
 
 use super::digest::Digest;
+use super::git_rules::GitRules;
 use super::id::{ChallengeId, EntrantId, LeaderboardId, PhaseId, TaskId};
 use super::limits::Limits;
 use super::manifest::FILE;
@@ -52,6 +53,9 @@ pub struct Challenge {
     pub leaderboards: Vec<Leaderboard>,
     /// The organizer's own submissions.
     pub solutions: Vec<Solution>,
+    /// Which tags it takes from forges; none, unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitRules>,
 }
 
 /// A span of time in which a task is open.
@@ -339,6 +343,12 @@ impl Challenge {
         let page = !path.as_str().contains('/') && path.as_str().ends_with(".md");
         let page = page && !self.solutions.iter().any(|solution| path.is_under(&solution.path));
         page || self.tasks.iter().any(|task| inside(&task.public) || inside(&task.template))
+    }
+
+    /// The phase that is open at `now`; else the one that starts next; else the last one.
+    pub fn phase_at(&self, now: Timestamp) -> Option<&Phase> {
+        let next = || self.phases.iter().find(|phase| phase.state(now) == PhaseState::Upcoming);
+        self.open_phase(now).or_else(next).or(self.phases.last())
     }
 
     /// The phase that is open at `now`.

@@ -13,6 +13,8 @@ mod proof;
 use super::digest::Digest;
 use super::hook::Secret;
 use super::id::{EntrantId, SourceId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 pub use proof::{Forged, MAX_SKEW};
 use serde::{Deserialize, Serialize};
@@ -59,6 +61,30 @@ pub enum Proof {
     Signed(Secret),
 }
 
+/// Who we are at a forge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Under which name we fetch; what the kind of forge usually wants, unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The token, or the password.
+    pub token: Secret,
+}
+
+impl Access {
+    /// What `Authorization` says: the name is one that every kind of forge takes with a token, unless one is said.
+    pub fn basic(&self) -> String {
+        let user = self.user.as_deref().unwrap_or("oauth2");
+        format!("Basic {}", BASE64.encode(format!("{user}:{}", self.token.0)))
+    }
+
+    /// Whether it can be told to a forge as it is.
+    pub fn is_usable(&self) -> bool {
+        let plain = |text: &str| (1..=1_024).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
+        plain(&self.token.0) && self.user.as_ref().is_none_or(|user| plain(user) && !user.contains(':'))
+    }
+}
+
 /// A forge that may tell of tags.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
@@ -70,6 +96,12 @@ pub struct Source {
     pub base: String,
     /// How it proves that a hook is its own.
     pub proof: Proof,
+    /// Who we are there; none: whoever comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+    /// Whether it may be at an address of a private network, or of this machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
     /// Since when.
     pub made_at: Timestamp,
     /// Who made it.
@@ -226,6 +258,19 @@ pub struct Delivery<'a> {
 }
 
 impl Source {
+    /// Where a project's repository is: where the forge says, if that is at the forge; else at its path there.
+    pub fn url(&self, project: &Project) -> Result<String, Unreadable> {
+        let below = |url: &str| url.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'));
+        let path = match self.kind {
+            Kind::Gitlab | Kind::Gitea | Kind::Github => format!("{}/{}.git", self.base, project.path),
+            Kind::Plain => format!("{}/{}", self.base, project.path),
+        };
+        let url = project.url.clone().filter(|url| below(url)).unwrap_or(path);
+        let plain = |c: char| !c.is_control() && !c.is_whitespace() && !"?#\\".contains(c);
+        let climbs = url.split('/').any(|part| part == "..");
+        if url.chars().all(plain) && !climbs { Ok(url) } else { Err(Unreadable("project that has an address")) }
+    }
+
     /// Whether a hook's head says that this source can prove it.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
-//! A push of a tag, as a forge told of it: kept before the forge has its answer, and never twice.
+//! A push of a tag, as a forge told of it: kept before the forge has its answer, and never twice; and what becomes of it.
 
+use super::contract::Contract;
 use super::forge::{ObjectId, Project, Pusher, TagName, Told};
-use super::id::{PushId, SourceId};
-use jiff::Timestamp;
+use super::id::{ChallengeId, EntrantId, PushId, SourceId, SubmissionId};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A push.
@@ -30,6 +31,120 @@ pub struct Push {
     pub pusher: Option<Pusher>,
     /// When it was told.
     pub at: Timestamp,
+    /// What became of it.
+    #[serde(default)]
+    pub state: PushState,
+    /// The challenge that it is for, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<ChallengeId>,
+    /// What whoever pushed should know, and is no reason not to grade it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "is")]
+pub enum PushState {
+    /// It is to be fetched.
+    Waiting {
+        /// Times that it was tried, and failed on our side or the forge's.
+        #[serde(default)]
+        attempts: u32,
+        /// Not before then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<Timestamp>,
+        /// Why it was not fetched yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It is a submission.
+    Submitted {
+        /// Which.
+        submission: SubmissionId,
+    },
+    /// What it holds was handed in before, and counts once.
+    Same {
+        /// As which submission.
+        submission: SubmissionId,
+    },
+    /// It is none, and will not be.
+    Refused {
+        /// The stable code.
+        code: String,
+        /// Why, for whoever pushed.
+        reason: String,
+    },
+    /// Nothing is to be done: no challenge takes such tags, or it was deleted.
+    #[default]
+    Passed,
+}
+
+impl PushState {
+    /// One that was not tried yet.
+    pub const NEW: Self = Self::Waiting { attempts: 0, due: None, reason: None };
+
+    /// Whether something is to be done still.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. })
+    }
+
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Waiting { .. } => "waiting",
+            Self::Submitted { .. } => "submitted",
+            Self::Same { .. } => "same",
+            Self::Refused { .. } => "refused",
+            Self::Passed => "passed",
+        }
+    }
+
+    /// The submission that it is.
+    pub fn submission(&self) -> Option<SubmissionId> {
+        match self {
+            Self::Submitted { submission } | Self::Same { submission } => Some(*submission),
+            Self::Waiting { .. } | Self::Refused { .. } | Self::Passed => None,
+        }
+    }
+}
+
+/// Pushes are tried for so long, if it is not their own fault that they are not fetched.
+pub const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// The longest pause between two tries.
+const LONGEST: SignedDuration = SignedDuration::from_mins(10);
+
+/// Somebody at a forge, and who they are here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgeUser {
+    /// The forge.
+    pub source: SourceId,
+    /// What it knows them by, whatever they are called.
+    pub id: String,
+    /// What they were called last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Who they are here.
+    pub entrant: EntrantId,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Where a submission comes from that was pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushed {
+    /// The push.
+    pub push: PushId,
+    /// The forge.
+    pub source: SourceId,
+    /// What people call the project.
+    pub project: String,
+    /// The tag.
+    pub tag: TagName,
+    /// What it was.
+    pub commit: ObjectId,
+    /// What the repository says of itself.
+    pub said: Contract,
 }
 
 /// A tag at a forge.
@@ -53,6 +168,7 @@ pub struct LastTold {
 impl Push {
     /// What `source` told at `now`, if it is a push of a tag.
     pub fn new(id: PushId, source: SourceId, told: Told, now: Timestamp) -> Option<Self> {
+        let (state, challenge, notes) = (PushState::Passed, None, Vec::new());
         match told {
             Told::Tag(tag) => Some(Self {
                 id,
@@ -64,10 +180,24 @@ impl Push {
                 commit: tag.commit,
                 pusher: tag.pusher,
                 at: now,
+                state: PushState::NEW,
+                challenge,
+                notes,
             }),
-            Told::Gone { project, name, before, pusher } => {
-                Some(Self { id, source, project, tag: name, before, object: None, commit: None, pusher, at: now })
-            }
+            Told::Gone { project, name, before, pusher } => Some(Self {
+                id,
+                source,
+                project,
+                tag: name,
+                before,
+                object: None,
+                commit: None,
+                pusher,
+                at: now,
+                state,
+                challenge,
+                notes,
+            }),
             Told::Project(_) => None,
         }
     }
@@ -84,8 +214,70 @@ impl Push {
         if self.object.is_some() { had && !gone } else { gone }
     }
 
+    /// What it waits as after a try that failed with `reason` at `now`; refused, when it was tried for long enough.
+    pub fn put_off(&self, reason: String, now: Timestamp) -> PushState {
+        let attempts = match self.state {
+            PushState::Waiting { attempts, .. } => attempts.saturating_add(1),
+            PushState::Submitted { .. } | PushState::Same { .. } | PushState::Refused { .. } | PushState::Passed => 1,
+        };
+        let pause = SignedDuration::from_secs(1 << attempts.min(10)).min(LONGEST);
+        match now.checked_add(pause) {
+            Ok(due) if due.duration_since(self.at) < PATIENCE => {
+                PushState::Waiting { attempts, due: Some(due), reason: Some(reason) }
+            }
+            Ok(_) | Err(_) => {
+                let reason = format!("given up after {attempts} tries: {reason}; push another tag");
+                PushState::Refused { code: "platform".to_owned(), reason }
+            }
+        }
+    }
+
+    /// Where its submission comes from.
+    pub fn as_handed_in(&self, commit: &ObjectId, said: &Contract) -> Pushed {
+        Pushed {
+            push: self.id,
+            source: self.source.clone(),
+            project: self.project.path.clone(),
+            tag: self.tag.clone(),
+            commit: commit.clone(),
+            said: said.clone(),
+        }
+    }
+
     /// What is told last with it.
     pub fn told(&self) -> LastTold {
         LastTold { object: self.object.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_are_made_less_often_and_end() {
+        let told = Told::Tag(Box::new(super::super::forge::Tag {
+            project: Project { id: "1".into(), path: "a/b".into(), url: None },
+            name: "v1".to_owned().try_into().unwrap(),
+            before: None,
+            object: "a".repeat(40).try_into().unwrap(),
+            commit: None,
+            pusher: None,
+        }));
+        let start = Timestamp::UNIX_EPOCH;
+        let mut push = Push::new(PushId(ulid::Ulid::nil()), "uni".parse().unwrap(), told, start).unwrap();
+        let (mut now, mut pauses) = (start, Vec::new());
+        while push.state.is_waiting() {
+            push.state = push.put_off("it is down".to_owned(), now);
+            if let PushState::Waiting { due: Some(due), .. } = push.state {
+                pauses.push(due.duration_since(now).as_secs());
+                now = due;
+            }
+        }
+        assert_eq!(pauses[..9], [2, 4, 8, 16, 32, 64, 128, 256, 512]);
+        assert_eq!((pauses.last(), pauses.len() > 140), (Some(&600), true));
+        let PushState::Refused { code, reason } = push.state else { panic!("it is tried for ever") };
+        assert_eq!(code, "platform");
+        assert!(reason.starts_with("given up after 1") && reason.contains("it is down"), "{reason}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::digest::Digest;
 use super::id::{ChallengeId, EntrantId, PhaseId, SubmissionId, TaskId, TokenId};
+use super::push::Pushed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -90,8 +91,12 @@ pub struct Submission {
     pub task: TaskId,
     /// Whose it is.
     pub entrant: EntrantId,
-    /// The token that brought it.
-    pub by: TokenId,
+    /// The token that brought it, if it was not pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<TokenId>,
+    /// Where it was pushed to, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<Box<Pushed>>,
     /// Which way it takes.
     pub lane: Lane,
     /// When its last byte arrived.

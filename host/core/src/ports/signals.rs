@@ -13,6 +13,8 @@ pub trait Signals: Send + Sync {
     fn steered(&self);
     /// The queue has something for a worker.
     fn queued(&self);
+    /// There is a push to be fetched.
+    fn pushed(&self);
     /// There is a letter to a web hook.
     fn posted(&self);
 }

@@ -16,7 +16,7 @@ use crate::domain::id::{
 };
 use crate::domain::job::Job;
 use crate::domain::operation::{Operation, OperationState};
-use crate::domain::push::Push;
+use crate::domain::push::{ForgeUser, Push};
 use crate::domain::quota::{Ledger, QuotaRule, Settlement, Standing};
 use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, Submission};
@@ -133,6 +133,8 @@ pub struct Admission {
     pub idempotency: Option<Idempotency>,
     /// Digest of the files, when the same ones are not to be graded again.
     pub once: Option<Digest>,
+    /// The push that it is, if it was pushed: it becomes this submission.
+    pub push: Option<Push>,
 }
 
 /// What became of it.
@@ -479,11 +481,47 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn sources(&self) -> Result<Vec<Source>>;
-    /// Keeps pushes, but for those that were told before. How many are new.
+    /// Keeps pushes, but for those that were told before. Which are new.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of it is acknowledged.
-    fn receive(&self, pushes: Vec<Push>) -> Result<usize>;
+    fn receive(&self, pushes: Vec<Push>) -> Result<Vec<Push>>;
+    /// The push of that id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn push(&self, id: PushId) -> Result<Option<Push>>;
+    /// A push that waits becomes `push`, whose other state is kept; `false`: it does not wait any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn settle_push(&self, push: &Push) -> Result<bool>;
+    /// Pushes that wait, oldest first, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn waiting_pushes(&self, after: Option<PushId>, limit: usize) -> Result<Vec<Push>>;
+    /// Keeps somebody of a forge who was not known; one who is, with another name. As who they are known from then on;
+    /// `None`: the entrant is somebody else of a forge.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn know_user(&self, user: &ForgeUser) -> Result<Option<ForgeUser>>;
+    /// Somebody of a forge, by what it knows them by.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn forge_user(&self, source: &SourceId, id: &str) -> Result<Option<ForgeUser>>;
+    /// Makes somebody of a forge, known or not, somebody who is here already, and logs that.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn link_user(&self, user: &ForgeUser, deed: &Deed) -> Result<()>;
+    /// Who of a forge is known, by what it knows them by, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn forge_users(&self, source: &SourceId, after: Option<&str>, limit: usize) -> Result<Vec<ForgeUser>>;
     /// Pushes that a forge told of, newest first, below `before`.
     ///
     /// # Errors

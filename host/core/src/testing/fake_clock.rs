@@ -55,5 +55,6 @@ impl Signals for Silence {
     fn progress(&self, _id: SubmissionId, _done: u64, _total: u64) {}
     fn steered(&self) {}
     fn queued(&self) {}
+    fn pushed(&self) {}
     fn posted(&self) {}
 }

@@ -11,7 +11,7 @@ use crate::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
 };
 use crate::domain::operation::{Operation, OperationState};
-use crate::domain::push::{LastTold, Push, TagKey};
+use crate::domain::push::{ForgeUser, LastTold, Push, TagKey};
 use crate::domain::quota::Ledger;
 use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, Submission};
@@ -53,6 +53,7 @@ struct Rows {
     pushes: BTreeMap<PushId, Push>,
     tags: BTreeMap<TagKey, LastTold>,
     told: BTreeSet<(TagKey, ObjectId)>,
+    users: BTreeMap<(SourceId, String), ForgeUser>,
 }
 
 #[derive(Debug, Default)]
@@ -221,6 +222,10 @@ impl Store for MemoryStore {
 
     fn admit(&self, admission: Admission) -> Result<Admitted> {
         let mut rows = self.write()?;
+        let stored = admission.push.as_ref().and_then(|push| rows.pushes.get(&push.id));
+        if let Some(before) = decide::pushed_before(stored) {
+            return Ok(before);
+        }
         let key = admission.idempotency.as_ref().map(|asked| (asked.token, asked.key.clone()));
         let used = key.as_ref().and_then(|key| rows.keys.get(key));
         let ledger = LedgerKey::of(&admission.submission);
@@ -232,6 +237,8 @@ impl Store for MemoryStore {
             Err(refused) => return Ok(refused),
         };
         let submission = admission.submission;
+        let pushed = admission.push.map(|push| decide::pushed(&push, submission.id));
+        rows.pushes.extend(pushed.map(|push| (push.id, push)));
         rows.small.extend(admission.small.into_iter().map(|small| (small.digest, small.bytes)));
         rows.once.extend(admission.once.map(|files| ((ledger.clone(), files), submission.id)));
         rows.ledgers.insert(ledger, intake.ledger);
@@ -373,17 +380,17 @@ impl Store for MemoryStore {
         Ok(self.read().sources.values().cloned().collect())
     }
 
-    fn receive(&self, pushes: Vec<Push>) -> Result<usize> {
+    fn receive(&self, pushes: Vec<Push>) -> Result<Vec<Push>> {
         let mut rows = self.write()?;
-        let mut new = 0;
+        let mut new = Vec::new();
         for push in pushes {
             let tag = push.tag_key();
             let had = push.object.as_ref().is_some_and(|object| rows.told.contains(&(tag.clone(), object.clone())));
             if !push.is_known(had, rows.tags.get(&tag)) {
                 rows.told.extend(push.object.clone().map(|object| (tag.clone(), object)));
                 rows.tags.insert(tag, push.told());
-                rows.pushes.insert(push.id, push);
-                new += 1;
+                rows.pushes.insert(push.id, push.clone());
+                new.push(push);
             }
         }
         Ok(new)
@@ -394,6 +401,50 @@ impl Store for MemoryStore {
         let rows = self.read();
         let pushes = rows.pushes.range((Bound::Unbounded, below)).rev().map(|(_, push)| push);
         Ok(pushes.filter(|push| push.source == *source).take(limit).cloned().collect())
+    }
+
+    fn push(&self, id: PushId) -> Result<Option<Push>> {
+        Ok(self.read().pushes.get(&id).cloned())
+    }
+
+    fn settle_push(&self, push: &Push) -> Result<bool> {
+        let mut rows = self.write()?;
+        let waits = rows.pushes.get(&push.id).is_some_and(|stored| stored.state.is_waiting());
+        rows.pushes.extend(waits.then(|| (push.id, push.clone())));
+        Ok(waits)
+    }
+
+    fn waiting_pushes(&self, after: Option<PushId>, limit: usize) -> Result<Vec<Push>> {
+        let above = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.read();
+        let waiting = rows.pushes.range((above, Bound::Unbounded)).map(|(_, push)| push);
+        Ok(waiting.filter(|push| push.state.is_waiting()).take(limit).cloned().collect())
+    }
+
+    fn know_user(&self, user: &ForgeUser) -> Result<Option<ForgeUser>> {
+        let mut rows = self.write()?;
+        let key = (user.source.clone(), user.id.clone());
+        let (known, taken) = (rows.users.get(&key).cloned(), rows.users.values().any(|at| at.entrant == user.entrant));
+        let known = decide::known(user, known, taken);
+        rows.users.extend(known.clone().map(|user| (key, user)));
+        Ok(known)
+    }
+
+    fn forge_user(&self, source: &SourceId, id: &str) -> Result<Option<ForgeUser>> {
+        Ok(self.read().users.get(&(source.clone(), id.to_owned())).cloned())
+    }
+
+    fn link_user(&self, user: &ForgeUser, deed: &Deed) -> Result<()> {
+        let mut rows = self.write()?;
+        rows.users.insert((user.source.clone(), user.id.clone()), user.clone());
+        rows.log(Some(deed.clone()));
+        Ok(())
+    }
+
+    fn forge_users(&self, source: &SourceId, after: Option<&str>, limit: usize) -> Result<Vec<ForgeUser>> {
+        let rows = self.read();
+        let users = rows.users.values().filter(|user| user.source == *source);
+        Ok(users.filter(|user| after.is_none_or(|after| *user.id > *after)).take(limit).cloned().collect())
     }
 
     fn put_hook(&self, hook: &Hook, deed: &Deed) -> Result<()> {

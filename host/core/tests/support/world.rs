@@ -146,7 +146,7 @@ impl World {
         let upload = Upload { name: "p.txt".into(), len: about.len, digest: about.digest };
         let arrived = self.app.clock.now();
         let offer = Offer { upload, files, about: About::default(), key: key.map(Into::into), arrived };
-        self.app.submit(token, &door, offer).map(|submitted| (submitted.id, submitted.before))
+        self.app.submit(token.into(), &door, offer).map(|submitted| (submitted.id, submitted.before))
     }
 
     pub fn submit(&self, token: &Token, text: &str) -> Result<SubmissionId, Refusal> {

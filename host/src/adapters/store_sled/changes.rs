@@ -13,7 +13,7 @@ use gradus_core::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
 };
 use gradus_core::domain::operation::{Operation, OperationState};
-use gradus_core::domain::push::{LastTold, Push};
+use gradus_core::domain::push::{ForgeUser, LastTold, Push};
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::submission::Submission;
 use gradus_core::domain::token::Token;
@@ -106,6 +106,13 @@ pub fn settle_operation(draft: &mut Draft<'_>, id: OperationId, state: Operation
 }
 
 pub fn admit(draft: &mut Draft<'_>, admission: Admission) -> Result<Admitted> {
+    let stored: Option<Push> = match &admission.push {
+        Some(push) => draft.get(Table::Forges, &key::push(push.id))?,
+        None => None,
+    };
+    if let Some(before) = decide::pushed_before(stored.as_ref()) {
+        return Ok(before);
+    }
     let asked = admission.idempotency.as_ref();
     let used: Option<KeyRow> = match asked {
         Some(asked) => draft.get(Table::Keys, &key::used(asked.token, &asked.key))?,
@@ -141,6 +148,9 @@ pub fn admit(draft: &mut Draft<'_>, admission: Admission) -> Result<Admitted> {
     }
     if let Some(files) = admission.once {
         draft.put(Table::Keys, key::once(&owner, files), &id)?;
+    }
+    if let Some(push) = &admission.push {
+        put_push(draft, &decide::pushed(push, id))?;
     }
     draft.put(Table::Ledgers, account, &intake.ledger)?;
     draft.put(Table::Events, key::event(id, intake.event.seq), &intake.event)?;
@@ -264,8 +274,8 @@ pub fn remove_source(draft: &mut Draft<'_>, id: &SourceId, deed: Deed) -> Result
     Ok(true)
 }
 
-pub fn receive(draft: &mut Draft<'_>, pushes: &[Push]) -> Result<usize> {
-    let mut new = 0;
+pub fn receive(draft: &mut Draft<'_>, pushes: Vec<Push>) -> Result<Vec<Push>> {
+    let mut new = Vec::new();
     for push in pushes {
         let tag = push.tag_key();
         let told = push.object.as_ref().map(|object| key::told(&tag, object));
@@ -276,12 +286,54 @@ pub fn receive(draft: &mut Draft<'_>, pushes: &[Push]) -> Result<usize> {
                 draft.put(Table::Forges, told, &push.id)?;
             }
             draft.put(Table::Forges, key::last_told(&tag), &push.told())?;
-            draft.put(Table::Forges, key::push(push.id), push)?;
+            put_push(draft, &push)?;
             draft.mark(Table::Forges, key::pushed(&push.source, push.id))?;
-            new += 1;
+            new.push(push);
         }
     }
     Ok(new)
+}
+
+fn put_push(draft: &mut Draft<'_>, push: &Push) -> Result<()> {
+    draft.put(Table::Forges, key::push(push.id), push)?;
+    if push.state.is_waiting() {
+        return draft.mark(Table::Forges, key::waiting_push(push.id));
+    }
+    draft.remove(Table::Forges, key::waiting_push(push.id));
+    Ok(())
+}
+
+pub fn settle_push(draft: &mut Draft<'_>, push: &Push) -> Result<bool> {
+    let stored: Option<Push> = draft.get(Table::Forges, &key::push(push.id))?;
+    let waits = stored.is_some_and(|stored| stored.state.is_waiting());
+    if waits {
+        put_push(draft, push)?;
+    }
+    Ok(waits)
+}
+
+pub fn know_user(draft: &mut Draft<'_>, user: &ForgeUser) -> Result<Option<ForgeUser>> {
+    let known: Option<ForgeUser> = draft.get(Table::Forges, &key::user(&user.source, &user.id))?;
+    let taken = draft.stored.after(Table::Forges, &key::entrants_of(&user.entrant), None).next().transpose()?;
+    let known = decide::known(user, known, taken.is_some());
+    if let Some(user) = &known {
+        put_user(draft, user)?;
+    }
+    Ok(known)
+}
+
+fn put_user(draft: &mut Draft<'_>, user: &ForgeUser) -> Result<()> {
+    draft.put(Table::Forges, key::user(&user.source, &user.id), user)?;
+    draft.mark(Table::Forges, key::entrant_of(&user.entrant, &user.source, &user.id))
+}
+
+pub fn link_user(draft: &mut Draft<'_>, user: &ForgeUser, deed: Deed) -> Result<()> {
+    let before: Option<ForgeUser> = draft.get(Table::Forges, &key::user(&user.source, &user.id))?;
+    if let Some(before) = before {
+        draft.remove(Table::Forges, key::entrant_of(&before.entrant, &before.source, &before.id));
+    }
+    put_user(draft, user)?;
+    log(draft, Some(deed))
 }
 
 pub fn put_hook(draft: &mut Draft<'_>, hook: &Hook, deed: Deed) -> Result<()> {

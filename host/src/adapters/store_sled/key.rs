@@ -225,6 +225,31 @@ pub fn pushed(source: &SourceId, id: PushId) -> Vec<u8> {
     [&pushes(source)[..], &id.0.to_bytes()].concat()
 }
 
+/// Pushes that wait, oldest first.
+pub const WAITING_PUSHES: &[u8] = b"w";
+
+pub fn waiting_push(id: PushId) -> Vec<u8> {
+    with(b'w', &id.0.to_bytes())
+}
+
+/// Who of a forge is known.
+pub fn users(source: &SourceId) -> Vec<u8> {
+    with(b'u', &names(&[source.as_str()]))
+}
+
+pub fn user(source: &SourceId, id: &str) -> Vec<u8> {
+    [&users(source)[..], id.as_bytes()].concat()
+}
+
+/// Somebody of a forge, by who they are here.
+pub fn entrant_of(entrant: &EntrantId, source: &SourceId, id: &str) -> Vec<u8> {
+    [&entrants_of(entrant)[..], &names(&[source.as_str()]), id.as_bytes()].concat()
+}
+
+pub fn entrants_of(entrant: &EntrantId) -> Vec<u8> {
+    with(b'e', &names(&[entrant.as_str()]))
+}
+
 fn tag(key: &TagKey) -> Vec<u8> {
     // No part of it has a zero byte.
     names(&[key.source.as_str(), &key.project, key.tag.as_str()])

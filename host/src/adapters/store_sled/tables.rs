@@ -52,7 +52,8 @@ pub enum Table {
     /// it was given up.
     Outbox,
     /// `s`, forge → the forge; `p`, push → the push; `l`, forge, push → nothing; `k`, forge, project, tag, object → the push;
-    /// `t`, forge, project, tag → what was told of it last.
+    /// `t`, forge, project, tag → what was told of it last; `w`, push → nothing, while it waits; `u`, forge, user → who that is
+    /// here; `e`, entrant, forge, user → nothing.
     Forges,
 }
 

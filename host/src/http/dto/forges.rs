@@ -1,7 +1,8 @@
 //! The shapes of forges, and of what they told.
 
+use gradus_core::domain::contract::Contract;
 use gradus_core::domain::forge::{Kind, Proof, Source};
-use gradus_core::domain::push::Push;
+use gradus_core::domain::push::{ForgeUser, Push, PushState, Pushed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,6 +23,15 @@ pub struct NewSourceInfo {
     /// The secret, if the forge has one already; else one is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+    /// What its repositories are fetched with, if not everybody may: a token that may read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The name that goes with the token, where it matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// It may be at an address of a private network, or of this machine.
+    #[serde(default)]
+    pub private: bool,
 }
 
 /// A forge that was just made.
@@ -48,6 +58,13 @@ pub struct SourceInfo {
     pub proof: String,
     /// Where its hooks go to, on this server.
     pub hook: String,
+    /// Whether its repositories are fetched with a token.
+    pub has_token: bool,
+    /// Whether it may be at an address of a private network, or of this machine.
+    pub private: bool,
+    /// What is wrong with it, if it did not give what was asked for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     pub made_at: Timestamp,
@@ -78,6 +95,92 @@ pub struct PushInfo {
     /// Who pushed, as the forge says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pusher: Option<String>,
+    /// `waiting`, `submitted`, `same` (as an earlier submission), `refused`, or `passed`: nothing is to be done.
+    pub state: String,
+    /// The stable code of a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why it is refused, or waits still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The submission that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission: Option<String>,
+    /// The challenge that it is for, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
+    /// What whoever pushed should know, and is no reason not to grade it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// The tag that a submission is, and what its repository says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PushedInfo {
+    /// The forge's name.
+    pub source: String,
+    /// What people call the project there.
+    pub project: String,
+    /// The tag.
+    pub tag: String,
+    /// The commit that it was.
+    pub commit: String,
+    /// What its authors are called at the forge; none: whoever pushed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<String>,
+    /// Which grader it was written for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grader: Option<String>,
+    /// Whether it asks for a GPU.
+    pub gpu: bool,
+    /// All else that it says.
+    #[schema(value_type = Object)]
+    pub more: serde_json::Map<String, serde_json::Value>,
+}
+
+impl From<Pushed> for PushedInfo {
+    fn from(pushed: Pushed) -> Self {
+        let Contract { authors, grader, gpu, rest, challenge: _, description: _, results: _ } = pushed.said;
+        Self {
+            source: pushed.source.to_string(),
+            project: pushed.project,
+            tag: pushed.tag.to_string(),
+            commit: pushed.commit.to_string(),
+            authors,
+            grader,
+            gpu,
+            more: rest,
+        }
+    }
+}
+
+/// Somebody of a forge, and who they are here.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ForgeUserInfo {
+    /// What the forge knows them by.
+    pub id: String,
+    /// What they were called there last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Who they are here.
+    pub entrant: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+}
+
+/// Who somebody of a forge is to be here.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkInfo {
+    /// The entrant.
+    pub entrant: String,
+}
+
+impl From<ForgeUser> for ForgeUserInfo {
+    fn from(user: ForgeUser) -> Self {
+        Self { id: user.id, name: user.name, entrant: user.entrant.to_string(), since: user.since }
+    }
 }
 
 /// The kind of that word.
@@ -96,6 +199,9 @@ impl From<Source> for SourceInfo {
             name: source.id.to_string(),
             kind: source.kind.word().to_owned(),
             base: source.base,
+            has_token: source.access.is_some(),
+            private: source.private,
+            trouble: None,
             proof: proof.to_owned(),
             made_at: source.made_at,
             by: source.by.to_string(),
@@ -105,7 +211,19 @@ impl From<Source> for SourceInfo {
 
 impl From<Push> for PushInfo {
     fn from(push: Push) -> Self {
+        let (state, submission) = (push.state.word().to_owned(), push.state.submission());
+        let (code, reason) = match push.state {
+            PushState::Waiting { reason, .. } => (None, reason),
+            PushState::Refused { code, reason } => (Some(code), Some(reason)),
+            PushState::Submitted { .. } | PushState::Same { .. } | PushState::Passed => (None, None),
+        };
         Self {
+            state,
+            code,
+            reason,
+            submission: submission.map(|id| id.to_string()),
+            challenge: push.challenge.map(String::from),
+            notes: push.notes,
             id: push.id.to_string(),
             at: push.at,
             project: push.project.path,

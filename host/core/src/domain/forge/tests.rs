@@ -14,7 +14,16 @@ fn now() -> Timestamp {
 
 fn source(kind: Kind, proof: Proof) -> Source {
     let (id, by) = ("forge".parse().unwrap(), "operator".parse().unwrap());
-    Source { id, kind, base: "https://forge.example.org".to_owned(), proof, made_at: now(), by }
+    Source {
+        id,
+        kind,
+        base: "https://forge.example.org".to_owned(),
+        proof,
+        access: None,
+        private: false,
+        made_at: now(),
+        by,
+    }
 }
 
 fn signed(kind: Kind) -> Source {

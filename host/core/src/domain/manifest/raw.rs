@@ -2,6 +2,7 @@
 
 use super::{FILE, Located, nearest};
 use crate::domain::challenge::{Repeats, Rule, Visibility};
+use crate::domain::git_rules::Moved;
 use crate::domain::metric::Direction;
 use crate::domain::report::Audience;
 use crate::domain::submission::Lane;
@@ -27,6 +28,18 @@ pub struct Challenge {
     pub leaderboards: Vec<Spanned<Leaderboard>>,
     #[serde(default)]
     pub solutions: Vec<Spanned<Solution>>,
+    pub git: Option<Git>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Git {
+    pub sources: Spanned<Vec<String>>,
+    pub projects: Spanned<Vec<String>>,
+    pub tags: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    pub moved: Moved,
+    pub results: Option<Spanned<String>>,
 }
 
 fn public() -> Visibility {

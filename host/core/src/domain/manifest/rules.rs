@@ -26,6 +26,7 @@ const MAX_PARAMS: usize = 1 << 20;
 const OUTCOMES: [&str; 6] =
     ["scored", "invalid-submission", "invalid-challenge", "scorer-failed", "limit", "run-failed"];
 
+mod git;
 mod run;
 
 /// An id for what has none: a problem was told, so that the challenge is refused and nobody sees it.
@@ -148,6 +149,7 @@ impl<'a> Reader<'a> {
         self.once("phases", phases.iter().map(|(phase, line)| (phase.id.clone(), *line)).collect());
         self.once("leaderboards", boards.iter().map(|(board, line)| (board.id.clone(), *line)).collect());
         self.order(&phases);
+        let git = raw.git.map(|git| self.git(&git));
         self.told_elsewhere(&boards, &phases);
         Challenge {
             id,
@@ -159,6 +161,7 @@ impl<'a> Reader<'a> {
             tasks: tasks.into_iter().map(|(task, _)| task).collect(),
             leaderboards: boards.into_iter().map(|(board, _)| board).collect(),
             solutions,
+            git,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::domain::event::{Event, EventKind};
 use crate::domain::id::{EntrantId, SubmissionId};
 use crate::domain::job::Job;
 use crate::domain::operation::{Operation, OperationState};
+use crate::domain::push::{ForgeUser, Push, PushState};
 use crate::domain::quota::Ledger;
 use crate::domain::report::Outcome;
 use crate::domain::submission::Submission;
@@ -112,6 +113,30 @@ pub fn stands(earlier: &Submission, job: &Job, version: u32) -> bool {
     earlier.version == version && !ended
 }
 
+/// What a push is already, as it is stored: it is taken in once.
+pub fn pushed_before(stored: Option<&Push>) -> Option<Admitted> {
+    match &stored?.state {
+        PushState::Waiting { .. } => None,
+        PushState::Submitted { submission } | PushState::Same { submission } => Some(Admitted::Before(*submission)),
+        // Nobody decides that of one that somebody is at.
+        PushState::Refused { .. } | PushState::Passed => None,
+    }
+}
+
+/// Who somebody of a forge is from now on, given who they are known as, and whether somebody else is that entrant already.
+/// `None`: somebody is.
+pub fn known(user: &ForgeUser, known: Option<ForgeUser>, taken: bool) -> Option<ForgeUser> {
+    match known {
+        Some(known) => Some(ForgeUser { name: user.name.clone().or(known.name), ..known }),
+        None => (!taken).then(|| user.clone()),
+    }
+}
+
+/// What a push becomes when it is taken in as `submission`.
+pub fn pushed(push: &Push, submission: SubmissionId) -> Push {
+    Push { state: PushState::Submitted { submission }, ..push.clone() }
+}
+
 /// Decides on a submission at the door, given what its key was used for, its challenge, the one that stands for it, and how
 /// the ledger stands.
 ///
@@ -124,7 +149,7 @@ pub fn admit(
     same: Option<SubmissionId>,
     mut ledger: Ledger,
 ) -> Result<Intake, Admitted> {
-    let Admission { submission, small: _, job, rules, max_open, idempotency, once: _ } = admission;
+    let Admission { submission, small: _, job, rules, max_open, idempotency, once: _, push: _ } = admission;
     let now = submission.submitted_at;
     if let (Some(asked), Some(used)) = (idempotency, key)
         && used.holds(now)

@@ -1,16 +1,23 @@
 //! Forges, and what they tell.
 
 use super::Property;
-use super::rows::{at, deed};
+use super::rows::{admission, admitted, at, deed, in_all, submission_id};
 use crate::domain::audit::Act;
-use crate::domain::forge::{Kind, ObjectId, Project, Proof, Source, Tag, Told};
+use crate::domain::forge::{Access, Kind, ObjectId, Project, Proof, Source, Tag, Told};
 use crate::domain::hook::Secret;
 use crate::domain::id::{PushId, SourceId};
-use crate::domain::push::Push;
-use crate::ports::store::Store;
+use crate::domain::push::{ForgeUser, Push, PushState};
+use crate::ports::store::{Admission, Admitted, Store};
 use ulid::Ulid;
 
-pub const ALL: &[Property] = &[forges_are_kept_by_name, a_push_is_kept_once, pushes_are_listed_newest_first];
+pub const ALL: &[Property] = &[
+    forges_are_kept_by_name,
+    a_push_is_kept_once,
+    pushes_are_listed_newest_first,
+    a_push_waits_until_it_is_settled,
+    a_push_becomes_one_submission,
+    people_of_a_forge_stay_who_they_are,
+];
 
 fn name(text: &str) -> SourceId {
     text.parse().unwrap()
@@ -23,6 +30,8 @@ pub fn forges_are_kept_by_name(store: &dyn Store) {
         kind: Kind::Gitea,
         base: base.to_owned(),
         proof: Proof::Signed(Secret::new([7; 32])),
+        access: Some(Access { user: None, token: Secret("glpat".to_owned()) }),
+        private: true,
         made_at: at(1),
         by: "operator".parse().unwrap(),
     };
@@ -65,8 +74,8 @@ fn push(n: u64, source: &str, project: &str, tag: &str, object_is: Option<&str>)
 /// was deleted in between.
 pub fn a_push_is_kept_once(store: &dyn Store) {
     let first = push(1, "a", "1", "v1", Some("a"));
-    assert_eq!(store.receive(vec![first.clone(), push(2, "a", "1", "v1", Some("a"))]).unwrap(), 1);
-    assert_eq!(store.receive(vec![push(3, "a", "1", "v1", Some("a"))]).unwrap(), 0);
+    assert_eq!(store.receive(vec![first.clone(), push(2, "a", "1", "v1", Some("a"))]).unwrap().len(), 1);
+    assert_eq!(store.receive(vec![push(3, "a", "1", "v1", Some("a"))]).unwrap().len(), 0);
     let others = [
         push(4, "b", "1", "v1", Some("a")),
         push(5, "a", "2", "v1", Some("a")),
@@ -78,15 +87,15 @@ pub fn a_push_is_kept_once(store: &dyn Store) {
         push(11, "a", "1", "never", None),
     ];
     for (n, other) in others.into_iter().enumerate() {
-        assert_eq!(store.receive(vec![other.clone()]).unwrap(), 1, "{n}");
-        assert_eq!(store.receive(vec![other]).unwrap(), 0, "{n}");
+        assert_eq!(store.receive(vec![other.clone()]).unwrap().len(), 1, "{n}");
+        assert_eq!(store.receive(vec![other]).unwrap().len(), 0, "{n}");
     }
     assert_eq!(store.pushes(&name("a"), None, 99).unwrap().last(), Some(&first));
     // One that comes late, in another form.
     let late =
         [push(12, "a", "1", "v3", Some("a")), push(13, "a", "1", "v3", Some("b")), push(14, "a", "1", "v3", Some("a"))];
-    assert_eq!(store.receive(late.to_vec()).unwrap(), 2);
-    assert_eq!(store.receive(Vec::new()).unwrap(), 0);
+    assert_eq!(store.receive(late.to_vec()).unwrap(), late[..2]);
+    assert_eq!(store.receive(Vec::new()).unwrap().len(), 0);
 }
 
 /// By forge, a page at a time.
@@ -101,4 +110,72 @@ pub fn pushes_are_listed_newest_first(store: &dyn Store) {
     };
     assert_eq!(tags(None, 3), ["v5", "v4", "v3"]);
     assert_eq!(tags(Some(PushId(Ulid::from_parts(3, 3))), 3), ["v2", "v1"]);
+}
+
+fn waiting(store: &dyn Store, after: Option<PushId>) -> Vec<PushId> {
+    store.waiting_pushes(after, 9).unwrap().iter().map(|push| push.id).collect()
+}
+
+/// Oldest first; what is settled stays as it is.
+pub fn a_push_waits_until_it_is_settled(store: &dyn Store) {
+    let [one, two] = [push(1, "a", "1", "v1", Some("a")), push(2, "b", "1", "v1", Some("a"))];
+    store.receive(vec![two.clone(), one.clone(), push(3, "a", "1", "v1", None)]).unwrap();
+    assert_eq!((waiting(store, None), waiting(store, Some(one.id))), (vec![one.id, two.id], vec![two.id]));
+    assert_eq!((store.push(one.id).unwrap().as_ref(), store.push(PushId(Ulid::nil())).unwrap()), (Some(&one), None));
+    let later = Push { state: one.put_off("it is down".to_owned(), at(5)), ..one.clone() };
+    assert!(store.settle_push(&later).unwrap());
+    assert_eq!((store.push(one.id).unwrap(), waiting(store, None)), (Some(later), vec![one.id, two.id]));
+    let refused = PushState::Refused { code: "no".into(), reason: "because".into() };
+    let refused = Push { state: refused, notes: vec!["a note".into()], challenge: Some("c".parse().unwrap()), ..one };
+    assert!(store.settle_push(&refused).unwrap());
+    assert!(!store.settle_push(&Push { state: PushState::NEW, ..refused.clone() }).unwrap(), "it stays refused");
+    assert_eq!((store.push(refused.id).unwrap(), waiting(store, None)), (Some(refused), vec![two.id]));
+}
+
+/// In the transaction that takes it in, and in none of a submission that is refused.
+pub fn a_push_becomes_one_submission(store: &dyn Store) {
+    let told = push(1, "a", "1", "v1", Some("a"));
+    store.receive(vec![told.clone()]).unwrap();
+    let asked = |n| Admission { push: Some(told.clone()), rules: in_all(1), ..admission(n, "c", "anna") };
+    admitted(store, 5, "c", "anna");
+    assert!(matches!(store.admit(asked(6)).unwrap(), Admitted::OverQuota(_)));
+    assert_eq!(waiting(store, None), [told.id]);
+    assert!(matches!(store.admit(Admission { rules: in_all(2), ..asked(7) }).unwrap(), Admitted::Accepted { .. }));
+    let submission = submission_id(7);
+    assert_eq!(store.push(told.id).unwrap().unwrap().state, PushState::Submitted { submission });
+    assert!(waiting(store, None).is_empty());
+    assert_eq!(store.admit(asked(8)).unwrap(), Admitted::Before(submission));
+    assert!(store.submission(submission_id(8)).unwrap().is_none());
+}
+
+/// By what their forge knows them by, whatever they are called; and no two are one, unless somebody says so.
+pub fn people_of_a_forge_stay_who_they_are(store: &dyn Store) {
+    let user = |source: &str, id: &str, name: &str, entrant: &str| ForgeUser {
+        source: self::name(source),
+        id: id.to_owned(),
+        name: Some(name.to_owned()),
+        entrant: entrant.parse().unwrap(),
+        since: at(1),
+    };
+    let anna = user("a", "7", "anna", "a-anna");
+    assert_eq!(store.know_user(&anna).unwrap().as_ref(), Some(&anna));
+    assert_eq!(store.know_user(&user("a", "8", "anna", "a-anna")).unwrap(), None, "somebody else is that");
+    assert_eq!(store.know_user(&user("b", "7", "anna", "a-anna")).unwrap(), None, "at another forge, too");
+    let renamed = ForgeUser { name: Some("ann".to_owned()), ..anna.clone() };
+    assert_eq!(store.know_user(&user("a", "7", "ann", "other")).unwrap().as_ref(), Some(&renamed));
+    assert_eq!(store.forge_user(&anna.source, "7").unwrap().as_ref(), Some(&renamed));
+    let ben = user("a", "8", "ben", "ben");
+    let act = Act::UserLinked { source: ben.source.clone(), user: "8".into(), entrant: ben.entrant.clone() };
+    store.link_user(&ben, &deed(1, act.clone())).unwrap();
+    let both = user("a", "8", "ben", "a-anna");
+    store.link_user(&both, &deed(2, act)).unwrap();
+    assert_eq!(store.know_user(&user("a", "9", "carl", "ben")).unwrap().unwrap().entrant.as_str(), "ben", "it is free");
+    let ids = |after| {
+        store.forge_users(&anna.source, after, 9).unwrap().iter().map(|user| user.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (ids(None), ids(Some("7"))),
+        (vec!["7".into(), "8".into(), "9".into()], vec!["8".to_owned(), "9".to_owned()])
+    );
+    assert!(store.forge_users(&self::name("b"), None, 9).unwrap().is_empty());
 }

@@ -53,7 +53,8 @@ pub fn submission(n: u64, challenge: &str, entrant: &str) -> Submission {
         phase: "dev".parse().unwrap(),
         task: "main".parse().unwrap(),
         entrant: entrant.parse().unwrap(),
-        by: token(1).id,
+        by: Some(token(1).id),
+        pushed: None,
         lane: Lane::Results,
         submitted_at: at(n),
         upload: Upload { name: "predictions.csv".into(), len: 3, digest: Digest::of(b"a,b") },
@@ -83,6 +84,7 @@ pub fn admission(n: u64, challenge: &str, entrant: &str) -> Admission {
         max_open: 1_000,
         idempotency: None,
         once: None,
+        push: None,
     }
 }
 
@@ -160,6 +162,7 @@ pub fn version(challenge: &str, by: &str) -> Version {
             tasks: Vec::new(),
             leaderboards: Vec::new(),
             solutions: Vec::new(),
+            git: None,
         },
         version: 0,
         files: Body::Inline("{}".into()),

@@ -119,7 +119,8 @@ fn put(store: &SledStore, version: &Version, number: u64) {
         phase: "dev".parse().expect("a name"),
         task: "main".parse().expect("a name"),
         entrant: format!("entrant-{}", number % ENTRANTS).parse().expect("a name"),
-        by: TokenId(Ulid::nil()),
+        by: Some(TokenId(Ulid::nil())),
+        pushed: None,
         lane: Lane::Results,
         submitted_at: at,
         upload: Upload { name: "p.csv".to_owned(), len: 20_000, digest: Digest::of(b"") },
@@ -135,6 +136,7 @@ fn put(store: &SledStore, version: &Version, number: u64) {
         max_open: 10_000,
         idempotency: None,
         once: None,
+        push: None,
     };
     assert!(matches!(store.admit(admission).expect("it is kept"), Admitted::Accepted { .. }));
     // Scores that differ, in no order.

@@ -1,0 +1,216 @@
+//! The process that fetches. Bounded before it reads a byte: processor time, memory, what it writes; it ends with its parent.
+
+use super::tree;
+use crate::outside::is_public;
+use crate::workspace::limits::ArchiveLimits;
+use gix::bstr::ByteSlice as _;
+use gix::remote::Direction;
+use gix::remote::fetch::{Shallow, Tags};
+use gradus_core::domain::forge::{ObjectId, TagName};
+use gradus_core::domain::units::Bytes;
+use gradus_core::ports::git::Wanted;
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read as _, Write as _};
+use std::net::ToSocketAddrs as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// What the child is called with.
+pub const SUBCOMMAND: &str = "__fetch";
+/// Memory of a child, beside one object.
+const MEMORY: u64 = 1 << 30;
+/// Bytes of what it is asked, at most.
+const MAX_ASK: u64 = 64 << 10;
+
+/// What a child is asked.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Ask {
+    url: String,
+    /// `Authorization`, if somebody is to be told who we are.
+    authorization: Option<String>,
+    private: bool,
+    tag: TagName,
+    object: ObjectId,
+    folder: PathBuf,
+    /// Bytes that come over the network, at most.
+    pack: u64,
+    /// Bytes of one file, and of all.
+    pub(super) file: u64,
+    pub(super) bytes: u64,
+    pub(super) entries: usize,
+    seconds: u64,
+}
+
+/// What a child says.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Told {
+    Fetched { commit: ObjectId, notes: Vec<String> },
+    Refused { code: String, reason: String },
+    Trouble { why: String },
+}
+
+impl Told {
+    /// The last line that is one.
+    pub(super) fn read(said: &[u8]) -> Option<Self> {
+        said.lines().rev().find_map(|line| serde_json::from_slice(line).ok())
+    }
+}
+
+/// Why a child has nothing.
+pub(super) enum Off {
+    Refused(&'static str, String),
+    Trouble(String),
+}
+
+impl<E: std::error::Error> From<E> for Off {
+    fn from(error: E) -> Self {
+        Self::Trouble(gradus_core::app::chain(&error))
+    }
+}
+
+impl Ask {
+    pub(super) fn new(
+        wanted: &Wanted<'_>,
+        folder: &Path,
+        pack: Bytes,
+        limits: &ArchiveLimits,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            url: wanted.url.to_owned(),
+            authorization: wanted.access.map(gradus_core::domain::forge::Access::basic),
+            private: wanted.private,
+            tag: wanted.tag.clone(),
+            object: wanted.object.clone(),
+            folder: folder.to_owned(),
+            pack: pack.0,
+            file: limits.file.0,
+            bytes: limits.bytes.0,
+            entries: limits.entries,
+            seconds: patience.as_secs(),
+        }
+    }
+}
+
+/// The child's side; returns its exit code. The command line calls it for [`SUBCOMMAND`], before anything else.
+pub fn fetch_child() -> i32 {
+    let told = match fetch() {
+        Ok(told) => told,
+        Err(Off::Refused(code, reason)) => Told::Refused { code: code.to_owned(), reason },
+        Err(Off::Trouble(why)) => Told::Trouble { why },
+    };
+    let well = matches!(told, Told::Fetched { .. });
+    let text = serde_json::to_string(&told).unwrap_or_default();
+    // Nobody reads it if that fails, and the parent says so.
+    drop(writeln!(io::stderr(), "\n{text}"));
+    i32::from(!well)
+}
+
+fn fetch() -> Result<Told, Off> {
+    // When the parent dies, so does this.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
+    let mut text = Vec::new();
+    io::stdin().lock().take(MAX_ASK).read_to_end(&mut text)?;
+    let ask: Ask = serde_json::from_slice(&text)?;
+    let memory = MEMORY.saturating_add(ask.file.saturating_mul(2));
+    for (resource, most) in [
+        (Resource::Cpu, ask.seconds),
+        (Resource::Data, memory),
+        // The pack is the largest file that it writes.
+        (Resource::Fsize, ask.pack),
+        (Resource::Core, 0),
+    ] {
+        // Reached softly, a limit ends the child with a signal that says which.
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most.saturating_add(5)) })
+            .map_err(io::Error::from)?;
+    }
+    if !ask.private {
+        reachable(&ask.url)?;
+    }
+    let mut config = vec![
+        "protocol.allow=never".to_owned(),
+        "protocol.https.allow=always".to_owned(),
+        "protocol.http.allow=always".to_owned(),
+        "protocol.file.allow=always".to_owned(),
+        "http.followRedirects=false".to_owned(),
+        "http.lowSpeedLimit=100".to_owned(),
+        "http.lowSpeedTime=30".to_owned(),
+        "gitoxide.http.connectTimeout=10000".to_owned(),
+        "gitoxide.credentials.terminalPrompt=false".to_owned(),
+        format!("gitoxide.objects.allocLimit={}", ask.file),
+    ];
+    // As a header, since gix gives no credentials to a server without TLS, and the operator said that this one has them.
+    config.extend(ask.authorization.as_ref().map(|value| format!("http.extraHeader=Authorization: {value}")));
+    let options = gix::open::Options::isolated().config_overrides(config);
+    let repo = gix::ThreadSafeRepository::init_opts(
+        &ask.folder,
+        gix::create::Kind::Bare,
+        gix::create::Options { destination_must_be_empty: Some(true), ..Default::default() },
+        options,
+    )
+    .map_err(of_gix)?
+    .to_thread_local();
+    let name = format!("refs/tags/{}", ask.tag);
+    let object = receive(&repo, &ask, &name)?;
+    if object.to_string() != ask.object.as_str() {
+        return Err(moved());
+    }
+    let commit = repo.find_object(object).map_err(of_gix)?.peel_tags_to_end().map_err(of_gix)?;
+    let commit = commit
+        .try_into_commit()
+        .map_err(|_| Off::Refused("no-commit", "the tag is of no commit: tag a commit".to_owned()))?;
+    let id =
+        ObjectId::try_from(commit.id.to_string()).map_err(|error| Off::Trouble(format!("the commit's id: {error}")))?;
+    let root = commit.tree_id().map_err(of_gix)?.detach();
+    let notes = tree::write(&repo, root, &ask, io::stdout().lock())?;
+    Ok(Told::Fetched { commit: id, notes })
+}
+
+/// Fetches the tag; what it is there.
+fn receive(repo: &gix::Repository, ask: &Ask, name: &str) -> Result<gix::ObjectId, Off> {
+    let remote = repo.remote_at_without_url_rewrite(ask.url.as_str()).map_err(of_gix)?.with_fetch_tags(Tags::None);
+    let remote = remote.with_refspecs([format!("+{name}:{name}").as_str()], Direction::Fetch).map_err(of_gix)?;
+    let connection = remote.connect(Direction::Fetch).map_err(of_gix)?.with_credentials(|_| Ok(None));
+    let options = gix::remote::ref_map::Options::default();
+    let prepared = connection.prepare_fetch(gix::progress::Discard, options).map_err(of_gix)?;
+    let there = prepared.ref_map().remote_refs.iter().find_map(|reference| {
+        let (full, target, peeled) = reference.unpack();
+        (full == name).then(|| (target.map(ToOwned::to_owned), peeled.map(ToOwned::to_owned)))
+    });
+    let Some((target, peeled)) = there else {
+        return Err(Off::Refused("tag-gone", format!("there is no tag `{}` any more", ask.tag)));
+    };
+    let is_it = |id: Option<gix::ObjectId>| id.is_some_and(|id| id.to_string() == ask.object.as_str());
+    // Before anything is sent.
+    if !is_it(target) && !is_it(peeled) {
+        return Err(moved());
+    }
+    let shallow = Shallow::DepthAtRemote(std::num::NonZeroU32::MIN);
+    prepared.with_shallow(shallow).receive(gix::progress::Discard, &AtomicBool::new(false)).map_err(of_gix)?;
+    let reference = repo.find_reference(name).map_err(of_gix)?;
+    Ok(reference.id().detach())
+}
+
+fn moved() -> Off {
+    let reason = "the tag was moved before it was fetched; what it is by now is a push of its own".to_owned();
+    Off::Refused("tag-moved", reason)
+}
+
+/// An error of gix, without what we told it.
+pub(super) fn of_gix(error: impl std::fmt::Display) -> Off {
+    Off::Trouble(format!("the repository could not be fetched: {error:#}"))
+}
+
+/// Whether the host is one that everybody reaches. A name that stands for something else a moment later is the doing of whoever
+/// runs the forge, whom the operator trusts so far.
+fn reachable(url: &str) -> Result<(), Off> {
+    let refused = || Off::Trouble("its address is of a private network, or of this machine: say --private".to_owned());
+    let url = gix::url::parse(url).map_err(of_gix)?;
+    let (Some(host), Some(port)) = (url.host(), url.port_or_default()) else { return Err(refused()) };
+    let host = host.trim_matches(['[', ']']);
+    let mut all = (host, port).to_socket_addrs().map_err(|error| Off::Trouble(format!("`{host}`: {error}")))?;
+    if all.all(|at| is_public(at.ip())) { Ok(()) } else { Err(refused()) }
+}
