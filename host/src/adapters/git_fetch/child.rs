@@ -11,9 +11,11 @@ use gradus_core::domain::units::Bytes;
 use gradus_core::ports::git::Wanted;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::io::{self, Read as _, Write as _};
 use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -173,9 +175,22 @@ fn fetch() -> Result<Told, Off> {
 fn receive(repo: &gix::Repository, ask: &Ask, name: &str) -> Result<gix::ObjectId, Off> {
     let remote = repo.remote_at_without_url_rewrite(ask.url.as_str()).map_err(of_gix)?.with_fetch_tags(Tags::None);
     let remote = remote.with_refspecs([format!("+{name}:{name}").as_str()], Direction::Fetch).map_err(of_gix)?;
-    let connection = remote.connect(Direction::Fetch).map_err(of_gix)?.with_credentials(|_| Ok(None));
+    // Who is asked has said no to what was sent.
+    let turned_away = Rc::new(Cell::new(false));
+    let asked = Rc::clone(&turned_away);
+    let connection = remote.connect(Direction::Fetch).map_err(of_gix)?.with_credentials(move |_| {
+        asked.set(true);
+        Ok(None)
+    });
     let options = gix::remote::ref_map::Options::default();
-    let prepared = connection.prepare_fetch(gix::progress::Discard, options).map_err(of_gix)?;
+    let prepared =
+        connection.prepare_fetch(gix::progress::Discard, options).map_err(|error| match turned_away.get() {
+            true if ask.authorization.is_some() => {
+                Off::Trouble("the forge does not take the token that it was given".to_owned())
+            }
+            true => Off::Trouble("the forge gives this repository only to who has a token".to_owned()),
+            false => of_gix(error),
+        })?;
     let there = prepared.ref_map().remote_refs.iter().find_map(|reference| {
         let (full, target, peeled) = reference.unpack();
         (full == name).then(|| (target.map(ToOwned::to_owned), peeled.map(ToOwned::to_owned)))
@@ -189,7 +204,16 @@ fn receive(repo: &gix::Repository, ask: &Ask, name: &str) -> Result<gix::ObjectI
         return Err(moved());
     }
     let shallow = Shallow::DepthAtRemote(std::num::NonZeroU32::MIN);
-    prepared.with_shallow(shallow).receive(gix::progress::Discard, &AtomicBool::new(false)).map_err(of_gix)?;
+    prepared.with_shallow(shallow).receive(gix::progress::Discard, &AtomicBool::new(false)).map_err(|error| {
+        match of_gix(error) {
+            // What gix says of an object beyond its limit; there is no kind of error for it.
+            Off::Trouble(why) if why.contains("too large to fit in memory") => Off::Refused(
+                "too-large",
+                format!("the repository has a file of more than {} at this tag", Bytes(ask.file)),
+            ),
+            other => other,
+        }
+    })?;
     let reference = repo.find_reference(name).map_err(of_gix)?;
     Ok(reference.id().detach())
 }
@@ -200,8 +224,8 @@ fn moved() -> Off {
 }
 
 /// An error of gix, without what we told it.
-pub(super) fn of_gix(error: impl std::fmt::Display) -> Off {
-    Off::Trouble(format!("the repository could not be fetched: {error:#}"))
+pub(super) fn of_gix(error: impl std::error::Error) -> Off {
+    Off::Trouble(format!("the repository could not be fetched: {}", gradus_core::app::chain(&error)))
 }
 
 /// Whether the host is one that everybody reaches. A name that stands for something else a moment later is the doing of whoever

@@ -14,8 +14,6 @@ const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 const POINTER_LEN: usize = 1_024;
 /// Paths that are named of what somebody should know.
 const NAMED: usize = 3;
-/// The folder around all: the one that is stripped.
-const AROUND: &[u8] = b"tag/";
 
 /// What is not as somebody may think.
 #[derive(Default)]
@@ -52,7 +50,7 @@ pub(super) fn write(
     let mut tar = tar::Builder::new(io::BufWriter::with_capacity(256 << 10, out));
     let (mut entries, mut bytes) = (0usize, 0u64);
     let (mut modules, mut pointers, mut links) = (Noted::default(), Noted::default(), Noted::default());
-    let mut rest = vec![(BString::from(AROUND), root, 0usize)];
+    let mut rest = vec![(BString::default(), root, 0usize)];
     while let Some((folder, id, depth)) = rest.pop() {
         let tree = repo.find_tree(id).map_err(of_gix)?;
         let mut folders = Vec::new();
@@ -66,12 +64,7 @@ pub(super) fn write(
             let name = entry.filename();
             let path: BString = [&folder[..], name].concat().into();
             if !is_a_name(name) {
-                let path = path[AROUND.len()..]
-                    .to_str_lossy()
-                    .chars()
-                    .filter(|c| !c.is_control())
-                    .take(200)
-                    .collect::<String>();
+                let path = path.to_str_lossy().chars().filter(|c| !c.is_control()).take(200).collect::<String>();
                 return Err(Off::Refused("hostile-name", format!("`{path}` is no name that a file may have")));
             }
             match entry.mode().kind() {
@@ -83,10 +76,10 @@ pub(super) fn write(
                     continue;
                 }
                 EntryKind::Commit => {
-                    modules.note(&path[AROUND.len()..]);
+                    modules.note(&path);
                     continue;
                 }
-                EntryKind::Link => links.note(&path[AROUND.len()..]),
+                EntryKind::Link => links.note(&path),
                 EntryKind::Blob | EntryKind::BlobExecutable => {}
             }
             let len = repo.find_header(entry.object_id()).map_err(of_gix)?.size();
@@ -97,7 +90,7 @@ pub(super) fn write(
             }
             let blob = repo.find_object(entry.object_id()).map_err(of_gix)?;
             if blob.data.len() <= POINTER_LEN && blob.data.starts_with(POINTER) {
-                pointers.note(&path[AROUND.len()..]);
+                pointers.note(&path);
             }
             let mut header = tar::Header::new_gnu();
             header.set_size(blob.data.len() as u64);
