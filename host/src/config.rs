@@ -49,6 +49,8 @@ pub struct Server {
     pub metrics_listen: Option<SocketAddr>,
     /// The data folder.
     pub data: Option<PathBuf>,
+    /// Where people reach this server, such as `https://gradus.example.org`: what forges are told leads there.
+    pub url: Option<String>,
     /// Proxies that say in `X-Forwarded-For` whom they ask for.
     pub trusted_proxies: Vec<IpAddr>,
 }
@@ -305,6 +307,13 @@ impl Config {
         {
             bail!("{name}: runner: `engine` is \"auto\", \"off\" or the absolute path of a socket");
         }
+        let plain = |url: &String| {
+            let scheme = url.starts_with("https://") || url.starts_with("http://");
+            scheme && url.len() <= 200 && url.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if let Some(url) = config.server.url.as_ref().filter(|url| !plain(url)) {
+            bail!("{name}: server: `{url}` in `url` is no address; write https://host, at most 200 bytes");
+        }
         if config.limits.body_idle.0 == 0 || config.limits.submission.0 == 0 || config.limits.challenge.0 == 0 {
             bail!("{name}: limits: sizes and times are more than 0");
         }
@@ -315,6 +324,11 @@ impl Config {
     pub fn place(&self, data: Option<PathBuf>, listen: Option<SocketAddr>) -> (PathBuf, SocketAddr) {
         let data = data.or_else(|| self.server.data.clone()).unwrap_or_else(|| DATA.into());
         (data, listen.or(self.server.listen).unwrap_or(LISTEN))
+    }
+
+    /// Where people reach this server, without a slash at the end.
+    pub fn address(&self) -> Option<String> {
+        self.server.url.as_ref().map(|url| url.trim_end_matches('/').to_owned())
     }
 
     /// Submissions graded at once.

@@ -67,14 +67,16 @@ pub struct Hub {
     pub letters: Bell,
     /// There is a push to be fetched.
     pub pushes: Bell,
+    /// A forge is owed an answer.
+    pub answers: Bell,
     /// There is a publication.
     pub publications: Bell,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        let [queue, letters, pushes, publications] = <[Bell; 4]>::default();
-        Self { live: broadcast::channel(BACKLOG).0, queue, letters, pushes, publications }
+        let [queue, letters, pushes, answers, publications] = <[Bell; 5]>::default();
+        Self { live: broadcast::channel(BACKLOG).0, queue, letters, pushes, answers, publications }
     }
 }
 
@@ -87,7 +89,7 @@ impl Hub {
     /// Ends the event streams and wakes all workers.
     pub fn stop(&self) {
         let _ = self.live.send(Live::Stopping);
-        [&self.queue, &self.letters, &self.pushes, &self.publications].into_iter().for_each(Bell::ring);
+        [&self.queue, &self.letters, &self.pushes, &self.answers, &self.publications].into_iter().for_each(Bell::ring);
     }
 }
 
@@ -113,6 +115,10 @@ impl Signals for Hub {
 
     fn pushed(&self) {
         self.pushes.ring();
+    }
+
+    fn owed(&self) {
+        self.answers.ring();
     }
 
     fn posted(&self) {

@@ -1,6 +1,49 @@
-//! Which addresses are the Internet's, and which somebody's own: what outsiders name may lead to the former alone.
+//! Requests to servers that outsiders name: to the Internet's addresses alone unless the operator says otherwise, whatever a
+//! name resolves to at that moment; without redirects and proxies.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+/// What sends requests, each within `patience`; to addresses of this machine and of the networks around it too if `private`, and
+/// without TLS then.
+pub fn agent(private: bool, patience: Duration) -> Agent {
+    let config = Config::builder()
+        .http_status_as_error(false)
+        .https_only(!private)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(concat!("gradus/", env!("CARGO_PKG_VERSION")))
+        .timeout_global(Some(patience))
+        // Each address is looked at anew, and no connection waits for the next request.
+        .max_idle_connections(0)
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), Outside { private })
+}
+
+/// Finds addresses, and gives only those that are nobody's around here.
+#[derive(Debug)]
+struct Outside {
+    private: bool,
+}
+
+impl Resolver for Outside {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        let mut outside = self.empty();
+        let outside_of_here = |found: &IpAddr| is_public(*found) && !is_own(*found);
+        found.iter().filter(|at| self.private || outside_of_here(&at.ip())).for_each(|at| outside.push(*at));
+        if outside.is_empty() { Err(ureq::Error::Other(PRIVATE.into())) } else { Ok(outside) }
+    }
+}
+
+/// Why an address is not gone to.
+pub const PRIVATE: &str = "its address is of a private network, or of this server itself; the operator may allow that";
 
 /// Whether an address is one of the Internet's, and not of a network of somebody's own.
 pub fn is_public(address: IpAddr) -> bool {
@@ -32,6 +75,17 @@ fn is_public_6(address: Ipv6Addr) -> bool {
     let translated = segments[0] == 0x2002 || (segments[0] == 0x2001 && segments[1] == 0);
     let documents = (segments[0] == 0x2001 && segments[1] == 0xdb8) || (segments[0] == 0x3fff && segments[1] < 0x1000);
     routed && !translated && !documents
+}
+
+/// Whether an address is one of this machine's: what goes there comes from there. Nothing is sent.
+fn is_own(address: IpAddr) -> bool {
+    let any: SocketAddr =
+        if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let from = UdpSocket::bind(any).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address)
 }
 
 #[cfg(test)]
@@ -70,5 +124,11 @@ mod tests {
         ] {
             assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
         }
+    }
+
+    #[test]
+    fn an_address_of_this_machine_is_known_as_one() {
+        assert!(is_own(Ipv4Addr::LOCALHOST.into()));
+        assert!(!is_own(Ipv4Addr::new(198, 51, 100, 7).into()));
     }
 }

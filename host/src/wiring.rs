@@ -3,6 +3,7 @@
 use crate::adapters::blobs_fs::FsBlobs;
 use crate::adapters::clock_os::OsClock;
 use crate::adapters::courier_http::HttpCourier;
+use crate::adapters::forge_http::HttpForges;
 use crate::adapters::git_fetch::GitFetcher;
 use crate::adapters::runner_docker::{DockerRunner, Gpu, Registry, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
@@ -336,7 +337,8 @@ pub async fn serve(config: &Config, data: &Path, listen: SocketAddr) -> anyhow::
     let app = app.with_courier(Arc::new(HttpCourier::new(config.hooks.private)));
     // What programs leave keeps off the reserve of the disk, too.
     let blobs = Arc::new(Reserving::new(Arc::clone(&app.blobs), data.to_owned(), config.limits.free_disk));
-    let app = Arc::new(app.with_git(Arc::new(fetcher(config, data, Arc::clone(&blobs) as _)?)));
+    let app = app.with_git(Arc::new(fetcher(config, data, Arc::clone(&blobs) as _)?));
+    let app = Arc::new(app.with_forges(Arc::new(HttpForges::default()), config.address()));
     let (runner, room, runs) = (config.runner.clone(), config.room(data), data.join("runs"));
     let limits = config.limits.clone();
     let handle = tokio::runtime::Handle::current();

@@ -6,6 +6,7 @@
 pub mod graphs;
 
 use crate::live::Hub;
+use gradus_core::app::answers::Answered;
 use gradus_core::app::garbage::Garbage;
 use gradus_core::app::hooks::Carried;
 use gradus_core::app::launch::Containers;
@@ -35,6 +36,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 const TIDY: Duration = Duration::from_secs(3600);
 /// Letters that are on their way at once.
 const COURIERS: usize = 4;
+/// Answers to forges that are on their way at once.
+const ANSWERERS: usize = 3;
 /// Tags that are fetched at once.
 const FETCHERS: usize = 4;
 /// A courier with nothing to do looks again after so long, at the soonest.
@@ -123,6 +126,11 @@ impl Workers {
             // again.
             let workers = Arc::clone(&workers);
             thread::Builder::new().name(format!("courier-{number}")).spawn(move || workers.carry())?;
+        }
+        for number in 0..ANSWERERS {
+            // As little.
+            let workers = Arc::clone(&workers);
+            thread::Builder::new().name(format!("answerer-{number}")).spawn(move || workers.answer())?;
         }
         for number in 0..FETCHERS {
             workers.spawn(format!("fetcher-{number}"), |workers, _| workers.fetch())?;
@@ -343,6 +351,32 @@ impl Workers {
                     let result = if given_up { "given-up" } else { "put-off" };
                     metrics::counter!("gradus_letters_total", "result" => result).increment(1);
                     warn!(%hook, why, given_up, "a web hook did not take its letter");
+                }
+                None => thread::sleep(Duration::from_secs(1)),
+            }
+        }
+    }
+
+    /// Tells forges how the tags stand that they told of.
+    fn answer(&self) {
+        loop {
+            // Before it is seen whether all stops: that rings, too.
+            let seen = self.hub.answers.rung();
+            if self.stopped() {
+                return;
+            }
+            match Self::step("an answer to a forge failed", || self.app.answer()) {
+                Some(Answered::Nothing) => self.hub.answers.wait(seen, self.until(self.app.next_answer())),
+                Some(Answered::Silent) => {}
+                Some(Answered::Told(source)) => {
+                    metrics::counter!("gradus_answers_total", "source" => source.to_string(), "result" => "taken")
+                        .increment(1);
+                }
+                Some(Answered::Not { source, why, given_up }) => {
+                    let result = if given_up { "given-up" } else { "put-off" };
+                    metrics::counter!("gradus_answers_total", "source" => source.to_string(), "result" => result)
+                        .increment(1);
+                    warn!(%source, why, given_up, "a forge did not take the status of a commit");
                 }
                 None => thread::sleep(Duration::from_secs(1)),
             }

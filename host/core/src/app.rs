@@ -3,6 +3,7 @@
 //! Synchronous: called from threads that may block. Knows no HTTP and no thread; those who call it do.
 
 pub mod access;
+pub mod answers;
 pub mod bodies;
 pub mod cancel;
 mod change;
@@ -42,6 +43,7 @@ use crate::domain::report::Problems;
 use crate::ports::blobs::{BlobError, Blobs};
 use crate::ports::clock::Clock;
 use crate::ports::courier::Courier;
+use crate::ports::forge_api::ForgeApi;
 use crate::ports::git::Git;
 use crate::ports::runner::RunnerError;
 use crate::ports::scorer::{Scorer, ScorerError};
@@ -89,6 +91,9 @@ pub struct App {
     rounds: Mutex<hooks::Rounds>,
     git: Option<Arc<dyn Git>>,
     fetches: Mutex<pushes::Line>,
+    /// What tells forges, and where people reach this server.
+    forges: Option<(Arc<dyn ForgeApi>, Option<String>)>,
+    owing: Mutex<answers::Owing>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -132,6 +137,8 @@ impl App {
             rounds: Mutex::default(),
             git: None,
             fetches: Mutex::default(),
+            forges: None,
+            owing: Mutex::default(),
             stopping: Arc::default(),
         }
     }

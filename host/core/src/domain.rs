@@ -1,5 +1,6 @@
 //! The words of Gradus as types, and the rules that hold between them. Pure: no port, no I/O, no clock.
 
+pub mod answer;
 pub mod audit;
 pub mod board;
 pub mod challenge;

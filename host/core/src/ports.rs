@@ -5,6 +5,7 @@
 pub mod blobs;
 pub mod clock;
 pub mod courier;
+pub mod forge_api;
 pub mod git;
 pub mod runner;
 pub mod scorer;

@@ -504,6 +504,7 @@ impl Signals for CallsOff {
     fn steered(&self) {}
     fn queued(&self) {}
     fn pushed(&self) {}
+    fn owed(&self) {}
     fn posted(&self) {}
 }
 

@@ -4,17 +4,14 @@
 //! whatever its name resolves to at that moment; no redirect is followed, no proxy asked, and nothing of the answer read but
 //! its status.
 
-use crate::outside::is_public;
+use crate::outside::{self, PRIVATE, is_public};
 use gradus_core::domain::hook::{Hook, Letter};
 use gradus_core::ports::courier::{Courier, Undelivered};
 use jiff::{SignedDuration, Timestamp};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::time::Duration;
 use ureq::Agent;
-use ureq::config::Config;
 use ureq::http::{Uri, header};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// How long a letter may take in all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,49 +27,9 @@ pub struct HttpCourier {
 impl HttpCourier {
     /// One that goes to addresses of this machine and of the networks around it too if `private`, and without TLS then.
     pub fn new(private: bool) -> Self {
-        let config = Config::builder()
-            .http_status_as_error(false)
-            .https_only(!private)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("gradus/", env!("CARGO_PKG_VERSION")))
-            .timeout_global(Some(PATIENCE))
-            // Each address is looked at anew, and no connection waits for the next letter.
-            .max_idle_connections(0)
-            .build();
-        let agent = Agent::with_parts(config, DefaultConnector::default(), Outside { private });
+        let agent = outside::agent(private, PATIENCE);
         Self { agent, private }
     }
-}
-
-/// Finds addresses, and gives only those that are nobody's around here.
-#[derive(Debug)]
-struct Outside {
-    private: bool,
-}
-
-impl Resolver for Outside {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
-        let mut outside = self.empty();
-        let outside_of_here = |found: &IpAddr| is_public(*found) && !is_own(*found);
-        found.iter().filter(|at| self.private || outside_of_here(&at.ip())).for_each(|at| outside.push(*at));
-        if outside.is_empty() { Err(ureq::Error::Other(PRIVATE.into())) } else { Ok(outside) }
-    }
-}
-
-const PRIVATE: &str = "its address is of a private network, or of this server itself; the operator may allow that";
-
-/// Whether an address is one of this machine's: what goes there comes from there. Nothing is sent.
-fn is_own(address: IpAddr) -> bool {
-    let any: SocketAddr =
-        if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let from = UdpSocket::bind(any).and_then(|socket| {
-        socket.connect((address, 9))?;
-        socket.local_addr()
-    });
-    from.is_ok_and(|from| from.ip() == address)
 }
 
 impl Courier for HttpCourier {
@@ -131,12 +88,6 @@ impl Courier for HttpCourier {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_of_this_machine_is_known_as_one() {
-        assert!(is_own(Ipv4Addr::LOCALHOST.into()));
-        assert!(!is_own(Ipv4Addr::new(198, 51, 100, 7).into()));
-    }
 
     #[test]
     fn what_is_no_place_for_a_hook_is_told() {

@@ -20,6 +20,7 @@ mod tests;
 pub use writer::Stats;
 
 use durable::{Disk, Durable};
+use gradus_core::domain::answer::Owed;
 use gradus_core::domain::audit::{Deed, Logged};
 use gradus_core::domain::board::{BoardKey, Entry, Placement};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
@@ -372,9 +373,28 @@ impl Store for SledStore {
         self.trees.get(Table::Forges, &key::push(id))
     }
 
-    fn settle_push(&self, push: &Push) -> Result<bool> {
+    fn settle_push(&self, push: &Push, owed: Option<Timestamp>) -> Result<bool> {
         let push = push.clone();
-        self.writer.write(move |draft| changes::settle_push(draft, &push))
+        self.writer.write(move |draft| changes::settle_push(draft, &push, owed))
+    }
+
+    fn owed(&self, id: PushId) -> Result<Option<Owed>> {
+        self.trees.get(Table::Forges, &key::owed(id))
+    }
+
+    fn all_owed(&self) -> Result<Vec<(PushId, Timestamp)>> {
+        let mut all = Vec::new();
+        for row in self.trees.after(Table::Forges, key::OWED, None) {
+            let (at, row) = row?;
+            let owed: Owed = decode(Table::Forges, &row)?;
+            let id = PushId(id_at_end(Table::Forges, &at)?.0);
+            all.extend(owed.due.map(|due| (id, due)));
+        }
+        Ok(all)
+    }
+
+    fn settle_owed(&self, id: PushId, seen: u64, next: Option<Owed>) -> Result<Option<Timestamp>> {
+        self.writer.write(move |draft| changes::settle_owed(draft, id, seen, next))
     }
 
     fn waiting_pushes(&self, after: Option<PushId>, limit: usize) -> Result<Vec<Push>> {

@@ -1,5 +1,6 @@
 //! Git: repositories made with the real program, and a server that gives them over HTTP by git's own `http-backend`.
 
+use super::lab::Lab;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::HashMap;
@@ -133,8 +134,10 @@ pub struct Mood {
     pub slow: AtomicUsize,
     /// It refuses whoever comes.
     pub revoked: AtomicBool,
-    /// Requests so far.
+    /// Requests for repositories so far.
     pub asked: AtomicUsize,
+    /// What is done with statuses of commits.
+    pub lab: Lab,
 }
 
 /// Gives the repositories below a folder over HTTP, to who knows the token.
@@ -189,6 +192,16 @@ fn answer(stream: TcpStream, root: &Path, mood: &Mood, expected: &str) -> std::i
         out.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     let body = body(&mut reader, header("content-length"), header("transfer-encoding"))?;
+    if target.starts_with("/api/") {
+        let token = expected_token(expected);
+        let (code, more, body) = match () {
+            () if mood.down.load(Ordering::Relaxed) => (503, "", String::new()),
+            () if header("authorization") != format!("Bearer {token}") => (401, "", String::new()),
+            () => mood.lab.answer(&method, &target, &body),
+        };
+        let head = format!("HTTP/1.1 {code} Said\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        return out.write_all(format!("{head}{body}").as_bytes());
+    }
     mood.asked.fetch_add(1, Ordering::Relaxed);
     thread::sleep(Duration::from_millis(mood.slow.load(Ordering::Relaxed) as u64));
     let refused = match () {
@@ -240,6 +253,13 @@ fn answer(stream: TcpStream, root: &Path, mood: &Mood, expected: &str) -> std::i
     drop(feeder.join());
     backend.wait()?;
     Ok(())
+}
+
+/// The token of what is expected.
+fn expected_token(expected: &str) -> String {
+    let bytes = BASE64.decode(expected.trim_start_matches("Basic ")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    text.split_once(':').map_or_else(String::new, |(_, token)| token.to_owned())
 }
 
 fn body(reader: &mut BufReader<TcpStream>, len: &str, encoding: &str) -> std::io::Result<Vec<u8>> {

@@ -9,6 +9,7 @@ mod guest;
 mod http;
 pub mod images;
 mod kept;
+pub mod lab;
 mod own_engine;
 pub mod programs;
 mod raw;

@@ -369,3 +369,96 @@ fn rules_hold_for_pushed_tags_and_people_are_who_they_are() {
         push["reason"].as_str().is_some_and(|reason| reason.contains("private network"))
     });
 }
+
+/// Holds the queue, or lets it go on.
+fn queue(server: &Server, state: &str) {
+    let (path, body) = ("/api/v1/challenges/breast-cancer/queue", json!({ "state": state }).to_string());
+    let answer = server.operator().send("PUT", path, &[("content-type", "application/json")], body.as_bytes());
+    let answer = answer.expect("the server answers");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// The last word on a tag.
+fn last(git: &GitServer, tag: &str) -> (String, String) {
+    until("the forge was told", || {
+        let states = git.mood.lab.states(tag);
+        states.last().is_some_and(|(state, _)| state == "success" || state == "failed")
+    });
+    git.mood.lab.states(tag).pop().expect("there is one")
+}
+
+#[test]
+fn a_forge_is_told_how_its_tags_stand_whatever_it_answers() {
+    let config = "[server]\nurl = \"https://gradus.example.org/\"\n";
+    let mut server = Server::start_with(Options { config: config.to_owned(), ..Options::default() });
+    let repos = Repos::default();
+    let git = GitServer::start(&repos.root(), "oauth2", TOKEN);
+    publish(&server, &[("limit = 20", "limit = 4")], "");
+    let mut forge = Forge::make_at(&server, "forge", "gitlab", &git.base, &json!({ "token": TOKEN, "private": true }));
+    let repo = with_predictions(&repos, "course/anna.git");
+    let push = |server: &Server, forge: &Forge, tag: &str| {
+        repo.write("n", tag);
+        let pushed = repo.push(tag, true);
+        told(forge, "course/anna", 3, &pushed, NEW);
+        (pushed, became(server, tag))
+    };
+    let (pushed, became) = push(&server, &forge, "v1");
+    let (state, text) = last(&git, "v1");
+    assert_eq!(state, "success");
+    assert!(text.starts_with("roc_auc 0.99") && text.ends_with(", rank 1"), "{text}");
+    let taken = git.mood.lab.taken();
+    for status in &taken {
+        assert_eq!(
+            (&status["sha"], &status["project"]),
+            (&json!(pushed.commit), &json!("7")),
+            "the commit, and not the tag's object"
+        );
+        assert_eq!(status["name"], "gradus/breast-cancer");
+        let target =
+            format!("https://gradus.example.org/api/v1/submissions/{}", became["submission"].as_str().expect("an id"));
+        assert_eq!(status["target_url"], target);
+        assert!(!status.to_string().contains("private"), "the hidden half is not told: {status}");
+    }
+    // One word for each state, in their order.
+    let words: Vec<_> = git.mood.lab.states("v1").into_iter().map(|(state, _)| state).collect();
+    let order = ["pending", "running", "success"].map(|word| words.iter().filter(|said| *said == word).count());
+    assert!(order.iter().all(|count| *count <= 1) && order[2] == 1, "{words:?}");
+    assert!(words.is_sorted_by_key(|word| ["pending", "running", "success"].iter().position(|known| known == word)));
+
+    // Busy, broken, too fast, and not itself: it hears of it in the end.
+    git.mood.lab.answers(&[409, 500, 429, 502]);
+    push(&server, &forge, "v2");
+    assert_eq!(last(&git, "v2").0, "success");
+    // It does not say that it took it, and is told again: what it has already is no error.
+    git.mood.lab.answers(&[0]);
+    push(&server, &forge, "v3");
+    assert_eq!(last(&git, "v3").0, "success");
+
+    // It is down while a tag is graded; the server is killed meanwhile.
+    queue(&server, "paused");
+    repo.write("n", "v4");
+    let pushed = repo.push("v4", true);
+    told(&forge, "course/anna", 3, &pushed, NEW);
+    until("it is handed in", || pushes(&server).iter().any(|push| push["tag"] == "v4" && push["state"] == "submitted"));
+    git.mood.down.store(true, Ordering::Relaxed);
+    let submission =
+        pushes(&server).iter().find(|push| push["tag"] == "v4").expect("it is there")["submission"].clone();
+    queue(&server, "open");
+    server.operator().ended(submission.as_str().expect("an id"));
+    server.kill();
+    server.again();
+    forge.api = server.api();
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    git.mood.down.store(false, Ordering::Relaxed);
+    assert_eq!(last(&git, "v4").0, "success");
+    // Nothing more is said of it.
+    let count = git.mood.lab.taken().len();
+
+    // Refused: said once, with the reason.
+    push(&server, &forge, "v5");
+    let (state, text) = last(&git, "v5");
+    assert!(state == "failed" && text.contains("quota of 4 submissions per day (UTC) is used up"), "{text}");
+    assert_eq!(git.mood.lab.states("v5").len(), 1);
+    assert_eq!(git.mood.lab.taken().len(), count + 1);
+    assert!(!server.log().contains(TOKEN));
+}

@@ -92,6 +92,7 @@ impl App {
                 placements,
                 live,
                 deed: ended.deed.clone(),
+                owed: tracked.submission.pushed.as_ref().map(|pushed| pushed.push),
             };
             let changing = self.first_pages.change(&advance.placements);
             let advanced = self.store.advance(advance)?;
@@ -101,6 +102,9 @@ impl App {
                     self.signals.logged(&events);
                     self.follow(id, &effects);
                     self.written(&told, unwritten);
+                    if let Some(pushed) = &tracked.submission.pushed {
+                        self.owes(pushed.push, &pushed.source);
+                    }
                     if !told.is_empty() {
                         self.signals.posted();
                     }

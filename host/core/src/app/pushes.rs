@@ -141,7 +141,16 @@ impl App {
             Err(Off::Trouble(why)) => push.put_off(told(&why), self.clock.now()),
         };
         push.state = state;
-        self.store.settle_push(&push)?;
+        // Whether the forge has something to hear of it: a submission of its own is told of when that changes.
+        let owed = match &push.state {
+            PushState::Same { .. } | PushState::Refused { .. } => true,
+            PushState::Waiting { attempts, .. } => *attempts == 1,
+            PushState::Submitted { .. } | PushState::Passed => false,
+        };
+        let settled = self.store.settle_push(&push, owed.then(|| self.clock.now()))?;
+        if owed && settled {
+            self.owes(push.id, &push.source);
+        }
         visit.due = match push.state {
             PushState::Waiting { due, .. } => due,
             PushState::Submitted { .. } | PushState::Same { .. } | PushState::Refused { .. } | PushState::Passed => {

@@ -48,6 +48,7 @@ impl App {
             self.queue().set_paused(&row.id, paused);
         }
         self.recover_pushes()?;
+        self.recover_answers()?;
         Ok(Recovered { operations: self.store.running_operations()?, cut_off })
     }
 

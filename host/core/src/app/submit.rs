@@ -255,6 +255,9 @@ impl App {
                 drop(self.still_waits(id));
                 self.signals.logged(std::slice::from_ref(&event));
                 self.signals.queued();
+                if let Some((push, ..)) = hand.push {
+                    self.owes(push.id, &push.source);
+                }
                 Ok(Submitted { id, before: false, same: false })
             }
             Admitted::Before(id) => Ok(Submitted { id, before: true, same: false }),

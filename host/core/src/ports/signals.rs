@@ -15,6 +15,8 @@ pub trait Signals: Send + Sync {
     fn queued(&self);
     /// There is a push to be fetched.
     fn pushed(&self);
+    /// A forge is owed an answer.
+    fn owed(&self);
     /// There is a letter to a web hook.
     fn posted(&self);
 }

@@ -4,6 +4,7 @@
 //! change depends on (quota, generation, live version) is compared inside it. Lists are read page by page along an index;
 //! nothing scans all submissions to answer one question.
 
+use crate::domain::answer::Owed;
 use crate::domain::audit::{Deed, Logged};
 use crate::domain::board::{BoardKey, Entry, Placement};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
@@ -193,6 +194,8 @@ pub struct Advance {
     pub deed: Option<Deed>,
     /// What web hooks are told of it.
     pub letters: Vec<Letter>,
+    /// The push that it is, of which its forge is owed an answer.
+    pub owed: Option<PushId>,
 }
 
 /// The end of a reservation.
@@ -491,11 +494,27 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn push(&self, id: PushId) -> Result<Option<Push>>;
-    /// A push that waits becomes `push`, whose other state is kept; `false`: it does not wait any more.
+    /// A push that waits becomes `push`, and its forge is owed an answer from `owed` on; `false`: it does not wait any more.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn settle_push(&self, push: &Push) -> Result<bool>;
+    fn settle_push(&self, push: &Push, owed: Option<Timestamp>) -> Result<bool>;
+    /// What a forge is owed to be told of a push.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn owed(&self, id: PushId) -> Result<Option<Owed>>;
+    /// All pushes of which a forge is owed something, and from when on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn all_owed(&self) -> Result<Vec<(PushId, Timestamp)>>;
+    /// What is owed becomes `next`, or nothing, unless something changed since the change numbered `seen`: then it is owed as
+    /// it was, at once. From when on something is owed after it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn settle_owed(&self, id: PushId, seen: u64, next: Option<Owed>) -> Result<Option<Timestamp>>;
     /// Pushes that wait, oldest first, after `after`.
     ///
     /// # Errors

@@ -56,5 +56,6 @@ impl Signals for Silence {
     fn steered(&self) {}
     fn queued(&self) {}
     fn pushed(&self) {}
+    fn owed(&self) {}
     fn posted(&self) {}
 }

@@ -1,5 +1,6 @@
 //! The rows in memory: for tests. It keeps nothing after its end, and never fails unless it is closed.
 
+use crate::domain::answer::Owed;
 use crate::domain::audit::{Deed, Logged};
 use crate::domain::board::{BoardKey, Entry, Placement, replaces};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
@@ -54,6 +55,7 @@ struct Rows {
     tags: BTreeMap<TagKey, LastTold>,
     told: BTreeSet<(TagKey, ObjectId)>,
     users: BTreeMap<(SourceId, String), ForgeUser>,
+    owed: BTreeMap<PushId, Owed>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +81,11 @@ impl MemoryStore {
 }
 
 impl Rows {
+    fn owe(&mut self, id: PushId, now: Timestamp) {
+        let owed = self.owed.remove(&id).unwrap_or_default();
+        self.owed.insert(id, owed.marked(now));
+    }
+
     fn place(&mut self, placement: Placement) {
         let Placement { board, rule, entry } = placement;
         let board = self.boards.entry(board).or_default();
@@ -238,6 +245,9 @@ impl Store for MemoryStore {
         };
         let submission = admission.submission;
         let pushed = admission.push.map(|push| decide::pushed(&push, submission.id));
+        if let Some(push) = &pushed {
+            rows.owe(push.id, submission.submitted_at);
+        }
         rows.pushes.extend(pushed.map(|push| (push.id, push)));
         rows.small.extend(admission.small.into_iter().map(|small| (small.digest, small.bytes)));
         rows.once.extend(admission.once.map(|files| ((ledger.clone(), files), submission.id)));
@@ -260,6 +270,9 @@ impl Store for MemoryStore {
         let ledger = settled.as_ref().and_then(|key| rows.ledgers.get(key)).cloned().unwrap_or_default();
         let Some(change) = decide::advance(&advance, Some(row), live, ledger) else { return Ok(Advanced::Conflict) };
         let submission = submission.clone();
+        if let Some(push) = advance.owed {
+            rows.owe(push, advance.at);
+        }
         rows.submissions.insert(advance.id, (submission, change.job));
         rows.ledgers.extend(settled.zip(change.ledger));
         rows.events.extend(change.events.iter().map(|event| ((advance.id, event.seq), event.clone())));
@@ -407,11 +420,30 @@ impl Store for MemoryStore {
         Ok(self.read().pushes.get(&id).cloned())
     }
 
-    fn settle_push(&self, push: &Push) -> Result<bool> {
+    fn settle_push(&self, push: &Push, owed: Option<Timestamp>) -> Result<bool> {
         let mut rows = self.write()?;
         let waits = rows.pushes.get(&push.id).is_some_and(|stored| stored.state.is_waiting());
+        if let Some(at) = owed.filter(|_| waits) {
+            rows.owe(push.id, at);
+        }
         rows.pushes.extend(waits.then(|| (push.id, push.clone())));
         Ok(waits)
+    }
+
+    fn owed(&self, id: PushId) -> Result<Option<Owed>> {
+        Ok(self.read().owed.get(&id).cloned())
+    }
+
+    fn all_owed(&self) -> Result<Vec<(PushId, Timestamp)>> {
+        Ok(self.read().owed.iter().filter_map(|(id, owed)| Some((*id, owed.due?))).collect())
+    }
+
+    fn settle_owed(&self, id: PushId, seen: u64, next: Option<Owed>) -> Result<Option<Timestamp>> {
+        let mut rows = self.write()?;
+        let Some(stored) = rows.owed.remove(&id) else { return Ok(None) };
+        let next = decide::owed(stored, seen, next);
+        rows.owed.extend(next.clone().map(|owed| (id, owed)));
+        Ok(next.and_then(|owed| owed.due))
     }
 
     fn waiting_pushes(&self, after: Option<PushId>, limit: usize) -> Result<Vec<Push>> {

@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::key;
 use super::tables::{Table, Trees, decode, missing};
+use gradus_core::domain::answer::Owed;
 use gradus_core::domain::audit::{Deed, Logged};
 use gradus_core::domain::board::{Entry, Placement, replaces};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
@@ -151,6 +152,7 @@ pub fn admit(draft: &mut Draft<'_>, admission: Admission) -> Result<Admitted> {
     }
     if let Some(push) = &admission.push {
         put_push(draft, &decide::pushed(push, id))?;
+        owe(draft, push.id, submission.submitted_at)?;
     }
     draft.put(Table::Ledgers, account, &intake.ledger)?;
     draft.put(Table::Events, key::event(id, intake.event.seq), &intake.event)?;
@@ -200,6 +202,9 @@ pub fn advance(draft: &mut Draft<'_>, advance: Advance) -> Result<Advanced> {
     }
     if let Some(run) = &advance.run {
         draft.put(Table::Outputs, key::run_output(id), run)?;
+    }
+    if let Some(push) = advance.owed {
+        owe(draft, push, advance.at)?;
     }
     put_small(draft, &advance.small)?;
     place(draft, advance.placements)?;
@@ -303,13 +308,30 @@ fn put_push(draft: &mut Draft<'_>, push: &Push) -> Result<()> {
     Ok(())
 }
 
-pub fn settle_push(draft: &mut Draft<'_>, push: &Push) -> Result<bool> {
+pub fn settle_push(draft: &mut Draft<'_>, push: &Push, owed: Option<Timestamp>) -> Result<bool> {
     let stored: Option<Push> = draft.get(Table::Forges, &key::push(push.id))?;
     let waits = stored.is_some_and(|stored| stored.state.is_waiting());
     if waits {
         put_push(draft, push)?;
+        owed.map_or(Ok(()), |at| owe(draft, push.id, at))?;
     }
     Ok(waits)
+}
+
+fn owe(draft: &mut Draft<'_>, id: PushId, now: Timestamp) -> Result<()> {
+    let owed: Owed = draft.get(Table::Forges, &key::owed(id))?.unwrap_or_default();
+    draft.put(Table::Forges, key::owed(id), &owed.marked(now))
+}
+
+pub fn settle_owed(draft: &mut Draft<'_>, id: PushId, seen: u64, next: Option<Owed>) -> Result<Option<Timestamp>> {
+    let stored: Option<Owed> = draft.get(Table::Forges, &key::owed(id))?;
+    let Some(stored) = stored else { return Ok(None) };
+    let Some(owed) = decide::owed(stored, seen, next) else {
+        draft.remove(Table::Forges, key::owed(id));
+        return Ok(None);
+    };
+    draft.put(Table::Forges, key::owed(id), &owed)?;
+    Ok(owed.due)
 }
 
 pub fn know_user(draft: &mut Draft<'_>, user: &ForgeUser) -> Result<Option<ForgeUser>> {

@@ -232,6 +232,13 @@ pub fn waiting_push(id: PushId) -> Vec<u8> {
     with(b'w', &id.0.to_bytes())
 }
 
+/// What forges are owed.
+pub const OWED: &[u8] = b"b";
+
+pub fn owed(id: PushId) -> Vec<u8> {
+    with(b'b', &id.0.to_bytes())
+}
+
 /// Who of a forge is known.
 pub fn users(source: &SourceId) -> Vec<u8> {
     with(b'u', &names(&[source.as_str()]))

@@ -3,6 +3,7 @@
 //! How rows are kept and found is each store's own matter.
 
 use super::{Admission, Admitted, Advance, Idempotency, Tracked};
+use crate::domain::answer::Owed;
 use crate::domain::challenge::{ChallengeRow, HoldKind};
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
@@ -130,6 +131,15 @@ pub fn known(user: &ForgeUser, known: Option<ForgeUser>, taken: bool) -> Option<
         Some(known) => Some(ForgeUser { name: user.name.clone().or(known.name), ..known }),
         None => (!taken).then(|| user.clone()),
     }
+}
+
+/// What is owed once it was told what it was at the change numbered `seen`, given what is owed by now.
+pub fn owed(stored: Owed, seen: u64, next: Option<Owed>) -> Option<Owed> {
+    if stored.marks == seen {
+        return next;
+    }
+    let known = next.unwrap_or_default();
+    Some(Owed { told: known.told.or(stored.told), failing: known.failing, due: known.due.or(stored.due), ..stored })
 }
 
 /// What a push becomes when it is taken in as `submission`.

@@ -1,13 +1,15 @@
 //! Forges, and what they tell.
 
 use super::Property;
-use super::rows::{admission, admitted, at, deed, in_all, submission_id};
+use super::rows::{admission, admitted, at, deed, in_all, submission_id, to};
+use crate::domain::answer::Owed;
 use crate::domain::audit::Act;
 use crate::domain::forge::{Access, Kind, ObjectId, Project, Proof, Source, Tag, Told};
 use crate::domain::hook::Secret;
 use crate::domain::id::{PushId, SourceId};
+use crate::domain::job::State;
 use crate::domain::push::{ForgeUser, Push, PushState};
-use crate::ports::store::{Admission, Admitted, Store};
+use crate::ports::store::{Admission, Admitted, Advance, Store};
 use ulid::Ulid;
 
 pub const ALL: &[Property] = &[
@@ -17,6 +19,7 @@ pub const ALL: &[Property] = &[
     a_push_waits_until_it_is_settled,
     a_push_becomes_one_submission,
     people_of_a_forge_stay_who_they_are,
+    forges_are_owed_what_changes,
 ];
 
 fn name(text: &str) -> SourceId {
@@ -123,13 +126,35 @@ pub fn a_push_waits_until_it_is_settled(store: &dyn Store) {
     assert_eq!((waiting(store, None), waiting(store, Some(one.id))), (vec![one.id, two.id], vec![two.id]));
     assert_eq!((store.push(one.id).unwrap().as_ref(), store.push(PushId(Ulid::nil())).unwrap()), (Some(&one), None));
     let later = Push { state: one.put_off("it is down".to_owned(), at(5)), ..one.clone() };
-    assert!(store.settle_push(&later).unwrap());
+    assert!(store.settle_push(&later, None).unwrap());
     assert_eq!((store.push(one.id).unwrap(), waiting(store, None)), (Some(later), vec![one.id, two.id]));
     let refused = PushState::Refused { code: "no".into(), reason: "because".into() };
     let refused = Push { state: refused, notes: vec!["a note".into()], challenge: Some("c".parse().unwrap()), ..one };
-    assert!(store.settle_push(&refused).unwrap());
-    assert!(!store.settle_push(&Push { state: PushState::NEW, ..refused.clone() }).unwrap(), "it stays refused");
+    assert!(store.settle_push(&refused, Some(at(6))).unwrap());
+    assert!(
+        !store.settle_push(&Push { state: PushState::NEW, ..refused.clone() }, Some(at(9))).unwrap(),
+        "it stays refused"
+    );
+    assert_eq!(store.all_owed().unwrap(), [(refused.id, at(6))]);
     assert_eq!((store.push(refused.id).unwrap(), waiting(store, None)), (Some(refused), vec![two.id]));
+}
+
+/// With each change of a submission that was pushed; what changes while it is told is owed still.
+pub fn forges_are_owed_what_changes(store: &dyn Store) {
+    let told = push(1, "a", "1", "v1", Some("a"));
+    store.receive(vec![told.clone()]).unwrap();
+    store.admit(Admission { push: Some(told.clone()), ..admission(7, "c", "anna") }).unwrap();
+    let owed = || store.owed(told.id).unwrap();
+    assert_eq!(owed(), Some(Owed::default().marked(at(7))));
+    let known = Owed { due: None, ..owed().unwrap() };
+    assert_eq!(store.settle_owed(told.id, 1, Some(known.clone())).unwrap(), None);
+    assert_eq!((owed(), store.all_owed().unwrap()), (Some(known), vec![]));
+    let tracked = store.submission(submission_id(7)).unwrap().unwrap();
+    store.advance(Advance { owed: Some(told.id), ..to(&tracked, State::Scoring, 20) }).unwrap();
+    assert_eq!(owed().map(|owed| (owed.marks, owed.due)), Some((2, Some(at(20)))));
+    assert_eq!(store.settle_owed(told.id, 1, None).unwrap(), Some(at(20)), "something changed since");
+    assert_eq!(store.settle_owed(told.id, 2, None).unwrap(), None);
+    assert_eq!((owed(), store.settle_owed(told.id, 2, None).unwrap()), (None, None));
 }
 
 /// In the transaction that takes it in, and in none of a submission that is refused.

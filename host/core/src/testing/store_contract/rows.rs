@@ -118,6 +118,7 @@ pub fn to(tracked: &Tracked, state: State, now: u64) -> Advance {
         live: None,
         deed: None,
         letters: Vec::new(),
+        owed: None,
     }
 }
 

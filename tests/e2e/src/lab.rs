@@ -1,0 +1,93 @@
+//! What a GitLab does with statuses of commits, as its own code has it: what is repeated is refused, what has no name of a ref
+//! is not found, and now and then it is busy.
+
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The statuses, and how it answers next.
+#[derive(Debug, Default)]
+pub struct Lab {
+    statuses: Mutex<Vec<Value>>,
+    moods: Mutex<VecDeque<u16>>,
+    refused: Mutex<Vec<u16>>,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An answer: its status, headers beside the usual ones, and its body.
+pub(crate) type Answer = (u16, &'static str, String);
+
+impl Lab {
+    /// It answers so first, once each: 0 is garbage.
+    pub fn answers(&self, moods: &[u16]) {
+        held(&self.moods).extend(moods);
+    }
+
+    /// The states that a commit's status of a tag was in, in order, each with its words.
+    pub fn states(&self, tag: &str) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let all = held(&self.statuses);
+        all.iter()
+            .filter(|status| status["ref"] == tag)
+            .map(|status| (text(&status["state"]), text(&status["description"])))
+            .collect()
+    }
+
+    /// All that was taken.
+    pub fn taken(&self) -> Vec<Value> {
+        held(&self.statuses).clone()
+    }
+
+    /// What was refused because it was repeated, or had nothing that it is of.
+    pub fn refused(&self) -> Vec<u16> {
+        held(&self.refused).clone()
+    }
+
+    pub(crate) fn answer(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        if let Some(mood) = held(&self.moods).pop_front() {
+            return match mood {
+                0 => (200, "X-Garbage: yes\r\n", "<html>".repeat(100_000)),
+                429 => (429, "Retry-After: 1\r\n", "{}".to_owned()),
+                mood => (mood, "", "{\"message\":\"not now\"}".to_owned()),
+            };
+        }
+        let mut words = path.trim_start_matches("/api/v4/projects/").split('/');
+        let (project, of, sha) = (words.next(), words.next(), words.next());
+        let asked: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let no = |code: u16, message: &str| {
+            held(&self.refused).push(code);
+            (code, "", json!({ "message": message }).to_string())
+        };
+        let (Some(project), Some("statuses"), Some(sha), "POST") = (project, of, sha, method) else {
+            return no(404, "404 Not Found");
+        };
+        let (Some(state), Some(reference)) = (asked["state"].as_str(), asked["ref"].as_str()) else {
+            return no(404, "References for commit Not Found");
+        };
+        let mut statuses = held(&self.statuses);
+        let same = |status: &&Value| {
+            status["sha"] == sha
+                && status["ref"] == reference
+                && status["name"] == asked["name"]
+                && status["project"] == project
+        };
+        let before = statuses.iter().rev().find(same).and_then(|status| status["state"].as_str());
+        let allowed = match (before, state) {
+            // What is over is a status of its own the next time.
+            (None | Some("success" | "failed"), _) | (Some("pending"), "running" | "success" | "failed") => true,
+            (Some("running"), "success" | "failed") => true,
+            _ => false,
+        };
+        if !allowed {
+            return no(400, &format!("Cannot transition status via :run from :{}", before.unwrap_or_default()));
+        }
+        let mut kept = asked.clone();
+        kept["sha"] = json!(sha);
+        kept["project"] = json!(project);
+        statuses.push(kept);
+        (201, "", asked.to_string())
+    }
+}
