@@ -18,6 +18,7 @@ mod local;
 mod login;
 mod logs;
 mod output;
+mod post_receive;
 mod progress;
 mod quota;
 mod report;
@@ -170,6 +171,7 @@ enum Command {
     Quota(quota::Quota),
     Cancel(cancel::Cancel),
     Login(login::Login),
+    PostReceive(post_receive::PostReceive),
     #[command(subcommand)]
     Admin(admin::Admin),
     Completions(completions::Completions),
@@ -330,6 +332,7 @@ fn dispatch(command: Command, context: &mut Context) -> anyhow::Result<Done> {
         Command::Quota(command) => command.run(context),
         Command::Cancel(command) => command.run(context),
         Command::Login(command) => command.run(context),
+        Command::PostReceive(command) => command.run(context),
         Command::Admin(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }

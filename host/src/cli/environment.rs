@@ -12,6 +12,8 @@ pub struct Environment {
     pub config: Option<PathBuf>,
     /// Where what can be made again goes.
     pub cache: Option<PathBuf>,
+    /// Who pushes, as a git server says: `GL_USER` (gitolite), `REMOTE_USER` (over HTTP), or `USER`.
+    pub pusher: Option<String>,
 }
 
 impl Environment {
@@ -26,6 +28,9 @@ impl Environment {
             token: env::var("GRADUS_TOKEN").ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()),
             config: folder("XDG_CONFIG_HOME", ".config"),
             cache: folder("XDG_CACHE_HOME", ".cache"),
+            pusher: ["GL_USER", "REMOTE_USER", "USER"]
+                .iter()
+                .find_map(|name| env::var(name).ok().filter(|name| !name.is_empty())),
         }
     }
 

@@ -150,7 +150,8 @@ impl Source {
     }
 }
 
-fn secret(file: &std::path::Path) -> anyhow::Result<String> {
+/// The one line of a file; `-` is standard input.
+pub(super) fn read_secret(file: &std::path::Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let read = if file == std::path::Path::new("-") {
         std::io::stdin().take(MAX_SECRET).read_to_string(&mut text)
@@ -163,8 +164,8 @@ fn secret(file: &std::path::Path) -> anyhow::Result<String> {
 
 impl Add {
     fn run(self, context: &mut Context) -> anyhow::Result<Done> {
-        let token = self.forge_token_file.as_deref().map(secret).transpose()?;
-        let secret = self.secret_file.as_deref().map(secret).transpose()?;
+        let token = self.forge_token_file.as_deref().map(read_secret).transpose()?;
+        let secret = self.secret_file.as_deref().map(read_secret).transpose()?;
         let kind = match self.kind {
             Kind::Gitlab => "gitlab",
             Kind::Gitea => "gitea",

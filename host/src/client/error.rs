@@ -90,6 +90,20 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether another try may go better.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NoServer { .. } | Self::Timeout { .. } | Self::Lost { .. } => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::NoHost { .. }
+            | Self::Tls { .. }
+            | Self::Unable { .. }
+            | Self::TooLong { .. }
+            | Self::NotGradus { .. }
+            | Self::Local { .. } => false,
+        }
+    }
+
     pub(super) fn of(server: String, source: ureq::Error) -> Self {
         use ureq::Error as E;
         let source = Box::new(source);

@@ -2,7 +2,7 @@
 
 use super::{Client, ClientError, target};
 use crate::http::dto::{ForgeUserInfo, LinkInfo, MadeSource, NewSourceInfo, PushInfo, SourceInfo};
-use ureq::http::Method;
+use ureq::http::{Method, header};
 
 impl Client {
     /// The forges of a server.
@@ -52,5 +52,15 @@ impl Client {
     pub fn link_user(&self, source: &str, user: &str, entrant: &str) -> Result<ForgeUserInfo, ClientError> {
         let entrant = LinkInfo { entrant: entrant.to_owned() };
         self.put(&target::api(&["sources", source, "users", user]), &entrant)
+    }
+
+    /// Sends a hook of a forge's, as the forge would.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn tell(&self, source: &str, headers: &[(&str, String)], body: &str) -> Result<(), ClientError> {
+        let request = self.request(Method::POST, &target::path("/hooks", &[source]));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        self.send(request.header(header::CONTENT_TYPE, "application/json"), body).map(drop)
     }
 }

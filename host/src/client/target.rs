@@ -58,7 +58,12 @@ fn escape(out: &mut String, text: &str, keep: &[u8]) {
 
 /// `/api/v1`, and each part as one segment of the path.
 pub fn api(parts: &[&str]) -> String {
-    parts.iter().fold("/api/v1".to_owned(), |mut target, part| {
+    path("/api/v1", parts)
+}
+
+/// `base`, and each part as one segment of the path.
+pub fn path(base: &str, parts: &[&str]) -> String {
+    parts.iter().fold(base.to_owned(), |mut target, part| {
         target.push('/');
         // `.` and `..` would be resolved on the way.
         if part.bytes().all(|byte| byte == b'.') {

@@ -1,0 +1,156 @@
+//! `gradus post-receive`: what a git server without a forge runs after a push, to tell of tags.
+
+use super::forges::read_secret;
+use super::{Context, Done, usage};
+use crate::client::Client;
+use anyhow::{Context as _, bail};
+use clap::Args;
+use gradus_core::domain::forge::MAX_TAGS;
+use gradus_core::domain::hook::Secret;
+use serde::Serialize;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Bytes of what git says, at most.
+const MAX_INPUT: u64 = 4 << 20;
+/// How often it is tried, and the pause in between.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Tell a Gradus server of pushed tags: for a `post-receive` hook of a git server without a forge.
+///
+/// It runs in the repository, and reads what git writes on standard input. What it prints, who pushed sees. The server fetches
+/// the tags itself, from below the base that `gradus admin source add --kind plain` was given.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A whole hook, hooks/post-receive of each repository below /srv/git:
+  #!/bin/sh
+  exec gradus post-receive git --server https://gradus.example.org --secret-file /etc/gradus/hook.secret --root /srv/git")]
+pub struct PostReceive {
+    /// The forge's name on the server.
+    source: String,
+    /// Address of the server.
+    #[arg(long, value_name = "URL", env = "GRADUS_SERVER", default_value = crate::client::DEFAULT_SERVER)]
+    server: String,
+    /// The file with the secret that `gradus admin source add` printed.
+    #[arg(long, value_name = "FILE")]
+    secret_file: PathBuf,
+    /// The folder that repositories lie below: their paths from there on are their names.
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// Who pushed [default: GL_USER, REMOTE_USER, else USER, as the git server sets them].
+    #[arg(long, value_name = "NAME")]
+    pusher: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    project: String,
+    pusher: Option<&'a str>,
+    updates: &'a [Update],
+}
+
+#[derive(Serialize)]
+struct Update {
+    r#ref: String,
+    before: String,
+    after: String,
+}
+
+/// Lines of `before after ref`, those of tags.
+fn updates(text: &str) -> anyhow::Result<Vec<Update>> {
+    let mut all = Vec::new();
+    for line in text.lines() {
+        let mut words = line.splitn(3, ' ');
+        let (Some(before), Some(after), Some(reference)) = (words.next(), words.next(), words.next()) else {
+            bail!("standard input has no lines `before after ref`, as git writes them to a post-receive hook");
+        };
+        if reference.starts_with("refs/tags/") {
+            let [before, after, r#ref] = [before, after, reference].map(ToOwned::to_owned);
+            all.push(Update { r#ref, before, after });
+        }
+    }
+    Ok(all)
+}
+
+/// Where the repository is below `root`.
+fn project(root: &Path, here: &Path) -> anyhow::Result<String> {
+    let real = |path: &Path| path.canonicalize().with_context(|| format!("{} cannot be found", path.display()));
+    let (root, here) = (real(root)?, real(here)?);
+    let below = here.strip_prefix(&root).ok().filter(|below| !below.as_os_str().is_empty());
+    let below = below.with_context(|| format!("{} does not lie below {}", here.display(), root.display()))?;
+    Ok(below.to_str().context("the repository's path is not UTF-8")?.to_owned())
+}
+
+impl PostReceive {
+    pub(super) fn run(self, context: &mut Context) -> anyhow::Result<Done> {
+        let mut text = String::new();
+        std::io::stdin().take(MAX_INPUT).read_to_string(&mut text).context("standard input cannot be read")?;
+        let updates = updates(&text)?;
+        if updates.is_empty() {
+            return Ok(Done::Well);
+        }
+        let secret = Secret(read_secret(&self.secret_file)?);
+        let project = project(&self.root, &std::env::current_dir().context("there is no current folder")?)?;
+        let known = context.environment.pusher.clone();
+        let pusher = self.pusher.as_deref().or(known.as_deref());
+        let client = Client::new(&self.server, None).map_err(|error| usage(error.to_string()))?;
+        for updates in updates.chunks(MAX_TAGS) {
+            let told = Told { project: project.clone(), pusher, updates };
+            let body = serde_json::to_string(&told).context("names always have a JSON form")?;
+            tell(&client, &self.source, &secret, &body)?;
+        }
+        let names: Vec<_> = updates.iter().map(|update| update.r#ref.trim_start_matches("refs/tags/")).collect();
+        context.out.note(format!("gradus: {} heard of {}", client.server(), names.join(", ")))?;
+        Ok(Done::Well)
+    }
+}
+
+fn tell(client: &Client, source: &str, secret: &Secret, body: &str) -> anyhow::Result<()> {
+    let mut tries = 1;
+    loop {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
+        // What is told twice is known: any id will do.
+        let (id, seconds) = (format!("msg_{}", now.as_nanos()), now.as_secs());
+        let code = secret.code(&format!("{id}.{seconds}.{body}"));
+        let code = code.context("the secret is none: take what `gradus admin source add` printed")?;
+        let headers = [
+            ("webhook-id", id),
+            ("webhook-timestamp", seconds.to_string()),
+            ("webhook-signature", format!("v1,{code}")),
+        ];
+        match client.tell(source, &headers, body) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_passing() && tries < TRIES => sleep(PAUSE),
+            Err(error) => {
+                return Err(error).context("gradus was not told of the tags; the push itself went well: push them again under other names, or ask the operator");
+            }
+        }
+        tries += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_read_from_what_git_writes() {
+        let text = "00 11 refs/heads/main\n00 22 refs/tags/v1\n22 00 refs/tags/a b\n";
+        let read = updates(text).unwrap();
+        let all: Vec<_> = read.iter().map(|update| (update.r#ref.as_str(), update.after.as_str())).collect();
+        assert_eq!(all, [("refs/tags/v1", "22"), ("refs/tags/a b", "00")]);
+        assert!(updates("nothing of git's").is_err() && updates("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_repository_is_named_from_the_root_on() {
+        let home = tempfile::tempdir().unwrap();
+        let here = home.path().join("course/anna.git");
+        std::fs::create_dir_all(&here).unwrap();
+        assert_eq!(project(home.path(), &here).unwrap(), "course/anna.git");
+        assert!(project(&here, home.path()).is_err() && project(&here, &here).is_err());
+    }
+}
