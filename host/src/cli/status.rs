@@ -4,7 +4,7 @@ use super::report::{Report, precisions};
 use super::table::Table;
 use super::{Context, Done, Json, Remote};
 use crate::client::Client;
-use crate::http::dto::{PlaceInfo, RunInfo, SpanInfo, SubmissionInfo};
+use crate::http::dto::{PlaceInfo, PushedInfo, RunInfo, SpanInfo, SubmissionInfo};
 use clap::Args;
 use gradus_core::domain::units::{Bytes, Millis};
 
@@ -72,7 +72,13 @@ pub fn show(context: &Context, info: &SubmissionInfo) -> anyhow::Result<()> {
     table.row(["challenge".into(), format!("{} version {}, phase {}", info.challenge, info.version, info.phase)]);
     table.row(["entrant".into(), info.entrant.clone()]);
     table.row(["submitted".into(), info.submitted_at.to_string()]);
-    table.row(["file".into(), format!("{} ({} bytes)", info.file.path, info.file.len)]);
+    match &info.pushed {
+        Some(PushedInfo { source, project, tag, commit, .. }) => {
+            let commit = commit.get(..12).unwrap_or(commit);
+            table.row(["tag".into(), format!("{tag} of {project} at {source} (commit {commit})")]);
+        }
+        None => table.row(["file".into(), format!("{} ({} bytes)", info.file.path, info.file.len)]),
+    }
     table.row(["state".into(), format!("{}{reason}", info.state)]);
     if let Some(waits) = &info.place {
         table.row(["place".into(), place(waits)]);

@@ -107,6 +107,7 @@ fn what_is_answered_is_what_is_described() {
                 ("{token}", ABSENT),
                 ("{hook}", ABSENT),
                 ("{source}", other),
+                ("{user}", "7"),
             ];
             let filled = values.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
             assert!(!filled.contains('{'), "teach this test what can stand in {filled}");
@@ -193,7 +194,7 @@ fn what_is_answered_is_what_is_described() {
     assert_eq!(operator.send("POST", &hooks, &json, br#"{"url":"ftp://example.org/"}"#).status, 422);
 
     // Forges.
-    let body = br#"{"name":"forge","kind":"gitlab","base":"https://forge.invalid","by_token":true,"secret":"0123456789abcdef"}"#;
+    let body = br#"{"name":"forge","kind":"gitlab","base":"https://forge.invalid","by_token":true,"secret":"0123456789abcdef","token":"x","user":"y","private":true}"#;
     let made = operator.send("POST", "/api/v1/sources", &json, body);
     assert_eq!((made.status, &made.json()["hook"]), (201, &"/hooks/forge".into()), "{}", made.text());
     assert_eq!(operator.send("POST", "/api/v1/sources", &json, body).status, 422);
@@ -208,6 +209,10 @@ fn what_is_answered_is_what_is_described() {
     nobody.expect(401, "POST", "/hooks/forge", told.as_bytes());
     let pushes = operator.expect(200, "GET", "/api/v1/sources/forge/pushes", b"").json();
     assert_eq!(pushes["items"][0]["tag"], "v1", "{pushes}");
+    let users = "/api/v1/sources/forge/users";
+    let linked = operator.send("PUT", &format!("{users}/a%2Fb"), &json, br#"{"entrant":"anna"}"#);
+    assert_eq!((linked.status, &linked.json()["entrant"]), (200, &"anna".into()), "{}", linked.text());
+    assert_eq!(operator.expect(200, "GET", users, b"").json()["items"][0]["id"], "a/b");
     operator.expect(204, "DELETE", "/api/v1/sources/forge", b"");
 
     // One that would run on if it were not called off.

@@ -1,8 +1,11 @@
 //! Pushed tags: fetched from their forge, and graded as submissions; what cannot be is told why, once.
 
 use gradus_e2e::git::{GitServer, Pushed, Repo, Repos};
-use gradus_e2e::{Forge, NEW, Options, Server, example, object, until, variant};
+use gradus_e2e::programs::{Engine, alone};
+use gradus_e2e::{Forge, NEW, Options, Server, example, object, rows, skip, until, variant};
 use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::Ordering;
 
 const TOKEN: &str = "glpat-secret-of-the-forge";
@@ -11,11 +14,16 @@ const TOKEN: &str = "glpat-secret-of-the-forge";
 fn publish(server: &Server, changes: &[(&str, &str)], more: &str) {
     let home = tempfile::tempdir().expect("there is room");
     let folder = variant("breast-cancer", home.path(), changes);
+    take_tags(&folder, more);
+    server.publish(&folder);
+}
+
+/// Has a challenge take tags of projects below `course`.
+fn take_tags(folder: &Path, more: &str) {
     let path = folder.join("challenge.toml");
     let text = std::fs::read_to_string(&path).expect("it is there");
     let git = format!("[git]\nsources = [\"forge\"]\nprojects = [\"course/*\"]\n{more}\n");
     std::fs::write(path, format!("{text}\n{git}")).expect("there is room");
-    server.publish(&folder);
 }
 
 fn good() -> Vec<u8> {
@@ -461,4 +469,51 @@ fn a_forge_is_told_how_its_tags_stand_whatever_it_answers() {
     assert_eq!(git.mood.lab.states("v5").len(), 1);
     assert_eq!(git.mood.lab.taken().len(), count + 1);
     assert!(!server.log().contains(TOKEN));
+}
+
+#[test]
+fn the_example_shows_it_all_on_one_machine() {
+    let script = gradus_e2e::root().join("examples/git-push.sh");
+    let output = Command::new("sh").arg(script).env("GRADUS", gradus_e2e::gradus()).output().expect("there is a shell");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    for words in [
+        "refused: the format check found 3 problems",
+        "predictions.csv: no row for id `199`",
+        "local-anna",
+        "submission-2 of anna.git at local",
+    ] {
+        assert!(out.contains(words), "{words:?}: {out}\n{err}");
+    }
+    assert!(err.contains("heard of submission-3"), "whoever pushes is told: {err}");
+    let board = out.split("gradus leaderboard primes").nth(1).unwrap_or_default();
+    assert!(board.contains("1.0000"), "{board}");
+    let checked = gradus_e2e::run(&["challenge", "check", example("primes").to_str().expect("UTF-8")], &[]);
+    assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
+}
+
+#[test]
+fn a_pushed_program_runs_as_an_uploaded_one_does() {
+    let _alone = alone();
+    let image = match Engine::default().image("") {
+        Ok(image) => image,
+        Err(why) => return skip(&why),
+    };
+    let server = Server::start();
+    let folder = rows::challenge(&image, "");
+    take_tags(folder.path(), "");
+    server.publish(folder.path());
+    let repos = Repos::default();
+    let root = format!("file://{}", repos.root().display());
+    let forge = Forge::make_at(&server, "forge", "plain", &root, &json!({ "private": true }));
+    let repo = repos.make("course/anna");
+    repo.write("gradus.json", json!({ "challenge_id": "rows" }).to_string());
+    repo.write("metadata", "command: sh $program/src/run.sh\n");
+    repo.write("src/run.sh", "ls -a; cp /app/input_data/rows.csv /app/output/predictions.csv\n");
+    let push = handed(&server, &forge, "course/anna", &repo.push("v1", true));
+    let id = push["submission"].as_str().unwrap_or_else(|| panic!("{push}"));
+    let ended = server.operator().ended(id);
+    assert_eq!((&ended["outcome"], &ended["lane"]), (&json!("scored"), &json!("code")), "{ended}");
+    let printed = server.operator().get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
+    assert_eq!(printed, ".\n..\ngradus.json\nmetadata\nsrc\n", "the tree, without git's own");
 }
