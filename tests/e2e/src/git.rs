@@ -146,6 +146,7 @@ pub struct GitServer {
     pub base: String,
     /// How it is.
     pub mood: Arc<Mood>,
+    basic: String,
 }
 
 impl GitServer {
@@ -157,7 +158,8 @@ impl GitServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
         let base = format!("http://{}", listener.local_addr().expect("it has an address"));
         let mood = Arc::<Mood>::default();
-        let expected = format!("Basic {}", BASE64.encode(format!("{user}:{token}")));
+        let basic = BASE64.encode(format!("{user}:{token}"));
+        let expected = format!("Basic {basic}");
         let (root, shared) = (root.to_owned(), Arc::clone(&mood));
         // It ends with the test's process.
         thread::spawn(move || {
@@ -169,7 +171,12 @@ impl GitServer {
                 });
             }
         });
-        Self { base, mood }
+        Self { base, mood, basic }
+    }
+
+    /// What it is asked with, in Base64.
+    pub fn basic(&self) -> &str {
+        &self.basic
     }
 }
 

@@ -131,7 +131,8 @@ fn what_cannot_be_a_submission_is_refused_in_words_for_whoever_pushed() {
     let repo = repos.make("course/anna");
     let contract = json!({ "challenge_id": "breast-cancer" }).to_string();
     let deep = format!("{}x.txt", "d/".repeat(16));
-    let cases: [(&str, &[(&str, &[u8])], &str, &str); 9] = [
+    type Files<'a> = &'a [(&'a str, &'a [u8])];
+    let cases: [(&str, Files<'_>, &str, &str); 9] = [
         ("v-none", &[("p.csv", b"x")], "no-contract", "there is no `gradus.json` at the top of the repository"),
         (
             "v-broken",

@@ -157,7 +157,7 @@ fn fetch() -> Result<Told, Off> {
     .to_thread_local();
     let name = format!("refs/tags/{}", ask.tag);
     let object = receive(&repo, &ask, &name)?;
-    if object.to_string() != ask.object.as_str() {
+    if !is(&object, &ask.object) {
         return Err(moved());
     }
     let commit = repo.find_object(object).map_err(of_gix)?.peel_tags_to_end().map_err(of_gix)?;
@@ -198,7 +198,7 @@ fn receive(repo: &gix::Repository, ask: &Ask, name: &str) -> Result<gix::ObjectI
     let Some((target, peeled)) = there else {
         return Err(Off::Refused("tag-gone", format!("there is no tag `{}` any more", ask.tag)));
     };
-    let is_it = |id: Option<gix::ObjectId>| id.is_some_and(|id| id.to_string() == ask.object.as_str());
+    let is_it = |id: Option<gix::ObjectId>| id.is_some_and(|id| is(&id, &ask.object));
     // Before anything is sent.
     if !is_it(target) && !is_it(peeled) {
         return Err(moved());
@@ -211,11 +211,16 @@ fn receive(repo: &gix::Repository, ask: &Ask, name: &str) -> Result<gix::ObjectI
                 "too-large",
                 format!("the repository has a file of more than {} at this tag", Bytes(ask.file)),
             ),
-            other => other,
+            other @ (Off::Refused(..) | Off::Trouble(_)) => other,
         }
     })?;
     let reference = repo.find_reference(name).map_err(of_gix)?;
     Ok(reference.id().detach())
+}
+
+/// Whether git's id is that of ours.
+fn is(id: &gix::ObjectId, ours: &ObjectId) -> bool {
+    id.to_hex().to_string().as_str() == ours.as_str()
 }
 
 fn moved() -> Off {

@@ -176,6 +176,7 @@ fn put(store: &SledStore, version: &Version, number: u64) {
         live: Some(1),
         deed: None,
         letters: Vec::new(),
+        owed: None,
     };
     assert!(matches!(store.advance(advance).expect("it is kept"), Advanced::Stored { .. }));
 }

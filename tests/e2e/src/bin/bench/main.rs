@@ -9,6 +9,7 @@ mod conn;
 mod data;
 mod engine;
 mod figures;
+mod forges;
 mod grown;
 mod line;
 mod runs;
@@ -18,7 +19,7 @@ use std::env;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-Usage: cargo xtask bench [--quick] [start|line|engine|runs|acks|grown]...
+Usage: cargo xtask bench [--quick] [start|line|engine|runs|acks|forges|grown]...
 
   --quick   a tenth of the rounds
   start     binary size, time until ready, memory
@@ -26,6 +27,7 @@ Usage: cargo xtask bench [--quick] [start|line|engine|runs|acks|grown]...
   engine    one warm run of a scorer, beside a process and a container
   runs      a program in its container, beside the same container by bare calls of the engine's
   acks      submissions that are acknowledged in a second, beside PostgreSQL; scores while many hand in
+  forges    hooks that are answered, and tags that are told of, from the hook to the score
   grown     boards, statuses, quotas, claims, the start and memory, with up to 1 000 000 submissions stored (an hour)
 ";
 
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
     for word in env::args().skip(1) {
         match word.as_str() {
             "--quick" => plan.quick = true,
-            "start" | "line" | "engine" | "runs" | "acks" | "grown" => plan.parts.push(word),
+            "start" | "line" | "engine" | "runs" | "acks" | "forges" | "grown" => plan.parts.push(word),
             "-h" | "--help" => {
                 print!("{HELP}");
                 return ExitCode::SUCCESS;
@@ -77,6 +79,9 @@ fn main() -> ExitCode {
     }
     if plan.wants("acks") {
         acks::run(&plan);
+    }
+    if plan.wants("forges") {
+        forges::run(&plan);
     }
     // It takes long: only when it is asked for.
     if plan.parts.iter().any(|part| part == "grown") {
