@@ -92,6 +92,7 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(forges::users))
         .routes(routes!(forges::link))
         .routes(routes!(forges::hear))
+        .routes(routes!(forges::standings))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::version))

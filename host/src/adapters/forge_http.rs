@@ -61,12 +61,7 @@ fn asked(source: &Source, access: &Access, commit: Commit<'_>, status: &CommitSt
     let plain = |word: &str| json!({ "state": word, "context": commit.name, "description": status.text, "target_url": status.target });
     Some(match source.kind {
         Kind::Gitlab => {
-            let state = match status.standing {
-                Standing::Pending => "pending",
-                Standing::Running => "running",
-                Standing::Success => "success",
-                Standing::Failed => "failed",
-            };
+            let state = status.standing.word();
             // A commit that only a tag leads to is not found without its name.
             let mut body =
                 json!({ "state": state, "ref": commit.tag.as_str(), "name": commit.name, "description": status.text });

@@ -26,13 +26,13 @@ use gradus_core::domain::board::{BoardKey, Entry, Placement};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
 use gradus_core::domain::digest::Digest;
 use gradus_core::domain::event::Event;
-use gradus_core::domain::forge::Source;
+use gradus_core::domain::forge::{ObjectId, Source};
 use gradus_core::domain::hook::{Hook, Letter};
 use gradus_core::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
 };
 use gradus_core::domain::operation::{Operation, OperationState};
-use gradus_core::domain::push::{ForgeUser, Push};
+use gradus_core::domain::push::{ForgeUser, Push, TagKey};
 use gradus_core::domain::quota::Ledger;
 use gradus_core::domain::run_record::RunOutput;
 use gradus_core::domain::submission::{Body, Submission};
@@ -371,6 +371,11 @@ impl Store for SledStore {
 
     fn push(&self, id: PushId) -> Result<Option<Push>> {
         self.trees.get(Table::Forges, &key::push(id))
+    }
+
+    fn push_of(&self, tag: &TagKey, object: &ObjectId) -> Result<Option<Push>> {
+        let id: Option<PushId> = self.trees.get(Table::Forges, &key::told(tag, object))?;
+        id.map_or(Ok(None), |id| self.push(id))
     }
 
     fn settle_push(&self, push: &Push, owed: Option<Timestamp>) -> Result<bool> {

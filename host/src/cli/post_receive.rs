@@ -3,21 +3,28 @@
 use super::forges::read_secret;
 use super::{Context, Done, usage};
 use crate::client::Client;
+use crate::http::dto::StandingInfo;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use gradus_core::domain::forge::MAX_TAGS;
 use gradus_core::domain::hook::Secret;
+use gradus_core::domain::units::Millis;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes of what git says, at most.
 const MAX_INPUT: u64 = 4 << 20;
 /// How often it is tried, and the pause in between.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked how tags stand.
+const LOOK: Duration = Duration::from_millis(100);
+/// Tags that are named.
+const NAMED: usize = 5;
 
 /// Tell a Gradus server of pushed tags: for a `post-receive` hook of a git server without a forge.
 ///
@@ -40,6 +47,9 @@ pub struct PostReceive {
     /// The folder that repositories lie below: their paths from there on are their names.
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
+    /// Wait so long for the tags to be graded, to say how they stand.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    wait: Millis,
     /// Who pushed [default: GL_USER, REMOTE_USER, else USER, as the git server sets them].
     #[arg(long, value_name = "NAME")]
     pusher: Option<String>,
@@ -97,35 +107,83 @@ impl PostReceive {
         let known = context.environment.pusher.clone();
         let pusher = self.pusher.as_deref().or(known.as_deref());
         let client = Client::new(&self.server, None).map_err(|error| usage(error.to_string()))?;
+        let mut bodies = Vec::new();
         for updates in updates.chunks(MAX_TAGS) {
             let told = Told { project: project.clone(), pusher, updates };
             let body = serde_json::to_string(&told).context("names always have a JSON form")?;
             tell(&client, &self.source, &secret, &body)?;
+            bodies.push(body);
         }
         let names: Vec<_> = updates.iter().map(|update| update.r#ref.trim_start_matches("refs/tags/")).collect();
-        context.out.note(format!("gradus: {} heard of {}", client.server(), names.join(", ")))?;
+        let (first, rest) = names.split_at(names.len().min(NAMED));
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        context.out.note(format!("gradus: {} heard of {}{more}", client.server(), first.join(", ")))?;
+        let end = Instant::now() + self.wait.duration();
+        bodies.iter().try_for_each(|body| self.show(context, &client, &secret, body, end))?;
         Ok(Done::Well)
     }
+
+    /// Says of each tag how it stands, as soon as that is known, until `end`.
+    fn show(
+        &self,
+        context: &Context<'_>,
+        client: &Client,
+        secret: &Secret,
+        body: &str,
+        end: Instant,
+    ) -> anyhow::Result<()> {
+        let mut said = BTreeSet::new();
+        while Instant::now() < end {
+            // The push went well whatever comes of this.
+            let Ok(all) = client.standings(&self.source, &proof(secret, body)?, body) else { return Ok(()) };
+            let over = |one: &StandingInfo| {
+                one.state == "passed" || matches!(one.standing.as_deref(), Some("success" | "failed"))
+            };
+            for StandingInfo { tag, state, standing, text, submission } in all.iter().filter(|one| over(one)) {
+                if !said.insert(tag.clone()) {
+                    continue;
+                }
+                let id = submission.as_ref().map_or_else(String::new, |id| format!(" ({id})"));
+                let told = match (standing.as_deref(), text) {
+                    (Some("success"), Some(text)) => format!("{tag} was graded: {text}{id}"),
+                    (_, Some(text)) => format!("{tag} could not be graded: {text}{id}"),
+                    (_, None) if state == "passed" => {
+                        format!("{tag} is no submission: no challenge takes such tags of this project")
+                    }
+                    (_, None) => format!("{tag}: {state}{id}"),
+                };
+                context.out.note(format!("gradus: {told}"))?;
+            }
+            if all.iter().all(over) {
+                return Ok(());
+            }
+            sleep(LOOK);
+        }
+        context.out.note("gradus: the rest is graded when its turn comes")?;
+        Ok(())
+    }
+}
+
+/// What proves a body now.
+fn proof(secret: &Secret, body: &str) -> anyhow::Result<[(&'static str, String); 3]> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
+    // What is told twice is known: any id will do.
+    let (id, seconds) = (format!("msg_{}", now.as_nanos()), now.as_secs());
+    let code = secret.code(&format!("{id}.{seconds}.{body}"));
+    let code = code.context("the secret is none: take what `gradus admin source add` printed")?;
+    Ok([("webhook-id", id), ("webhook-timestamp", seconds.to_string()), ("webhook-signature", format!("v1,{code}"))])
 }
 
 fn tell(client: &Client, source: &str, secret: &Secret, body: &str) -> anyhow::Result<()> {
     let mut tries = 1;
     loop {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?;
-        // What is told twice is known: any id will do.
-        let (id, seconds) = (format!("msg_{}", now.as_nanos()), now.as_secs());
-        let code = secret.code(&format!("{id}.{seconds}.{body}"));
-        let code = code.context("the secret is none: take what `gradus admin source add` printed")?;
-        let headers = [
-            ("webhook-id", id),
-            ("webhook-timestamp", seconds.to_string()),
-            ("webhook-signature", format!("v1,{code}")),
-        ];
-        match client.tell(source, &headers, body) {
+        match client.tell(source, &proof(secret, body)?, body) {
             Ok(()) => return Ok(()),
             Err(error) if error.is_passing() && tries < TRIES => sleep(PAUSE),
             Err(error) => {
-                return Err(error).context("gradus was not told of the tags; the push itself went well: push them again under other names, or ask the operator");
+                let what = "gradus was not told of the tags; the push itself went well: push them again under other names, \
+                            or ask the operator";
+                return Err(error).context(what);
             }
         }
         tries += 1;

@@ -1,8 +1,9 @@
 //! Forges that tell of tags.
 
 use super::{Client, ClientError, target};
-use crate::http::dto::{ForgeUserInfo, LinkInfo, MadeSource, NewSourceInfo, PushInfo, SourceInfo};
-use ureq::http::{Method, header};
+use crate::http::dto::{ForgeUserInfo, LinkInfo, List, MadeSource, NewSourceInfo, PushInfo, SourceInfo, StandingInfo};
+use ureq::Body;
+use ureq::http::{Method, Response, header};
 
 impl Client {
     /// The forges of a server.
@@ -59,8 +60,26 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn tell(&self, source: &str, headers: &[(&str, String)], body: &str) -> Result<(), ClientError> {
-        let request = self.request(Method::POST, &target::path("/hooks", &[source]));
+        self.send_hook(&target::path("/hooks", &[source]), headers, body).map(drop)
+    }
+
+    /// How the tags of such a hook stand.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn standings(
+        &self,
+        source: &str,
+        headers: &[(&str, String)],
+        body: &str,
+    ) -> Result<Vec<StandingInfo>, ClientError> {
+        let answer = self.send_hook(&target::path("/hooks", &[source, "standings"]), headers, body)?;
+        Ok(self.read::<List<StandingInfo>>(answer)?.items)
+    }
+
+    fn send_hook(&self, target: &str, headers: &[(&str, String)], body: &str) -> Result<Response<Body>, ClientError> {
+        let request = self.request(Method::POST, target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        self.send(request.header(header::CONTENT_TYPE, "application/json"), body).map(drop)
+        self.send(request.header(header::CONTENT_TYPE, "application/json"), body)
     }
 }

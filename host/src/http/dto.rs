@@ -7,7 +7,8 @@ mod hooks;
 mod steer;
 
 pub use forges::{
-    ForgeUserInfo, LinkInfo, MadeSource, NewSourceInfo, PushInfo, PushedInfo, SourceInfo, kind as forge_kind,
+    ForgeUserInfo, LinkInfo, MadeSource, NewSourceInfo, PushInfo, PushedInfo, SourceInfo, StandingInfo,
+    kind as forge_kind,
 };
 pub use hooks::{HookInfo, LetterInfo, MadeHook, NewHook};
 pub use steer::{DeedInfo, GrantInfo, NewGrant, NewQueueState, PlaceInfo, QueueInfo, SpanInfo, WaitReason};

@@ -3,14 +3,17 @@
 use super::auth::{Bearer, operator};
 use super::challenges::{PageQuery, id};
 use super::described::{HearRefusals, ReadRefusals, SourceRefusals};
-use super::dto::{ForgeUserInfo, LinkInfo, List, MadeSource, NewSourceInfo, PushInfo, SourceInfo, forge_kind};
+use super::dto::{
+    ForgeUserInfo, LinkInfo, List, MadeSource, NewSourceInfo, PushInfo, SourceInfo, StandingInfo, forge_kind,
+};
 use super::extract::{Path, Query, Sent};
 use super::problem::Problem;
 use super::state::{Api, blocking};
 use super::upload::too_slow;
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
 use gradus_core::app::forges::NewSource;
 use gradus_core::domain::forge::{Access, Delivery, Source, Told};
 use gradus_core::domain::hook::Secret;
@@ -28,21 +31,7 @@ const MAX_HOOK: usize = 5 << 20;
 pub async fn hear(State(api): State<Api>, Path(source): Path<String>, request: Request) -> Result<StatusCode, Problem> {
     let source: SourceId = id(&source, "forge")?;
     let now = api.app.clock.now();
-    let (head, body) = request.into_parts();
-    let headers = Arc::new(head.headers);
-    // Before the body is read: who does not even say that they can prove it need not send it.
-    let (app, of, known) = (Arc::clone(&api.app), source.clone(), Arc::clone(&headers));
-    blocking(move || {
-        let header = |name: &str| known.get(name).and_then(|value| value.to_str().ok());
-        Ok(app.may_tell(&of, &header)?)
-    })
-    .await?;
-    let body = tokio::time::timeout(api.limits.idle, axum::body::to_bytes(body, MAX_HOOK)).await;
-    let body = body.map_err(|_| too_slow("the hook came too slowly"))?;
-    let body = body.map_err(|_| {
-        let detail = format!("a hook has {MAX_HOOK} bytes at most, all of which have to arrive");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
-    })?;
+    let (headers, body) = proved(&api, &source, request).await?;
     blocking(move || {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let outcome = |outcome: &'static str| {
@@ -75,6 +64,46 @@ pub async fn hear(State(api): State<Api>, Path(source): Path<String>, request: R
             "ignored"
         });
         Ok(StatusCode::ACCEPTED)
+    })
+    .await
+}
+
+/// A hook's head and body, if its head says that it can be proved.
+async fn proved(api: &Api, source: &SourceId, request: Request) -> Result<(Arc<HeaderMap>, Bytes), Problem> {
+    let (head, body) = request.into_parts();
+    let headers = Arc::new(head.headers);
+    // Before the body is read: who does not even say that they can prove it need not send it.
+    let (app, of, known) = (Arc::clone(&api.app), source.clone(), Arc::clone(&headers));
+    blocking(move || {
+        let header = |name: &str| known.get(name).and_then(|value| value.to_str().ok());
+        Ok(app.may_tell(&of, &header)?)
+    })
+    .await?;
+    let body = tokio::time::timeout(api.limits.idle, axum::body::to_bytes(body, MAX_HOOK)).await;
+    let body = body.map_err(|_| too_slow("the hook came too slowly"))?;
+    let body = body.map_err(|_| {
+        let detail = format!("a hook has {MAX_HOOK} bytes at most, all of which have to arrive");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    })?;
+    Ok((headers, body))
+}
+
+/// How the tags stand that a git server without a forge told of: it sends the same hook here, with a proof of now.
+#[utoipa::path(post, path = "/hooks/{source}/standings", tag = "forges", operation_id = "show_standings",
+    params(("source" = String, Path)), request_body(content = serde_json::Value, content_type = "application/json"),
+    responses((status = 200, body = List<StandingInfo>), HearRefusals))]
+pub async fn standings(
+    State(api): State<Api>,
+    Path(source): Path<String>,
+    request: Request,
+) -> Result<Json<List<StandingInfo>>, Problem> {
+    let source: SourceId = id(&source, "forge")?;
+    let now = api.app.clock.now();
+    let (headers, body) = proved(&api, &source, request).await?;
+    blocking(move || {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let all = api.app.tags_stand(&source, Delivery { header: &header, body: &body }, now)?;
+        Ok(Json(List { items: all.into_iter().map(Into::into).collect(), next_cursor: None }))
     })
     .await
 }

@@ -5,7 +5,7 @@
 mod description;
 
 use description::Description;
-use gradus_e2e::{Answer, Api, Options, Server, example, misbehaving_challenge, variant};
+use gradus_e2e::{Answer, Api, Forge, Options, Server, example, misbehaving_challenge, object, variant};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -214,6 +214,14 @@ fn what_is_answered_is_what_is_described() {
     assert_eq!((linked.status, &linked.json()["entrant"]), (200, &"anna".into()), "{}", linked.text());
     assert_eq!(operator.expect(200, "GET", users, b"").json()["items"][0]["id"], "a/b");
     operator.expect(204, "DELETE", "/api/v1/sources/forge", b"");
+    let plain = Forge::make(&server, "plain", "plain");
+    let body = plain.tag("v1", &object(1));
+    assert_eq!(plain.told(&body).status, 202);
+    let proof = plain.proof(&body, 0);
+    let proof: Vec<_> = proof.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let stands = nobody.send("POST", "/hooks/plain/standings", &proof, body.as_bytes());
+    assert_eq!((stands.status, &stands.json()["items"][0]["tag"]), (200, &"v1".into()), "{}", stands.text());
+    nobody.expect(401, "POST", "/hooks/plain/standings", body.as_bytes());
 
     // One that would run on if it were not called off.
     let home = tempfile::tempdir().expect("there is room for a folder");

@@ -5,9 +5,9 @@ use super::access::{Seen, SeenSubmission};
 use super::read::ReadReport;
 use super::{App, Refusal};
 use crate::domain::answer::{CommitStatus, of_job, of_push, short};
-use crate::domain::forge::{Kind, Source};
+use crate::domain::forge::{Delivery, Kind, Source, Told};
 use crate::domain::id::{PushId, SourceId};
-use crate::domain::push::{Push, PushState};
+use crate::domain::push::{Push, PushState, TagKey};
 use crate::ports::forge_api::{Commit, ForgeApi, Untold};
 use crate::ports::store::Tracked;
 use jiff::Timestamp;
@@ -180,6 +180,34 @@ impl App {
                 Ok(Answered::Not { source: source.id, why, given_up })
             }
         }
+    }
+
+    /// How the tags stand that a git server without a forge told of: with the body of a hook of its own, that it proves again.
+    /// Of each its state, and how it stands if there is more to say.
+    ///
+    /// # Errors
+    /// No such server; it did not send that; it cannot be read.
+    pub fn tags_stand(
+        &self,
+        source: &SourceId,
+        delivery: Delivery<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<(Push, Option<CommitStatus>)>, Refusal> {
+        let found = self.store.source(source)?.filter(|found| found.kind == Kind::Plain);
+        if found.is_none() {
+            return Err(Refusal::Unknown("git server without a forge"));
+        }
+        let address = self.forges.as_ref().and_then(|(_, address)| address.as_deref());
+        let mut all = Vec::new();
+        for told in self.hear(source, delivery, now)? {
+            let Told::Tag(tag) = told else { continue };
+            let key = TagKey { source: source.clone(), project: tag.project.id, tag: tag.name };
+            if let Some(push) = self.store.push_of(&key, &tag.object)? {
+                let status = self.status_of(&push, address)?;
+                all.push((push, status));
+            }
+        }
+        Ok(all)
     }
 
     /// How a push stands, in words for those who see its project; `None`: nothing is said of it.

@@ -10,14 +10,14 @@ use crate::domain::board::{BoardKey, Entry, Placement};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::{Event, EventKind};
-use crate::domain::forge::Source;
+use crate::domain::forge::{ObjectId, Source};
 use crate::domain::hook::{Hook, Letter};
 use crate::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PhaseId, PushId, SourceId, SubmissionId, TokenId,
 };
 use crate::domain::job::Job;
 use crate::domain::operation::{Operation, OperationState};
-use crate::domain::push::{ForgeUser, Push};
+use crate::domain::push::{ForgeUser, Push, TagKey};
 use crate::domain::quota::{Ledger, QuotaRule, Settlement, Standing};
 use crate::domain::run_record::RunOutput;
 use crate::domain::submission::{Body, Submission};
@@ -494,6 +494,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn push(&self, id: PushId) -> Result<Option<Push>>;
+    /// The push that told of that object of a tag last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn push_of(&self, tag: &TagKey, object: &ObjectId) -> Result<Option<Push>>;
     /// A push that waits becomes `push`, and its forge is owed an answer from `owed` on; `false`: it does not wait any more.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::domain::token::Token;
 use crate::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
 use crate::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Store, StoreError, Tracked};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
@@ -53,7 +53,7 @@ struct Rows {
     sources: BTreeMap<SourceId, Source>,
     pushes: BTreeMap<PushId, Push>,
     tags: BTreeMap<TagKey, LastTold>,
-    told: BTreeSet<(TagKey, ObjectId)>,
+    told: BTreeMap<(TagKey, ObjectId), PushId>,
     users: BTreeMap<(SourceId, String), ForgeUser>,
     owed: BTreeMap<PushId, Owed>,
 }
@@ -398,9 +398,9 @@ impl Store for MemoryStore {
         let mut new = Vec::new();
         for push in pushes {
             let tag = push.tag_key();
-            let had = push.object.as_ref().is_some_and(|object| rows.told.contains(&(tag.clone(), object.clone())));
+            let had = push.object.as_ref().is_some_and(|object| rows.told.contains_key(&(tag.clone(), object.clone())));
             if !push.is_known(had, rows.tags.get(&tag)) {
-                rows.told.extend(push.object.clone().map(|object| (tag.clone(), object)));
+                rows.told.extend(push.object.clone().map(|object| ((tag.clone(), object), push.id)));
                 rows.tags.insert(tag, push.told());
                 rows.pushes.insert(push.id, push.clone());
                 new.push(push);
@@ -418,6 +418,12 @@ impl Store for MemoryStore {
 
     fn push(&self, id: PushId) -> Result<Option<Push>> {
         Ok(self.read().pushes.get(&id).cloned())
+    }
+
+    fn push_of(&self, tag: &TagKey, object: &ObjectId) -> Result<Option<Push>> {
+        let rows = self.read();
+        let id = rows.told.get(&(tag.clone(), object.clone()));
+        Ok(id.and_then(|id| rows.pushes.get(id)).cloned())
     }
 
     fn settle_push(&self, push: &Push, owed: Option<Timestamp>) -> Result<bool> {

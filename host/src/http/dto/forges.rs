@@ -1,5 +1,6 @@
 //! The shapes of forges, and of what they told.
 
+use gradus_core::domain::answer::CommitStatus;
 use gradus_core::domain::contract::Contract;
 use gradus_core::domain::forge::{Kind, Proof, Source};
 use gradus_core::domain::push::{ForgeUser, Push, PushState, Pushed};
@@ -150,6 +151,36 @@ impl From<Pushed> for PushedInfo {
             grader,
             gpu,
             more: rest,
+        }
+    }
+}
+
+/// How a tag stands.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StandingInfo {
+    /// The tag.
+    pub tag: String,
+    /// What became of its push, as in the list of pushes.
+    pub state: String,
+    /// `pending`, `running`, `success` (it was graded) or `failed`, if there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<String>,
+    /// More, in a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The submission that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission: Option<String>,
+}
+
+impl From<(Push, Option<CommitStatus>)> for StandingInfo {
+    fn from((push, status): (Push, Option<CommitStatus>)) -> Self {
+        Self {
+            tag: push.tag.to_string(),
+            state: push.state.word().to_owned(),
+            submission: push.state.submission().map(|id| id.to_string()),
+            standing: status.as_ref().map(|status| status.standing.word().to_owned()),
+            text: status.map(|status| status.text),
         }
     }
 }

@@ -94,6 +94,9 @@ pub fn a_push_is_kept_once(store: &dyn Store) {
         assert_eq!(store.receive(vec![other]).unwrap().len(), 0, "{n}");
     }
     assert_eq!(store.pushes(&name("a"), None, 99).unwrap().last(), Some(&first));
+    let of =
+        |object_is| store.push_of(&first.tag_key(), &object(object_is)).unwrap().map(|push| push.id.0.timestamp_ms());
+    assert_eq!((of("a"), of("b"), of("c")), (Some(9), Some(7), None), "the one that told of it last");
     // One that comes late, in another form.
     let late =
         [push(12, "a", "1", "v3", Some("a")), push(13, "a", "1", "v3", Some("b")), push(14, "a", "1", "v3", Some("a"))];
