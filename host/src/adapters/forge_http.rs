@@ -1,23 +1,24 @@
-//! [`ForgeApi`] over HTTP: the status of a commit at GitLab, Gitea and GitHub.
+//! [`ForgeApi`] over HTTP: the status of a commit at GitLab, Gitea and GitHub, and GitLab's hooks.
 //!
 //! The operator names the forge; what it answers is hostile all the same: nothing of it is read but its status and, where a
 //! repeated status is an error, a few words.
 
 use crate::outside;
 use gradus_core::domain::answer::{CommitStatus, Standing};
-use gradus_core::domain::forge::{Access, Kind, Source};
+use gradus_core::domain::forge::{Access, Kind, Proof, Source};
+use gradus_core::domain::hook::Secret;
 use gradus_core::ports::forge_api::{Commit, ForgeApi, Untold};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::time::Duration;
 use ureq::Agent;
-use ureq::http::header;
+use ureq::http::{Request, StatusCode, header};
 
 /// How long a request may take in all.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read, at most.
-const MAX_ANSWER: u64 = 16 << 10;
+const MAX_ANSWER: u64 = 256 << 10;
 
 /// What tells forges.
 pub struct HttpForges {
@@ -94,22 +95,10 @@ impl ForgeApi for HttpForges {
         let untold = |why: String| Untold { why, after: None };
         let access = source.access.as_ref().ok_or_else(|| untold("it has no token".to_owned()))?;
         let asked = asked(source, access, commit, status).ok_or_else(|| untold("it has no API".to_owned()))?;
-        let agent = if source.private { &self.private } else { &self.public };
-        let request = agent
-            .post(&asked.url)
-            .header(header::AUTHORIZATION, &asked.authorization)
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/json");
-        let answer = request.send(asked.body.to_string());
-        let mut answer = answer.map_err(|error| untold(format!("it was not reached: {error}")))?;
-        let code = answer.status();
+        let (code, words, after) = self.ask(source, "POST", &asked)?;
         if code.is_success() {
             return Ok(());
         }
-        let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut words = String::new();
-        // What cannot be read says nothing.
-        drop(answer.body_mut().as_reader().take(MAX_ANSWER).read_to_string(&mut words));
         // GitLab, of a status that it has already, or has got beyond.
         if source.kind == Kind::Gitlab && code.as_u16() == 400 && words.contains("Cannot transition status") {
             return Ok(());
@@ -120,15 +109,86 @@ impl ForgeApi for HttpForges {
             404 => ": it has no such project or commit, or its token may not see it",
             _ => "",
         };
-        Err(Untold { why: format!("it answered {code}{hint}"), after: after.map(SignedDuration::from_secs) })
+        Err(Untold { why: format!("it answered {code}{hint}"), after })
+    }
+
+    fn register(&self, source: &Source, url: &str, secret: &Secret) -> Result<(), Untold> {
+        let untold = |why: String| Untold { why, after: None };
+        let access = source.access.as_ref().ok_or_else(|| untold("it has no token".to_owned()))?;
+        let hooks = format!("{}/api/v4/hooks", source.base);
+        let asked = |url: String, body| Asked { url, authorization: format!("Bearer {}", access.token.0), body };
+        let (code, words, _) = self.ask(source, "GET", &asked(format!("{hooks}?per_page=100"), Value::Null))?;
+        let refused = |code: StatusCode| {
+            let hint = match code.as_u16() {
+                401 | 403 => ": its token is of no administrator, or lacks the scope `api`",
+                404 => ": there is no GitLab",
+                _ => "",
+            };
+            untold(format!("it answered {code}{hint}"))
+        };
+        if !code.is_success() {
+            return Err(refused(code));
+        }
+        let known: Vec<Value> =
+            serde_json::from_str(&words).map_err(|_| untold("it did not list its hooks".to_owned()))?;
+        let known = known.iter().find(|hook| hook["url"] == url).and_then(|hook| hook["id"].as_u64());
+        let (key, present) = match source.proof {
+            Proof::Signed(_) => ("signing_token", "signing_token_present"),
+            Proof::Token(_) => ("token", "token_present"),
+        };
+        let mut body = json!({ "url": url, "name": "Gradus", "push_events": false, "tag_push_events": true,
+            "merge_requests_events": false, "repository_update_events": true,
+            "enable_ssl_verification": url.starts_with("https://") });
+        body[key] = json!(secret.0);
+        let (code, words, _) = match known {
+            Some(id) => self.ask(source, "PUT", &asked(format!("{hooks}/{id}"), body))?,
+            None => self.ask(source, "POST", &asked(hooks, body))?,
+        };
+        if !code.is_success() {
+            return Err(refused(code));
+        }
+        let made: Value = serde_json::from_str(&words).unwrap_or(Value::Null);
+        if key == "signing_token" && made[present] != true {
+            return Err(untold("it is older than 19 and cannot sign its hooks: say --by-token".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl HttpForges {
+    /// What a forge answers: the status, so much of the words, and how long it asks us to wait.
+    fn ask(
+        &self,
+        source: &Source,
+        method: &str,
+        asked: &Asked,
+    ) -> Result<(StatusCode, String, Option<SignedDuration>), Untold> {
+        let agent = if source.private { &self.private } else { &self.public };
+        let request = Request::builder()
+            .method(method)
+            .uri(&asked.url)
+            .header(header::AUTHORIZATION, &asked.authorization)
+            .header(header::ACCEPT, "application/json");
+        let untold = |what: String| Untold { why: format!("it was not reached: {what}"), after: None };
+        let answer = if asked.body.is_null() {
+            request.body(()).map_err(ureq::Error::from).and_then(|request| agent.run(request))
+        } else {
+            let request = request.header(header::CONTENT_TYPE, "application/json").body(asked.body.to_string());
+            request.map_err(ureq::Error::from).and_then(|request| agent.run(request))
+        };
+        let mut answer = answer.map_err(|error| untold(error.to_string()))?;
+        let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut words = String::new();
+        // What cannot be read says nothing.
+        drop(answer.body_mut().as_reader().take(MAX_ANSWER).read_to_string(&mut words));
+        Ok((answer.status(), words, after.map(SignedDuration::from_secs)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gradus_core::domain::forge::{Project, Proof};
-    use gradus_core::domain::hook::Secret;
+    use gradus_core::domain::forge::Project;
 
     #[test]
     fn each_kind_of_forge_is_asked_as_it_wants_to_be() {

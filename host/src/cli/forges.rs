@@ -66,6 +66,10 @@ pub struct Add {
     /// It may be at an address of a private network, or of this machine.
     #[arg(long)]
     private: bool,
+    /// Tell it to send the hooks of all its projects here: GitLab, with a token of an administrator. The server's
+    /// configuration says where it is reached: `url` in [server].
+    #[arg(long, requires = "forge_token_file")]
+    register: bool,
     #[command(flatten)]
     json: Json,
     #[command(flatten)]
@@ -182,6 +186,7 @@ impl Add {
             token,
             user: self.forge_user,
             private: self.private,
+            register: self.register,
         };
         let made = context.client(&self.remote)?.make_source(&new)?;
         if self.json.json {

@@ -133,7 +133,7 @@ pub async fn make(
     body: Result<Sent<NewSourceInfo>, Problem>,
 ) -> Result<(StatusCode, Json<MadeSource>), Problem> {
     operator(&token)?;
-    let Sent(NewSourceInfo { name, kind, base, by_token, secret, token: theirs, user, private }) = body?;
+    let Sent(NewSourceInfo { name, kind, base, by_token, secret, token: theirs, user, private, register }) = body?;
     if user.is_some() && theirs.is_none() {
         return Err(Problem::bad_request("`user` goes with `token`; give both"));
     }
@@ -143,7 +143,7 @@ pub async fn make(
     let kind = kind.ok_or_else(|| Problem::bad_request("`kind` is gitlab, gitea, github or plain"))?;
     blocking(move || {
         let given = secret.is_some();
-        let new = NewSource { id, kind, base, by_token, secret: secret.map(Secret), access, private };
+        let new = NewSource { id, kind, base, by_token, secret: secret.map(Secret), access, private, register };
         let (source, secret) = api.app.add_source(&token, new)?;
         // Whoever brought it has it.
         let secret = (!given).then_some(secret.0);

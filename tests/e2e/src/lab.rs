@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The statuses, and how it answers next.
@@ -11,6 +12,9 @@ pub struct Lab {
     statuses: Mutex<Vec<Value>>,
     moods: Mutex<VecDeque<u16>>,
     refused: Mutex<Vec<u16>>,
+    hooks: Mutex<Vec<Value>>,
+    /// It is older than 19: it knows no signing.
+    pub old: AtomicBool,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,6 +50,40 @@ impl Lab {
         held(&self.refused).clone()
     }
 
+    /// Its system hooks.
+    pub fn hooks(&self) -> Vec<Value> {
+        held(&self.hooks).clone()
+    }
+
+    fn hook(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let mut asked: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let mut hooks = held(&self.hooks);
+        let shown = |hook: &Value| {
+            let mut shown = json!({ "id": hook["id"], "url": hook["url"], "token_present": hook["token"].is_string() });
+            if !self.old.load(Ordering::Relaxed) {
+                shown["signing_token_present"] = json!(hook["signing_token"].is_string());
+            }
+            shown
+        };
+        match (method, path.trim_start_matches("/api/v4/hooks").trim_start_matches('/')) {
+            ("GET", _) => (200, "", Value::Array(hooks.iter().map(shown).collect()).to_string()),
+            ("POST", "") => {
+                asked["id"] = json!(hooks.len() + 1);
+                hooks.push(asked.clone());
+                (201, "", shown(&asked).to_string())
+            }
+            ("PUT", id) => {
+                let Some(at) = id.parse::<usize>().ok().filter(|at| (1..=hooks.len()).contains(at)) else {
+                    return (404, "", "{}".to_owned());
+                };
+                asked["id"] = json!(at);
+                hooks[at - 1] = asked.clone();
+                (200, "", shown(&asked).to_string())
+            }
+            _ => (405, "", "{}".to_owned()),
+        }
+    }
+
     pub(crate) fn answer(&self, method: &str, path: &str, body: &[u8]) -> Answer {
         if let Some(mood) = held(&self.moods).pop_front() {
             return match mood {
@@ -53,6 +91,9 @@ impl Lab {
                 429 => (429, "Retry-After: 1\r\n", "{}".to_owned()),
                 mood => (mood, "", "{\"message\":\"not now\"}".to_owned()),
             };
+        }
+        if path.starts_with("/api/v4/hooks") {
+            return self.hook(method, path, body);
         }
         let mut words = path.trim_start_matches("/api/v4/projects/").split('/');
         let (project, of, sha) = (words.next(), words.next(), words.next());

@@ -524,3 +524,54 @@ fn a_pushed_program_runs_as_an_uploaded_one_does() {
     let printed = server.operator().get(&format!("/api/v1/submissions/{id}/logs/stdout")).text();
     assert_eq!(printed, ".\n..\ngradus.json\nmetadata\nsrc\n", "the tree, without git's own");
 }
+
+#[test]
+fn a_gitlab_is_told_to_send_its_hooks_here() {
+    let config = "[server]\nurl = \"https://gradus.example.org\"\n";
+    let server = Server::start_with(Options { config: config.to_owned(), ..Options::default() });
+    let repos = Repos::default();
+    let git = GitServer::start(&repos.root(), "oauth2", TOKEN);
+    let lab = &git.mood.lab;
+    let operator = server.operator();
+    let add = |name: &str, more: &Value| {
+        let mut new = json!({ "name": name, "kind": "gitlab", "base": git.base, "private": true, "token": TOKEN, "register": true });
+        more.as_object().expect("an object").iter().for_each(|(key, value)| new[key] = value.clone());
+        let json = [("content-type", "application/json")];
+        operator.send("POST", "/api/v1/sources", &json, new.to_string().as_bytes()).expect("the server answers")
+    };
+    let made = add("signed", &json!({}));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let hook = lab.hooks().pop().expect("there is one");
+    assert_eq!(
+        (&hook["url"], &hook["signing_token"]),
+        (&json!("https://gradus.example.org/hooks/signed"), &made.json()["secret"])
+    );
+    assert!(
+        hook["tag_push_events"] == true && hook["repository_update_events"] == true && hook["push_events"] == false,
+        "{hook}"
+    );
+    // Once more, after it was removed here: the same hook, with another secret.
+    operator.send("DELETE", "/api/v1/sources/signed", &[], b"").expect("the server answers");
+    let again = add("signed", &json!({}));
+    assert_eq!((lab.hooks().len(), &lab.hooks()[0]["signing_token"]), (1, &again.json()["secret"]));
+    assert_eq!(add("signed", &json!({})).status, 422, "it is there");
+    assert_eq!(lab.hooks()[0]["signing_token"], again.json()["secret"], "and its hook stays as it is");
+    // What cannot be, is told, and leaves nothing.
+    lab.old.store(true, Ordering::Relaxed);
+    let told = [
+        (add("old", &json!({})), "cannot sign its hooks: say --by-token"),
+        (
+            add("stranger", &json!({ "token": "another" })),
+            "it answered 401 Unauthorized: its token is of no administrator",
+        ),
+        (add("gitea", &json!({ "kind": "gitea" })), "only GitLab is told to send its hooks here"),
+        (add("far", &json!({ "base": "http://127.0.0.1:9" })), "it was not reached"),
+    ];
+    for (answer, words) in told {
+        assert!(answer.status == 422 && answer.text().contains(words), "{words}: {}", answer.text());
+        assert!(!answer.text().contains(TOKEN));
+    }
+    assert_eq!(operator.get("/api/v1/sources").json()["items"].as_array().expect("a list").len(), 1);
+    assert_eq!(add("old", &json!({ "by_token": true })).status, 201);
+    assert!(lab.hooks().last().expect("there is one")["token"].is_string());
+}

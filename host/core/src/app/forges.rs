@@ -8,6 +8,7 @@ use crate::domain::hook::Secret;
 use crate::domain::id::{PushId, SourceId};
 use crate::domain::push::Push;
 use crate::domain::token::Token;
+use crate::ports::forge_api::Untold;
 use jiff::Timestamp;
 
 /// Forges of a server, at most.
@@ -32,6 +33,8 @@ pub struct NewSource {
     pub access: Option<Access>,
     /// Whether it may be at an address of a private network, or of this machine.
     pub private: bool,
+    /// Whether the forge is to be told to send its hooks here.
+    pub register: bool,
 }
 
 fn refused(text: impl Into<String>) -> Refusal {
@@ -68,7 +71,7 @@ impl App {
     /// # Errors
     /// Not the bearer's to make; one of that name is there, or there are too many; an address or a secret that will not do.
     pub fn add_source(&self, token: &Token, new: NewSource) -> Result<(Source, Secret), Refusal> {
-        let NewSource { id, kind, base: given, by_token, secret, access, private } = new;
+        let NewSource { id, kind, base: given, by_token, secret, access, private, register } = new;
         operators(token)?;
         let base = base(&given, kind)?;
         if by_token && kind != Kind::Gitlab {
@@ -104,12 +107,33 @@ impl App {
         if self.store.sources()?.len() >= MAX_SOURCES {
             return Err(refused(format!("a server has {MAX_SOURCES} forges at most; remove one first")));
         }
+        if self.store.source(&id)?.is_none() && register {
+            self.register(&source, &secret)?;
+        }
         let act = Act::SourceMade { source: id.clone(), kind, base: source.base.clone() };
         let deed = Deed::new(token, now, act, None);
         if !self.store.put_source(&source, &deed)? {
             return Err(refused(format!("there is a forge `{id}` already; remove it first, or choose another name")));
         }
         Ok((source, secret))
+    }
+
+    /// Tells a forge to send its hooks here.
+    fn register(&self, source: &Source, secret: &Secret) -> Result<(), Refusal> {
+        let Some((api, Some(address))) = &self.forges else {
+            return Err(refused(
+                "`url` in [server] of the server's configuration has to say where the forge reaches it",
+            ));
+        };
+        if source.kind != Kind::Gitlab || source.access.is_none() {
+            return Err(refused(
+                "only GitLab is told to send its hooks here, and needs a token of an administrator; set them up there",
+            ));
+        }
+        let told = api.register(source, &format!("{address}/hooks/{}", source.id), secret);
+        told.map_err(|Untold { why, .. }| {
+            refused(format!("the forge did not take the hook: {why}; nothing was made here"))
+        })
     }
 
     /// The forges that may tell of tags.

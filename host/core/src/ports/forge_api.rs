@@ -2,6 +2,7 @@
 
 use crate::domain::answer::CommitStatus;
 use crate::domain::forge::{ObjectId, Project, Source, TagName};
+use crate::domain::hook::Secret;
 use jiff::SignedDuration;
 
 /// Which commit a status is of.
@@ -33,4 +34,10 @@ pub trait ForgeApi: Send + Sync {
     /// # Errors
     /// [`Untold`].
     fn set_status(&self, source: &Source, commit: Commit<'_>, status: &CommitStatus) -> Result<(), Untold>;
+
+    /// Has a forge send hooks of all its projects to `url`, proved with `secret`; one that it sends there already is changed.
+    ///
+    /// # Errors
+    /// [`Untold`].
+    fn register(&self, source: &Source, url: &str, secret: &Secret) -> Result<(), Untold>;
 }

@@ -33,6 +33,9 @@ pub struct NewSourceInfo {
     /// It may be at an address of a private network, or of this machine.
     #[serde(default)]
     pub private: bool,
+    /// It is told to send the hooks of all its projects here: GitLab, with a token of an administrator.
+    #[serde(default)]
+    pub register: bool,
 }
 
 /// A forge that was just made.
