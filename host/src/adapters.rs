@@ -3,8 +3,8 @@
 pub mod blobs_fs;
 pub mod clock_os;
 pub mod courier_http;
+pub mod forge_git;
 pub mod forge_http;
-pub mod git_fetch;
 pub mod runner_docker;
 pub mod scorer_wasm;
 pub mod store_sled;

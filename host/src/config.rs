@@ -13,6 +13,7 @@ use gradus_core::domain::queue::Room;
 use gradus_core::domain::run::ImageName;
 use gradus_core::domain::units::{Bytes, MilliCpus, Millis};
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -240,6 +241,11 @@ pub enum LogFormat {
     Text,
     /// One object a line.
     Json,
+}
+
+/// Where the certificates are that are trusted, if the environment says so: what asks others by itself has to know.
+pub fn certificates() -> Vec<(&'static str, OsString)> {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))).collect()
 }
 
 impl Config {

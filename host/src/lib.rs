@@ -3,7 +3,7 @@
 //! Architecture invariants, kept by the tidy test in `tests/e2e`:
 //!
 //! * The word sled occurs in `adapters/store_sled` only, wasmtime in `adapters/scorer_wasm` only, bollard in
-//!   `adapters/runner_docker` only.
+//!   `adapters/runner_docker` only, gix in `adapters/forge_git` only.
 //! * No code here decides what the core can: handlers parse, call one use case and map.
 //! * Only `config` and the command line read the environment; only `main` and `wiring` point at adapters.
 //! * Participants' bytes never touch a path that their names could choose.

@@ -2,7 +2,7 @@
 //! needs.
 
 use gradus::adapters::blobs_fs::FsBlobs;
-use gradus::adapters::git_fetch;
+use gradus::adapters::forge_git;
 use gradus::adapters::scorer_wasm::compile_child;
 use gradus::backup::{End, Head};
 use gradus::cli::{self, Host, Running, ServeOptions};
@@ -123,7 +123,7 @@ impl Host for Wired {
     }
 
     fn child(&self, name: &str) -> ExitCode {
-        let code = if name == git_fetch::SUBCOMMAND { git_fetch::fetch_child() } else { compile_child() };
+        let code = if name == forge_git::SUBCOMMAND { forge_git::fetch_child() } else { compile_child() };
         ExitCode::from(u8::try_from(code).unwrap_or(1))
     }
 }

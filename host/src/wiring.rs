@@ -3,8 +3,8 @@
 use crate::adapters::blobs_fs::FsBlobs;
 use crate::adapters::clock_os::OsClock;
 use crate::adapters::courier_http::HttpCourier;
+use crate::adapters::forge_git::GitFetcher;
 use crate::adapters::forge_http::HttpForges;
-use crate::adapters::git_fetch::GitFetcher;
 use crate::adapters::runner_docker::{DockerRunner, Gpu, Registry, Settings};
 use crate::adapters::scorer_wasm::{Compiler, EngineConfig, WasmScorer, stock};
 use crate::adapters::store_sled::{Options, SledStore};
@@ -319,7 +319,15 @@ fn fetcher(config: &Config, data: &Path, blobs: Arc<dyn Blobs>) -> anyhow::Resul
     }
     let program = std::env::current_exe().context("this program cannot find itself")?;
     let door = config.door();
-    Ok(GitFetcher { program, folder, blobs, pack: door.submission, limits: door.submission_archive, patience: GIVEN })
+    Ok(GitFetcher {
+        program,
+        folder,
+        blobs,
+        pack: door.submission,
+        limits: door.submission_archive,
+        patience: GIVEN,
+        environment: config::certificates(),
+    })
 }
 
 /// Opens the data folder and starts the server on `listen`.

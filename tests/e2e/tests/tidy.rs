@@ -113,7 +113,7 @@ fn each_engine_is_named_in_its_adapter_only() {
     assert_eq!(offenders("host", "wasmtime", &["host/src/adapters/scorer_wasm"]), [""; 0]);
     assert_eq!(offenders("host", "wasmtime_wasi", &["host/src/adapters/scorer_wasm"]), [""; 0]);
     assert_eq!(offenders("host", "bollard", &["host/src/adapters/runner_docker"]), [""; 0]);
-    assert_eq!(offenders("host", "gix", &["host/src/adapters/forge_"]), [""; 0]);
+    assert_eq!(offenders("host", "gix", &["host/src/adapters/forge_git"]), [""; 0]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use gradus_core::domain::units::Bytes;
 use gradus_core::ports::blobs::{Blobs, PendingBlob};
 use gradus_core::ports::git::{Fetched, Git, NotFetched, Wanted};
 use rustix::fs::{MemfdFlags, memfd_create};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -30,8 +31,6 @@ pub use child::{SUBCOMMAND, fetch_child};
 
 /// Bytes of what a child says of itself, at most.
 const SAID: u64 = 64 << 10;
-/// What of our environment a child has: where the certificates are that it trusts.
-const PASSED_ON: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// What fetches.
 pub struct GitFetcher {
@@ -47,6 +46,8 @@ pub struct GitFetcher {
     pub limits: ArchiveLimits,
     /// How long it may take.
     pub patience: Duration,
+    /// What of our environment a child has.
+    pub environment: Vec<(&'static str, OsString)>,
 }
 
 /// How a child ended.
@@ -101,11 +102,10 @@ impl GitFetcher {
         input.write_all(&serde_json::to_vec(ask)?)?;
         input.rewind()?;
         let errors = File::from(memfd_create("errors", MemfdFlags::CLOEXEC)?);
-        let passed = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let mut child = Command::new(&self.program)
             .arg(SUBCOMMAND)
             .env_clear()
-            .envs(passed)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .stdin(input)
             .stdout(Stdio::piped())
@@ -151,7 +151,7 @@ impl GitFetcher {
 
 fn of_refused(refused: &Refused) -> NotFetched {
     if refused.is_ours() {
-        return NotFetched::Trouble(gradus_core::app::chain(refused));
+        return NotFetched::Trouble(gradus_core::ports::chain(refused));
     }
     NotFetched::Refused { code: refused.code().to_owned(), reason: refused.to_string() }
 }

@@ -69,7 +69,7 @@ pub(super) enum Off {
 
 impl<E: std::error::Error> From<E> for Off {
     fn from(error: E) -> Self {
-        Self::Trouble(gradus_core::app::chain(&error))
+        Self::Trouble(gradus_core::ports::chain(&error))
     }
 }
 
@@ -230,7 +230,7 @@ fn moved() -> Off {
 
 /// An error of gix, without what we told it.
 pub(super) fn of_gix(error: impl std::error::Error) -> Off {
-    Off::Trouble(format!("the repository could not be fetched: {}", gradus_core::app::chain(&error)))
+    Off::Trouble(format!("the repository could not be fetched: {}", gradus_core::ports::chain(&error)))
 }
 
 /// Whether the host is one that everybody reaches. A name that stands for something else a moment later is the doing of whoever
