@@ -4,6 +4,7 @@ use gradus_e2e::git::{GitServer, Pushed, Repo, Repos};
 use gradus_e2e::programs::{Engine, alone};
 use gradus_e2e::{Forge, NEW, Options, Server, example, object, rows, skip, until, variant};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -574,4 +575,40 @@ fn a_gitlab_is_told_to_send_its_hooks_here() {
     assert_eq!(operator.get("/api/v1/sources").json()["items"].as_array().expect("a list").len(), 1);
     assert_eq!(add("old", &json!({ "by_token": true })).status, 201);
     assert!(lab.hooks().last().expect("there is one")["token"].is_string());
+}
+
+#[test]
+fn a_server_that_is_killed_at_any_step_grades_each_tag_once_and_tells_of_it() {
+    let rounds: u64 = std::env::var("GRADUS_ROUNDS").map_or(8, |rounds| rounds.parse().expect("a number"));
+    let mut server = Server::start();
+    let repos = Repos::default();
+    let git = GitServer::start(&repos.root(), "oauth2", TOKEN);
+    publish(&server, &[("{ limit = 20, per = \"day\", zone = \"UTC\" }, { limit = 100 }", "{ limit = 100000 }")], "");
+    let mut forge = Forge::make_at(&server, "forge", "gitlab", &git.base, &json!({ "token": TOKEN, "private": true }));
+    let repo = with_predictions(&repos, "course/anna.git");
+    let tag = |round: u64| format!("v{round}");
+    for round in 0..rounds {
+        repo.write("n", tag(round));
+        told(&forge, "course/anna", 3, &repo.push(&tag(round), true), NEW);
+        // From before it is fetched to after its forge was told.
+        std::thread::sleep(std::time::Duration::from_millis(round * 67 % 401));
+        server.kill();
+        server.again();
+        forge.api = server.api();
+    }
+    for round in 0..rounds {
+        assert_eq!(last(&git, &tag(round)).0, "success", "{round}");
+    }
+    let mut submissions = Vec::new();
+    let mut page = String::new();
+    loop {
+        let path = format!("/api/v1/challenges/breast-cancer/submissions?limit=100{page}");
+        let read = server.operator().get(&path).json();
+        submissions.extend(read["items"].as_array().expect("a list").clone());
+        let Some(next) = read["next_cursor"].as_str() else { break };
+        page = format!("&cursor={next}");
+    }
+    let tags: BTreeSet<_> = submissions.iter().map(|submission| submission["pushed"]["tag"].to_string()).collect();
+    assert_eq!((submissions.len() as u64, tags.len() as u64), (rounds, rounds), "each of them once");
+    assert!(submissions.iter().all(|submission| submission["outcome"] == "scored"), "{submissions:?}");
 }

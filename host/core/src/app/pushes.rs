@@ -13,13 +13,14 @@ use super::{App, Refusal, chain};
 use crate::domain::challenge::{ChallengeRow, Task, Version};
 use crate::domain::contract::{self, Contract};
 use crate::domain::git_rules::{GitRules, Moved};
+use crate::domain::id::PushId;
 use crate::domain::push::{Push, PushState};
 use crate::domain::report::{Problem, Problems};
 use crate::domain::submission::{About, Lane, Upload};
 use crate::domain::tree::TreePath;
 use crate::ports::blobs::{Part, read_all};
 use crate::ports::git::{Fetched, Git, NotFetched, Wanted};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 pub(super) use line::Line;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -27,6 +28,8 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 const OF_FORGE: usize = 3;
 /// Pushes that are read at once.
 const PAGE: usize = 256;
+/// A push that could not be dealt with, and not for a reason that is its own, is taken again after so long.
+const SOON: SignedDuration = SignedDuration::from_secs(5);
 /// Problems that are told of files that are refused.
 const TOLD: usize = 5;
 /// Characters of what is told, at most.
@@ -119,18 +122,20 @@ impl App {
     /// The store's: then it is done again.
     pub fn fetch(&self) -> Result<FetchTurn, Refusal> {
         let Some(git) = &self.git else { return Ok(FetchTurn::Idle) };
-        let Some(id) = self.line().take(self.clock.now(), OF_FORGE) else { return Ok(FetchTurn::Idle) };
-        let mut visit = Visit { app: self, push: self.store.push(id)?, due: None, trouble: None };
-        // One of which there is nothing to be known leaves the line.
-        let Some(mut push) = visit.push.clone() else { return Ok(FetchTurn::Idle) };
+        let Some((id, key)) = self.line().take(self.clock.now(), OF_FORGE) else { return Ok(FetchTurn::Idle) };
+        // Unless something else comes of it.
+        let due = self.clock.now().checked_add(SOON).ok();
+        let mut visit = Visit { app: self, id, key, due, trouble: None };
+        let Some(mut push) = self.store.push(id)? else {
+            visit.due = None;
+            return Ok(FetchTurn::Idle);
+        };
         if let PushState::Waiting { due: Some(due), .. } = push.state
             && due > self.clock.now()
         {
             visit.due = Some(due);
             return Ok(FetchTurn::Idle);
         }
-        // Unless something else comes of it.
-        visit.due = self.clock.now().checked_add(jiff::SignedDuration::from_secs(5)).ok();
         let state = match self.grade_push(&**git, &mut push, &mut visit) {
             // Stored with the submission.
             Ok(Submitted { id, same: false, .. }) => PushState::Submitted { submission: id },
@@ -245,7 +250,8 @@ impl App {
 /// A push that somebody is at.
 struct Visit<'a> {
     app: &'a App,
-    push: Option<Push>,
+    id: PushId,
+    key: line::Key,
     /// From when on it is done again; `None`: it is done.
     due: Option<Timestamp>,
     trouble: Option<Option<String>>,
@@ -253,9 +259,7 @@ struct Visit<'a> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        if let Some(push) = &self.push {
-            self.app.line().done(push, self.due, self.trouble.take());
-        }
+        self.app.line().done(self.id, self.key.clone(), self.due, self.trouble.take());
     }
 }
 

@@ -9,9 +9,11 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// The format that this gradus writes.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// The first one that it reads. Format 1 had other lists of files.
 pub const OLDEST: u32 = 2;
 
@@ -22,7 +24,12 @@ type Step = fn(&Trees) -> Result<(), StoreError>;
 const STEPS: [Step; (FORMAT - OLDEST) as usize] = [
     // Web hooks, and letters to them, have rows of their own; who makes one is logged. An earlier gradus would send nothing.
     |_| Ok(()),
+    // Submissions may be pushed, and then no token brought them: an earlier gradus could not read those.
+    |_| Ok(()),
 ];
+
+/// How long a folder may be held that nobody seems to have.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const DAMAGED: &str = "its files are damaged; nothing was deleted: copy the folder away, then put a backup of \
                        it in its place";
@@ -50,14 +57,19 @@ pub fn open(dir: &Path, options: &Options) -> Result<Opened, StoreError> {
     let unusable = |source| refused(dir, "the folder must be ours to create, read and write", because(source));
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
     let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let hint = "another gradus has this data folder open: stop it, or name another folder";
-            return Err(refused(dir, hint, None));
-        }
-        Err(TryLockError::Error(source)) => {
-            return Err(refused(dir, "its file system gives no locks: use a local disk", because(source)));
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => break,
+            // A process that a killed gradus had begun to start holds its files for a moment longer.
+            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) => {
+                let hint = "another gradus has this data folder open: stop it, or name another folder";
+                return Err(refused(dir, hint, None));
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(refused(dir, "its file system gives no locks: use a local disk", because(source)));
+            }
         }
     }
     set_unfinished_snapshots_aside(dir).map_err(unusable)?;

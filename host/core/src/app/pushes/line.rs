@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 /// A project at a forge.
-type Key = (SourceId, String);
+pub type Key = (SourceId, String);
 
 /// What waits to be fetched.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Line {
     }
 
     /// The next one that may be fetched at `now`, so few at once of each forge. Whoever takes it says when they are [`done`](Self::done).
-    pub fn take(&mut self, now: Timestamp, most: usize) -> Option<PushId> {
+    pub fn take(&mut self, now: Timestamp, most: usize) -> Option<(PushId, Key)> {
         while let Some(entry) = self.resting.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((_, source, project), ()) = entry.remove_entry();
             self.turns.push_back((source, project));
@@ -58,14 +58,13 @@ impl Line {
         let key = self.turns.remove(at)?;
         let id = *self.waiting.get(&key)?.first()?;
         *self.of_source.entry(key.0.clone()).or_default() += 1;
-        self.busy.insert(key);
-        Some(id)
+        self.busy.insert(key.clone());
+        Some((id, key))
     }
 
     /// One that was taken is not waited for any more, or again from `due` on; `trouble`: what was wrong with its forge, or that
     /// nothing is.
-    pub fn done(&mut self, push: &Push, due: Option<Timestamp>, trouble: Option<Option<String>>) {
-        let key = key(push);
+    pub fn done(&mut self, id: PushId, key: Key, due: Option<Timestamp>, trouble: Option<Option<String>>) {
         if let Some(count) = self.of_source.get_mut(&key.0) {
             *count = count.saturating_sub(1);
         }
@@ -80,7 +79,7 @@ impl Line {
             self.resting.insert((due, key.0, key.1), ());
             return;
         }
-        self.count -= usize::from(waiting.remove(&push.id));
+        self.count -= usize::from(waiting.remove(&id));
         if waiting.is_empty() {
             self.waiting.remove(&key);
         } else {
@@ -123,6 +122,14 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn take(line: &mut Line, now: i64, most: usize) -> Option<PushId> {
+        line.take(at(now), most).map(|(id, _)| id)
+    }
+
+    fn done(line: &mut Line, push: &Push, due: Option<Timestamp>, trouble: Option<Option<String>>) {
+        line.done(push.id, key(push), due, trouble);
+    }
+
     #[test]
     fn projects_take_turns_and_each_keeps_its_order() {
         let all = [push(1, "a", "x"), push(2, "a", "x"), push(3, "a", "x"), push(4, "a", "y"), push(5, "b", "z")];
@@ -132,19 +139,19 @@ mod tests {
         }
         assert_eq!(line.len(), 5);
         let mut taken = Vec::new();
-        while let Some(id) = line.take(at(0), 9) {
+        while let Some(id) = take(&mut line, 0, 9) {
             taken.push(id);
             if taken.len() == 3 {
                 // Of each project one is being fetched.
-                assert_eq!(line.take(at(0), 9), None);
+                assert_eq!(take(&mut line, 0, 9), None);
                 for push in &all {
                     if taken.contains(&push.id) {
-                        line.done(push, None, Some(None));
+                        done(&mut line, push, None, Some(None));
                     }
                 }
             } else if taken.len() > 3 {
                 let push = all.iter().find(|push| push.id == id).unwrap();
-                line.done(push, None, None);
+                done(&mut line, push, None, None);
             }
         }
         let order: Vec<_> = taken.iter().map(|id| id.0.timestamp_ms()).collect();
@@ -156,21 +163,21 @@ mod tests {
         let all = [push(1, "a", "x"), push(2, "a", "y"), push(3, "a", "z"), push(4, "b", "x")];
         let mut line = Line::default();
         all.iter().for_each(|push| line.push(push));
-        assert_eq!(line.take(at(0), 2), Some(all[0].id));
-        assert_eq!(line.take(at(0), 2), Some(all[1].id));
-        assert_eq!(line.take(at(0), 2), Some(all[3].id), "two of `a` are enough");
-        line.done(&all[0], Some(at(5)), Some(Some("it is down".into())));
+        assert_eq!(take(&mut line, 0, 2), Some(all[0].id));
+        assert_eq!(take(&mut line, 0, 2), Some(all[1].id));
+        assert_eq!(take(&mut line, 0, 2), Some(all[3].id), "two of `a` are enough");
+        done(&mut line, &all[0], Some(at(5)), Some(Some("it is down".into())));
         assert_eq!(
-            (line.take(at(0), 2), line.trouble(&all[0].source)),
+            (take(&mut line, 0, 2), line.trouble(&all[0].source)),
             (None, Some("it is down")),
             "one at a time now"
         );
-        line.done(&all[1], Some(at(7)), None);
-        assert_eq!(line.take(at(0), 2), Some(all[2].id));
-        line.done(&all[2], None, Some(None));
-        assert_eq!((line.take(at(4), 2), line.due()), (None, Some(at(5))));
-        assert_eq!(line.take(at(8), 2), Some(all[0].id));
-        assert_eq!(line.take(at(8), 2), Some(all[1].id));
+        done(&mut line, &all[1], Some(at(7)), None);
+        assert_eq!(take(&mut line, 0, 2), Some(all[2].id));
+        done(&mut line, &all[2], None, Some(None));
+        assert_eq!((take(&mut line, 4, 2), line.due()), (None, Some(at(5))));
+        assert_eq!(take(&mut line, 8, 2), Some(all[0].id));
+        assert_eq!(take(&mut line, 8, 2), Some(all[1].id));
         assert_eq!((line.due(), line.trouble(&all[0].source)), (None, None));
     }
 }
