@@ -423,7 +423,7 @@ mod tests {
         for (text, expected) in [
             (
                 "[server]\nlistn = \"x\"\n",
-                "g.toml:2: unknown field `listn`, expected one of `listen`, `metrics_listen`, `data`, `trusted_proxies`; did you mean `listen`?",
+                "g.toml:2: unknown field `listn`, expected one of `listen`, `metrics_listen`, `data`, `url`, `trusted_proxies`; did you mean `listen`?",
             ),
             (
                 "[runner]\nengine = \"podman\"\n",
