@@ -39,7 +39,7 @@ const COURIERS: usize = 4;
 /// Answers to forges that are on their way at once.
 const ANSWERERS: usize = 3;
 /// Tags that are fetched at once.
-const FETCHERS: usize = 4;
+const FETCHERS: usize = 6;
 /// A courier with nothing to do looks again after so long, at the soonest.
 const ASIDE: Duration = Duration::from_millis(500);
 /// Blobs that nothing refers to are looked for this often, and removed so long after they were found: longer than anybody

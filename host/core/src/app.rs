@@ -34,6 +34,7 @@ use self::launch::{Containers, Launcher};
 use self::solutions::TrialError;
 use crate::domain::challenge::{Hold, PhaseState, Version};
 use crate::domain::forge::{Forged, Unreadable};
+use crate::domain::git_rules::GitRules;
 use crate::domain::id::{ChallengeId, PhaseId, SubmissionId, TaskId};
 use crate::domain::job::IllegalTransition;
 use crate::domain::manifest::Located;
@@ -91,11 +92,16 @@ pub struct App {
     rounds: Mutex<hooks::Rounds>,
     git: Option<Arc<dyn Git>>,
     fetches: Mutex<pushes::Line>,
+    /// Which tags each challenge takes, by its live version.
+    git_rules: Mutex<HashMap<ChallengeId, KnownRules>>,
     /// What tells forges, and where people reach this server.
     forges: Option<(Arc<dyn ForgeApi>, Option<String>)>,
     owing: Mutex<answers::Owing>,
     stopping: Arc<AtomicBool>,
 }
+
+/// Which tags a live version takes, if any.
+type KnownRules = (u32, Option<Arc<GitRules>>);
 
 /// A job that a worker of this host is at.
 #[derive(Clone)]
@@ -137,6 +143,7 @@ impl App {
             rounds: Mutex::default(),
             git: None,
             fetches: Mutex::default(),
+            git_rules: Mutex::default(),
             forges: None,
             owing: Mutex::default(),
             stopping: Arc::default(),

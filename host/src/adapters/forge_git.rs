@@ -18,7 +18,7 @@ use gradus_core::ports::git::{Fetched, Git, NotFetched, Wanted};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek as _, Write as _};
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -62,7 +62,7 @@ impl Git for GitFetcher {
         let ours = |error: io::Error| NotFetched::Trouble(format!("a repository could not be fetched: {error}"));
         // It goes with all that is in it, however this ends.
         let folder = tempfile::Builder::new().prefix("fetch-").tempdir_in(&self.folder).map_err(ours)?;
-        let ask = Ask::new(wanted, folder.path(), self.pack, &self.limits, self.patience);
+        let ask = Ask::new(wanted, folder.path(), self.pack, &self.limits);
         let blob = self.blobs.create().map_err(|error| NotFetched::Trouble(error.to_string()))?;
         let (ended, errors, took) = self.run(&ask, blob, stop).map_err(ours)?;
         drop(folder);
@@ -72,20 +72,29 @@ impl Git for GitFetcher {
             Ended::Stopped => return Err(NotFetched::Stopped),
             Ended::Late => {
                 let seconds = self.patience.as_secs();
-                return Err(NotFetched::Trouble(format!("the forge did not give the repository within {seconds} s")));
+                return Err(NotFetched::Late(format!("the forge did not give the repository within {seconds} s")));
             }
         };
-        let tar = match took {
-            Took::All(tar) => tar,
-            Took::TooMuch => return Err(too_large(&self.limits)),
-            Took::Not(error) => return Err(ours(error)),
+        let (told, at) = Told::read(&said);
+        let fetched = match (told, took) {
+            (Some(Told::Refused { code, reason }), _) => Err(refused(&code, reason)),
+            (Some(Told::Trouble { why }), _) => Err(NotFetched::Trouble(why)),
+            (_, Took::TooMuch) => Err(too_large(&self.limits)),
+            (_, Took::Not(error)) => Err(ours(error)),
+            (Some(Told::Fetched { commit, notes }), Took::All(tar)) if status.success() => {
+                self.unpack(tar, commit, notes)
+            }
+            (Some(Told::Fetched { .. } | Told::At { .. }) | None, Took::All(_)) => {
+                Err(ended_by(status, &said, &self.limits, self.pack))
+            }
         };
-        match Told::read(&said) {
-            Some(Told::Fetched { commit, notes }) if status.success() => self.unpack(tar, commit, notes),
-            Some(Told::Refused { code, reason }) => Err(NotFetched::Refused { code, reason }),
-            Some(Told::Trouble { why }) => Err(NotFetched::Trouble(why)),
-            Some(Told::Fetched { .. }) | None => Err(ended_by(status, &said, &self.limits, self.pack)),
-        }
+        // Of one that was moved, what it is now is told of by itself.
+        fetched.map_err(|error| match error {
+            NotFetched::Refused { code, reason, commit: None } if !code.starts_with("tag-") => {
+                NotFetched::Refused { code, reason, commit: at }
+            }
+            NotFetched::Refused { .. } | NotFetched::Trouble(_) | NotFetched::Late(_) | NotFetched::Stopped => error,
+        })
     }
 }
 
@@ -153,7 +162,11 @@ fn of_refused(refused: &Refused) -> NotFetched {
     if refused.is_ours() {
         return NotFetched::Trouble(gradus_core::ports::chain(refused));
     }
-    NotFetched::Refused { code: refused.code().to_owned(), reason: refused.to_string() }
+    self::refused(refused.code(), refused.to_string())
+}
+
+fn refused(code: &str, reason: String) -> NotFetched {
+    NotFetched::Refused { code: code.to_owned(), reason, commit: None }
 }
 
 fn too_large(limits: &ArchiveLimits) -> NotFetched {
@@ -161,7 +174,7 @@ fn too_large(limits: &ArchiveLimits) -> NotFetched {
         "the repository holds more than {} in {} files at this tag; make it smaller, large data do not belong there",
         limits.bytes, limits.entries
     );
-    NotFetched::Refused { code: "too-large".to_owned(), reason }
+    refused("too-large", reason)
 }
 
 /// What a child that did not say why ended by.
@@ -170,11 +183,11 @@ fn ended_by(status: ExitStatus, said: &[u8], limits: &ArchiveLimits, pack: Bytes
     let by = |signal: Signal| status.signal() == Some(signal.as_raw());
     if by(Signal::XFSZ) {
         let reason = format!("the forge sends more than {pack} for this tag; make the repository smaller");
-        return NotFetched::Refused { code: "too-large".to_owned(), reason };
+        return refused("too-large", reason);
     }
     if by(Signal::XCPU) {
         let reason = "the repository takes too much work to read; make it smaller".to_owned();
-        return NotFetched::Refused { code: "too-large".to_owned(), reason };
+        return refused("too-large", reason);
     }
     if by(Signal::ABORT) {
         // No more memory.
@@ -193,8 +206,10 @@ fn take(mut from: impl Read, mut to: Box<dyn PendingBlob>, most: u64) -> Took {
     }
 }
 
+/// The end of it: there is the last word, whatever libraries said before.
 fn contents(mut file: File) -> io::Result<Vec<u8>> {
-    file.rewind()?;
+    let len = file.metadata()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(SAID)))?;
     let mut bytes = Vec::new();
     file.take(SAID).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -20,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read, at most.
 const MAX_ANSWER: u64 = 256 << 10;
 
+/// Hooks that are listed at once, and pages of them, at most.
+const PAGE: usize = 50;
+const MAX_PAGES: usize = 20;
+
 /// What tells forges.
 pub struct HttpForges {
     public: Agent,
@@ -92,7 +96,7 @@ fn asked(source: &Source, access: &Access, commit: Commit<'_>, status: &CommitSt
 
 impl ForgeApi for HttpForges {
     fn set_status(&self, source: &Source, commit: Commit<'_>, status: &CommitStatus) -> Result<(), Untold> {
-        let untold = |why: String| Untold { why, after: None };
+        let untold = |why: String| Untold { why, after: None, whole: true };
         let access = source.access.as_ref().ok_or_else(|| untold("it has no token".to_owned()))?;
         let asked = asked(source, access, commit, status).ok_or_else(|| untold("it has no API".to_owned()))?;
         let (code, words, after) = self.ask(source, "POST", &asked)?;
@@ -109,15 +113,17 @@ impl ForgeApi for HttpForges {
             404 => ": it has no such project or commit, or its token may not see it",
             _ => "",
         };
-        Err(Untold { why: format!("it answered {code}{hint}"), after })
+        // The token, the forge itself, or how often it is asked; all else is of this project or commit.
+        let whole = code.as_u16() == 401 || code.as_u16() == 429 || code.is_server_error();
+        Err(Untold { why: format!("it answered {code}{hint}"), after, whole })
     }
 
     fn register(&self, source: &Source, url: &str, secret: &Secret) -> Result<(), Untold> {
-        let untold = |why: String| Untold { why, after: None };
+        let untold = |why: String| Untold { why, after: None, whole: true };
         let access = source.access.as_ref().ok_or_else(|| untold("it has no token".to_owned()))?;
         let hooks = format!("{}/api/v4/hooks", source.base);
+        let base = hooks.clone();
         let asked = |url: String, body| Asked { url, authorization: format!("Bearer {}", access.token.0), body };
-        let (code, words, _) = self.ask(source, "GET", &asked(format!("{hooks}?per_page=100"), Value::Null))?;
         let refused = |code: StatusCode| {
             let hint = match code.as_u16() {
                 401 | 403 => ": its token is of no administrator, or lacks the scope `api`",
@@ -126,12 +132,20 @@ impl ForgeApi for HttpForges {
             };
             untold(format!("it answered {code}{hint}"))
         };
-        if !code.is_success() {
-            return Err(refused(code));
+        let mut known = None;
+        for page in 1..=MAX_PAGES {
+            let target = format!("{hooks}?per_page={PAGE}&page={page}");
+            let (code, words, _) = self.ask(source, "GET", &asked(target, Value::Null))?;
+            if !code.is_success() {
+                return Err(refused(code));
+            }
+            let all: Vec<Value> =
+                serde_json::from_str(&words).map_err(|_| untold("it did not list its hooks".to_owned()))?;
+            known = all.iter().find(|hook| hook["url"] == url).and_then(|hook| hook["id"].as_u64());
+            if known.is_some() || all.len() < PAGE {
+                break;
+            }
         }
-        let known: Vec<Value> =
-            serde_json::from_str(&words).map_err(|_| untold("it did not list its hooks".to_owned()))?;
-        let known = known.iter().find(|hook| hook["url"] == url).and_then(|hook| hook["id"].as_u64());
         let (key, present) = match source.proof {
             Proof::Signed(_) => ("signing_token", "signing_token_present"),
             Proof::Token(_) => ("token", "token_present"),
@@ -149,6 +163,10 @@ impl ForgeApi for HttpForges {
         }
         let made: Value = serde_json::from_str(&words).unwrap_or(Value::Null);
         if key == "signing_token" && made[present] != true {
+            // It would send what is refused here.
+            if let Some(id) = made["id"].as_u64() {
+                drop(self.ask(source, "DELETE", &asked(format!("{base}/{id}"), Value::Null)));
+            }
             return Err(untold("it is older than 19 and cannot sign its hooks: say --by-token".to_owned()));
         }
         Ok(())
@@ -169,7 +187,7 @@ impl HttpForges {
             .uri(&asked.url)
             .header(header::AUTHORIZATION, &asked.authorization)
             .header(header::ACCEPT, "application/json");
-        let untold = |what: String| Untold { why: format!("it was not reached: {what}"), after: None };
+        let untold = |what: String| Untold { why: format!("it was not reached: {what}"), after: None, whole: true };
         let answer = if asked.body.is_null() {
             request.body(()).map_err(ureq::Error::from).and_then(|request| agent.run(request))
         } else {

@@ -12,7 +12,8 @@ pub struct Environment {
     pub config: Option<PathBuf>,
     /// Where what can be made again goes.
     pub cache: Option<PathBuf>,
-    /// Who pushes, as a git server says: `GL_USER` (gitolite), `REMOTE_USER` (over HTTP), or `USER`.
+    /// Who pushes, as a git server says: `GL_USER` (gitolite), or `REMOTE_USER` (over HTTP). Not `USER`: over ssh it is the
+    /// git server's own, and everybody's.
     pub pusher: Option<String>,
 }
 
@@ -28,7 +29,7 @@ impl Environment {
             token: env::var("GRADUS_TOKEN").ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()),
             config: folder("XDG_CONFIG_HOME", ".config"),
             cache: folder("XDG_CACHE_HOME", ".cache"),
-            pusher: ["GL_USER", "REMOTE_USER", "USER"]
+            pusher: ["GL_USER", "REMOTE_USER"]
                 .iter()
                 .find_map(|name| env::var(name).ok().filter(|name| !name.is_empty())),
         }

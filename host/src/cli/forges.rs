@@ -243,7 +243,8 @@ impl Pushes {
             context.out.note(format!("{} has told of no tag", self.name))?;
         } else {
             let mut table = Table::new(["when", "project", "tag", "what", "by", "became"]);
-            for PushInfo { at, project, tag, object, commit, pusher, state, submission, reason, .. } in all {
+            for PushInfo { at, project, tag, object, commit, pusher, state, submission, reason, trouble, .. } in all {
+                let reason = trouble.or(reason);
                 let became = match (submission, reason) {
                     (Some(submission), _) => format!("{state}: {submission}"),
                     (None, Some(reason)) => format!("{state}: {reason}"),

@@ -21,7 +21,7 @@ const MAX_INPUT: u64 = 4 << 20;
 /// How often it is tried, and the pause in between.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often it is looked how tags stand.
+/// How soon it is looked how tags stand, at first.
 const LOOK: Duration = Duration::from_millis(100);
 /// Tags that are named.
 const NAMED: usize = 5;
@@ -50,7 +50,7 @@ pub struct PostReceive {
     /// Wait so long for the tags to be graded, to say how they stand.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     wait: Millis,
-    /// Who pushed [default: GL_USER, REMOTE_USER, else USER, as the git server sets them].
+    /// Who pushed [default: GL_USER or REMOTE_USER, as the git server sets them; else people are told apart by repository].
     #[arg(long, value_name = "NAME")]
     pusher: Option<String>,
 }
@@ -132,14 +132,14 @@ impl PostReceive {
         body: &str,
         end: Instant,
     ) -> anyhow::Result<()> {
-        let mut said = BTreeSet::new();
+        let (mut said, mut pause) = (BTreeSet::new(), LOOK);
         while Instant::now() < end {
             // The push went well whatever comes of this.
             let Ok(all) = client.standings(&self.source, &proof(secret, body)?, body) else { return Ok(()) };
             let over = |one: &StandingInfo| {
                 one.state == "passed" || matches!(one.standing.as_deref(), Some("success" | "failed"))
             };
-            for StandingInfo { tag, state, standing, text, submission } in all.iter().filter(|one| over(one)) {
+            for StandingInfo { tag, state, standing, text, submission, notes } in all.iter().filter(|one| over(one)) {
                 if !said.insert(tag.clone()) {
                     continue;
                 }
@@ -153,11 +153,13 @@ impl PostReceive {
                     (_, None) => format!("{tag}: {state}{id}"),
                 };
                 context.out.note(format!("gradus: {told}"))?;
+                notes.iter().try_for_each(|note| context.out.note(format!("gradus:   {note}")))?;
             }
             if all.iter().all(over) {
                 return Ok(());
             }
-            sleep(LOOK);
+            sleep(pause);
+            pause = (pause * 2).min(PAUSE);
         }
         context.out.note("gradus: the rest is graded when its turn comes")?;
         Ok(())

@@ -47,10 +47,12 @@ pub fn fetched(push: &Push, took: Duration) {
     let (source, project, tag) = (&push.source, &push.project.path, &push.tag);
     match &push.state {
         PushState::Waiting { reason, attempts, .. } => {
-            warn!(%source, project, %tag, attempts, reason, "a pushed tag could not be fetched yet");
+            let why = push.trouble.as_ref().or(reason.as_ref());
+            warn!(%source, project, %tag, attempts, why, "a pushed tag is no submission yet");
         }
         PushState::Refused { code, reason } if code == "platform" => {
-            warn!(%source, project, %tag, reason, "a pushed tag was given up");
+            let why = push.trouble.as_ref().unwrap_or(reason);
+            warn!(%source, project, %tag, why, "a pushed tag was given up");
         }
         PushState::Refused { code, .. } => info!(%source, project, %tag, code, "a pushed tag was refused"),
         PushState::Submitted { submission } | PushState::Same { submission } => {

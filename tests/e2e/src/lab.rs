@@ -13,6 +13,7 @@ pub struct Lab {
     moods: Mutex<VecDeque<u16>>,
     refused: Mutex<Vec<u16>>,
     hooks: Mutex<Vec<Value>>,
+    forbidden: Mutex<Vec<String>>,
     /// It is older than 19: it knows no signing.
     pub old: AtomicBool,
 }
@@ -50,6 +51,11 @@ impl Lab {
         held(&self.refused).clone()
     }
 
+    /// We may not give commits of that project a status.
+    pub fn refuses(&self, project: &str) {
+        held(&self.forbidden).push(project.to_owned());
+    }
+
     /// Its system hooks.
     pub fn hooks(&self) -> Vec<Value> {
         held(&self.hooks).clone()
@@ -68,16 +74,20 @@ impl Lab {
         match (method, path.trim_start_matches("/api/v4/hooks").trim_start_matches('/')) {
             ("GET", _) => (200, "", Value::Array(hooks.iter().map(shown).collect()).to_string()),
             ("POST", "") => {
-                asked["id"] = json!(hooks.len() + 1);
+                asked["id"] = json!(hooks.iter().filter_map(|hook| hook["id"].as_u64()).max().unwrap_or(0) + 1);
                 hooks.push(asked.clone());
                 (201, "", shown(&asked).to_string())
             }
+            ("DELETE", id) => {
+                hooks.retain(|hook| hook["id"] != id.parse::<u64>().unwrap_or(0));
+                (204, "", String::new())
+            }
             ("PUT", id) => {
-                let Some(at) = id.parse::<usize>().ok().filter(|at| (1..=hooks.len()).contains(at)) else {
+                let Some(hook) = hooks.iter_mut().find(|hook| hook["id"] == id.parse::<u64>().unwrap_or(0)) else {
                     return (404, "", "{}".to_owned());
                 };
-                asked["id"] = json!(at);
-                hooks[at - 1] = asked.clone();
+                asked["id"] = hook["id"].clone();
+                *hook = asked.clone();
                 (200, "", shown(&asked).to_string())
             }
             _ => (405, "", "{}".to_owned()),
@@ -105,6 +115,9 @@ impl Lab {
         let (Some(project), Some("statuses"), Some(sha), "POST") = (project, of, sha, method) else {
             return no(404, "404 Not Found");
         };
+        if held(&self.forbidden).iter().any(|forbidden| forbidden == project) {
+            return no(403, "403 Forbidden");
+        }
         let (Some(state), Some(reference)) = (asked["state"].as_str(), asked["ref"].as_str()) else {
             return no(404, "References for commit Not Found");
         };

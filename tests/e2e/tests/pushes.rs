@@ -171,6 +171,20 @@ fn what_cannot_be_a_submission_is_refused_in_words_for_whoever_pushed() {
     let again = repo.push("v-again", true);
     told(&forge, "course/anna", 3, &again, &moved.object);
     assert_eq!(became(&server, "v-again")["code"], "tag-moved");
+    // Deleted and made again is moved, too, whatever its forge says.
+    repo.write("gradus.json", &contract);
+    repo.write("p.csv", good());
+    assert_eq!(handed(&server, &forge, "course/anna", &repo.push("v-twice", true))["state"], "submitted");
+    repo.git(&["push", "--quiet", "--delete", "origin", "v-twice"]);
+    let gone = Pushed { tag: "v-twice".into(), object: NEW.into(), commit: NEW.into() };
+    told(&forge, "course/anna", 3, &gone, NEW);
+    repo.write("n", "2");
+    let again = repo.push("v-twice", true);
+    told(&forge, "course/anna", 3, &again, NEW);
+    until("it is refused", || {
+        let push = pushes(&server).into_iter().find(|push| push["object"] == again.object.as_str());
+        push.expect("it was told of")["code"] == "tag-moved"
+    });
     for (project, tag) in [("course/anna", "w1"), ("other/anna", "v1")] {
         let push = handed(&server, &forge, project, &repo.push(tag, true));
         assert_eq!((&push["state"], &push["reason"]), (&json!("passed"), &Value::Null), "{push}");
@@ -279,7 +293,11 @@ fn a_forge_that_is_down_slow_or_does_not_know_us_any_more_loses_nothing() {
         until("it is put off", || {
             let push = pushes(server).into_iter().find(|push| push["tag"] == tag).expect("it was told of");
             assert_eq!(push["state"], "waiting", "{push}");
-            push["reason"].as_str().is_some_and(|reason| reason.contains(why) && !reason.contains(TOKEN))
+            let reason = push["reason"].as_str().unwrap_or_default();
+            assert!(
+                reason.is_empty() || reason == "it could not be fetched and looked at yet; the operator can see why"
+            );
+            push["trouble"].as_str().is_some_and(|trouble| trouble.contains(why) && !trouble.contains(TOKEN))
         });
     };
     git.mood.down.store(true, Ordering::Relaxed);
@@ -366,7 +384,7 @@ fn rules_hold_for_pushed_tags_and_people_are_who_they_are() {
     assert_eq!(taken.get("/api/v1/sources/forge/users").status, 403);
 
     // A forge on a network of somebody's own is asked only where the operator said so.
-    let near = Forge::make_at(&server, "near", "gitlab", "http://127.0.0.1:9", &json!({}));
+    let near = Forge::make_at(&server, "near", "gitlab", "https://127.0.0.1:9", &json!({}));
     let home = tempfile::tempdir().expect("there is room");
     let folder = variant("breast-cancer", home.path(), &[("id = \"breast-cancer\"", "id = \"near\"")]);
     let path = folder.join("challenge.toml");
@@ -376,7 +394,7 @@ fn rules_hold_for_pushed_tags_and_people_are_who_they_are() {
     told(&near, "course/anna", 1, &anna.push("near", true), NEW);
     until("it is put off", || {
         let push = server.operator().get("/api/v1/sources/near/pushes").json()["items"][0].clone();
-        push["reason"].as_str().is_some_and(|reason| reason.contains("private network"))
+        push["trouble"].as_str().is_some_and(|trouble| trouble.contains("private network"))
     });
 }
 
@@ -403,7 +421,7 @@ fn a_forge_is_told_how_its_tags_stand_whatever_it_answers() {
     let mut server = Server::start_with(Options { config: config.to_owned(), ..Options::default() });
     let repos = Repos::default();
     let git = GitServer::start(&repos.root(), "oauth2", TOKEN);
-    publish(&server, &[("limit = 20", "limit = 4")], "");
+    publish(&server, &[("limit = 20", "limit = 5")], "");
     let mut forge = Forge::make_at(&server, "forge", "gitlab", &git.base, &json!({ "token": TOKEN, "private": true }));
     let repo = with_predictions(&repos, "course/anna.git");
     let push = |server: &Server, forge: &Forge, tag: &str| {
@@ -423,17 +441,44 @@ fn a_forge_is_told_how_its_tags_stand_whatever_it_answers() {
             (&json!(pushed.commit), &json!("7")),
             "the commit, and not the tag's object"
         );
-        assert_eq!(status["name"], "gradus/breast-cancer");
+        assert_eq!(status["name"], "gradus");
         let target =
             format!("https://gradus.example.org/api/v1/submissions/{}", became["submission"].as_str().expect("an id"));
         assert_eq!(status["target_url"], target);
-        assert!(!status.to_string().contains("private"), "the hidden half is not told: {status}");
     }
+    // The hidden half is not told.
+    let id = became["submission"].as_str().expect("an id");
+    let report = server.operator().get(&format!("/api/v1/submissions/{id}/report")).json();
+    let scores = report["scores"].as_array().expect("scores").iter().filter(|score| score["split"] == "private");
+    // A short one may be the beginning of another.
+    let hidden: Vec<_> = scores.map(|score| score["value"].to_string()).filter(|value| value.len() > 6).collect();
+    assert!(hidden.len() == 3 && hidden.iter().all(|value| !text.contains(&value[..6])), "{hidden:?} {text}");
     // One word for each state, in their order.
     let words: Vec<_> = git.mood.lab.states("v1").into_iter().map(|(state, _)| state).collect();
     let order = ["pending", "running", "success"].map(|word| words.iter().filter(|said| *said == word).count());
     assert!(order.iter().all(|count| *count <= 1) && order[2] == 1, "{words:?}");
     assert!(words.is_sorted_by_key(|word| ["pending", "running", "success"].iter().position(|known| known == word)));
+
+    // The same commit under another name, while it waits: that is told how it goes on, too.
+    queue(&server, "paused");
+    repo.write("n", "twice");
+    for pushed in [repo.push("twice-1", true), repo.push_head("twice-2", true)] {
+        told(&forge, "course/anna", 3, &pushed, NEW);
+    }
+    until("both are told of", || git.mood.lab.states("twice-1").len() + git.mood.lab.states("twice-2").len() == 2);
+    queue(&server, "open");
+    assert_eq!((last(&git, "twice-1").0, last(&git, "twice-2").0), ("success".to_owned(), "success".to_owned()));
+
+    // One project whose commits we may not give a status holds up no other.
+    git.mood.lab.refuses("8");
+    let other = with_predictions(&repos, "course/ben.git");
+    other.write("n", "ben");
+    let pushed = other.push("ben", true);
+    let body = json!({ "event_name": "tag_push", "ref": "refs/tags/ben", "before": NEW, "after": pushed.object,
+        "checkout_sha": pushed.commit, "user_id": 4, "user_username": "ben", "project_id": 8,
+        "project": { "path_with_namespace": "course/ben" } });
+    assert_eq!(forge.told(&body.to_string()).status, 202);
+    until("it was refused a few times", || git.mood.lab.refused().iter().filter(|code| **code == 403).count() >= 3);
 
     // Busy, broken, too fast, and not itself: it hears of it in the end.
     git.mood.lab.answers(&[409, 500, 429, 502]);
@@ -467,9 +512,21 @@ fn a_forge_is_told_how_its_tags_stand_whatever_it_answers() {
     // Refused: said once, with the reason.
     push(&server, &forge, "v5");
     let (state, text) = last(&git, "v5");
-    assert!(state == "failed" && text.contains("quota of 4 submissions per day (UTC) is used up"), "{text}");
+    assert!(state == "failed" && text.contains("quota of 5 submissions per day (UTC) is used up"), "{text}");
     assert_eq!(git.mood.lab.states("v5").len(), 1);
     assert_eq!(git.mood.lab.taken().len(), count + 1);
+    // Refused, and the forge had not said which commit it is: told all the same.
+    let bare = repos.make("course/anna-2.git");
+    bare.write("README.md", "nothing else");
+    let pushed = bare.push("none", true);
+    let body = json!({ "event_name": "repository_update", "user_id": 3, "project_id": 9,
+        "project": { "path_with_namespace": "course/anna-2" }, "refs": ["refs/tags/none"],
+        "changes": [{ "before": NEW, "after": pushed.object, "ref": "refs/tags/none" }] });
+    assert_eq!(forge.told(&body.to_string()).status, 202);
+    let (state, text) = last(&git, "none");
+    assert!(state == "failed" && text.contains("there is no `gradus.json`"), "{text}");
+    let said = git.mood.lab.taken().pop().expect("there is one");
+    assert_eq!(said["sha"], json!(pushed.commit));
     assert!(!server.log().contains(TOKEN));
 }
 
@@ -562,6 +619,10 @@ fn a_gitlab_is_told_to_send_its_hooks_here() {
     let told = [
         (add("old", &json!({})), "cannot sign its hooks: say --by-token"),
         (
+            add("clear", &json!({ "private": false, "register": false })),
+            "a forge without TLS is one of a private network",
+        ),
+        (
             add("stranger", &json!({ "token": "another" })),
             "it answered 401 Unauthorized: its token is of no administrator",
         ),
@@ -573,6 +634,7 @@ fn a_gitlab_is_told_to_send_its_hooks_here() {
         assert!(!answer.text().contains(TOKEN));
     }
     assert_eq!(operator.get("/api/v1/sources").json()["items"].as_array().expect("a list").len(), 1);
+    assert_eq!(lab.hooks().len(), 1, "what would send what is refused here is removed there");
     assert_eq!(add("old", &json!({ "by_token": true })).status, 201);
     assert!(lab.hooks().last().expect("there is one")["token"].is_string());
 }

@@ -14,6 +14,10 @@ use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+/// What a status is called: the same from first to last.
+const NAME: &str = "gradus";
+/// Tags that are told of at once.
+const TAGS: usize = 20;
 /// Metrics that a status names.
 const METRICS: usize = 3;
 /// Places of a leaderboard that are looked through for one's own.
@@ -159,20 +163,19 @@ impl App {
         let told = if owed.told.as_ref() == Some(&status) {
             Ok(false)
         } else {
-            let challenge = push.challenge.as_ref();
-            let name = challenge.map_or_else(|| "gradus".to_owned(), |challenge| format!("gradus/{challenge}"));
-            let commit = Commit { project: &push.project, id: commit, tag: &push.tag, name: &name };
+            let commit = Commit { project: &push.project, id: commit, tag: &push.tag, name: NAME };
             api.set_status(&source, commit, &status).map(|()| true)
         };
         let (marks, now) = (owed.marks, self.clock.now());
         match told {
             Ok(said) => {
-                turn.next = self.store.settle_owed(id, marks, owed.told(marks, status, now))?;
+                let follows = matches!(push.state, PushState::Same { .. });
+                turn.next = self.store.settle_owed(id, marks, owed.told(marks, status, follows, now))?;
                 Ok(if said { Answered::Told(source.id) } else { Answered::Silent })
             }
-            Err(Untold { why, after }) => {
-                let next = owed.put_off(after, now);
-                if let Some(due) = next.as_ref().and_then(|next| next.due) {
+            Err(Untold { why, after, whole }) => {
+                let next = owed.put_off(after, whole, now);
+                if let Some(due) = next.as_ref().and_then(|next| next.due).filter(|_| whole) {
                     self.owing().resting.insert(source.id.clone(), due);
                 }
                 let given_up = next.is_none();
@@ -199,7 +202,7 @@ impl App {
         }
         let address = self.forges.as_ref().and_then(|(_, address)| address.as_deref());
         let mut all = Vec::new();
-        for told in self.hear(source, delivery, now)? {
+        for told in self.hear(source, delivery, now)?.into_iter().take(TAGS) {
             let Told::Tag(tag) = told else { continue };
             let key = TagKey { source: source.clone(), project: tag.project.id, tag: tag.name };
             if let Some(push) = self.store.push_of(&key, &tag.object)? {

@@ -42,7 +42,7 @@ fn refused(text: impl Into<String>) -> Refusal {
 }
 
 /// The address without a slash at its end, if repositories may be there.
-fn base(given: &str, kind: Kind) -> Result<String, Refusal> {
+fn base(given: &str, kind: Kind, private: bool) -> Result<String, Refusal> {
     let base = given.trim_end_matches('/');
     let rest = ["https://", "http://"].iter().find_map(|scheme| base.strip_prefix(scheme));
     let rest = rest.or_else(|| base.strip_prefix("file:///").filter(|_| kind == Kind::Plain));
@@ -51,6 +51,12 @@ fn base(given: &str, kind: Kind) -> Result<String, Refusal> {
             "the base is an address that begins with https:// or http://; of a plain server file:///, too",
         ));
     };
+    if base.starts_with("http://") && !private {
+        return Err(refused("a forge without TLS is one of a private network: say so (`private`), or use https://"));
+    }
+    if kind == Kind::Github && rest.contains('/') {
+        return Err(refused("the base is where GitHub is, without an organisation: https://github.com"));
+    }
     let host = rest.split('/').next().unwrap_or_default();
     if host.is_empty() {
         return Err(refused("the base has no host"));
@@ -73,7 +79,7 @@ impl App {
     pub fn add_source(&self, token: &Token, new: NewSource) -> Result<(Source, Secret), Refusal> {
         let NewSource { id, kind, base: given, by_token, secret, access, private, register } = new;
         operators(token)?;
-        let base = base(&given, kind)?;
+        let base = base(&given, kind, private)?;
         if by_token && kind != Kind::Gitlab {
             return Err(refused(
                 "hooks of this kind are signed: only GitLab, before version 19, sends the secret itself",
@@ -102,18 +108,26 @@ impl App {
         }
         let by = token.subject.clone();
         let source = Source { id: id.clone(), kind, base, proof, access, private, made_at: now, by };
+        // Nobody waits for what a forge takes to answer.
+        if register && self.store.source(&id)?.is_none() {
+            self.register(&source, &secret)?;
+        }
         // One after the other, so that no more are made than there may be.
         let _one = self.steering.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if self.store.sources()?.len() >= MAX_SOURCES {
             return Err(refused(format!("a server has {MAX_SOURCES} forges at most; remove one first")));
         }
-        if self.store.source(&id)?.is_none() && register {
-            self.register(&source, &secret)?;
-        }
         let act = Act::SourceMade { source: id.clone(), kind, base: source.base.clone() };
         let deed = Deed::new(token, now, act, None);
         if !self.store.put_source(&source, &deed)? {
-            return Err(refused(format!("there is a forge `{id}` already; remove it first, or choose another name")));
+            let text = match self.store.source(&id)? {
+                Some(_) => format!("there is a forge `{id}` already; remove it first, or choose another name"),
+                None => format!(
+                    "a forge of another kind or at another place was called `{id}`, and its people and tags are known by \
+                     that: choose another name"
+                ),
+            };
+            return Err(refused(text));
         }
         Ok((source, secret))
     }
@@ -233,8 +247,11 @@ mod tests {
             ("https://example.org/?x", None),
             ("https://example.org/../x", None),
         ] {
-            assert_eq!(base(given, Kind::Gitlab).ok().as_deref(), expected, "{given}");
+            assert_eq!(base(given, Kind::Gitlab, true).ok().as_deref(), expected, "{given}");
         }
-        assert_eq!(base("file:///srv/git/", Kind::Plain).unwrap(), "file:///srv/git");
+        assert_eq!(base("file:///srv/git/", Kind::Plain, false).unwrap(), "file:///srv/git");
+        assert!(base("http://example.org", Kind::Gitlab, false).is_err(), "a token would travel in clear text");
+        assert!(base("https://github.com/group", Kind::Github, false).is_err());
+        assert_eq!(base("https://github.com", Kind::Github, false).unwrap(), "https://github.com");
     }
 }

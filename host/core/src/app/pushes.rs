@@ -25,7 +25,7 @@ pub(super) use line::Line;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// Pushes of one forge that are fetched at once.
-const OF_FORGE: usize = 3;
+const OF_FORGE: usize = 2;
 /// Pushes that are read at once.
 const PAGE: usize = 256;
 /// A push that could not be dealt with, and not for a reason that is its own, is taken again after so long.
@@ -44,12 +44,19 @@ pub enum FetchTurn {
     Did(Box<Push>),
 }
 
+/// Tries of what may be the repository's doing, or its files'.
+const FEW: u32 = 5;
+/// What whoever pushed is told while something is wrong on our side or the forge's.
+const NOT_YET: &str = "it could not be fetched and looked at yet; the operator can see why";
+
 /// Why a push is no submission.
 enum Off {
     /// It will not be one.
     Refused { code: String, reason: String },
-    /// It may be one later.
-    Trouble(String),
+    /// It may be one later, as whoever pushed is told.
+    Later(String),
+    /// The same, for a reason that is the operator's alone; it is tried so many times at most.
+    Trouble { why: String, most: u32 },
     /// Nobody takes such tags.
     Passed,
     /// The host stops.
@@ -59,6 +66,10 @@ enum Off {
 impl Off {
     fn refused(code: &str, reason: impl Into<String>) -> Self {
         Self::Refused { code: code.to_owned(), reason: reason.into() }
+    }
+
+    fn trouble(why: String) -> Self {
+        Self::Trouble { why, most: u32::MAX }
     }
 }
 
@@ -143,9 +154,16 @@ impl App {
             Err(Off::Refused { code, reason }) => PushState::Refused { code, reason },
             Err(Off::Passed) => PushState::Passed,
             Err(Off::Stopped) => return Ok(FetchTurn::Idle),
-            Err(Off::Trouble(why)) => push.put_off(told(&why), self.clock.now()),
+            Err(Off::Later(reason)) => push.put_off(reason, u32::MAX, self.clock.now()),
+            Err(Off::Trouble { why, most }) => {
+                push.trouble = Some(told(&why));
+                push.put_off(NOT_YET.to_owned(), most, self.clock.now())
+            }
         };
-        push.state = state;
+        push.state = noted(state, &push.notes);
+        if !push.state.is_waiting() && push.state != PushState::Passed && push.state.submission().is_some() {
+            push.trouble = None;
+        }
         // Whether the forge has something to hear of it: a submission of its own is told of when that changes.
         let owed = match &push.state {
             PushState::Same { .. } | PushState::Refused { .. } => true,
@@ -179,12 +197,16 @@ impl App {
         let fetched = git.fetch(&wanted, &self.stopping);
         visit.trouble = match &fetched {
             Ok(_) | Err(NotFetched::Refused { .. }) => Some(None),
-            Err(NotFetched::Trouble(why)) => Some(Some(told(why))),
+            Err(NotFetched::Trouble(why) | NotFetched::Late(why)) => Some(Some(told(why))),
             Err(NotFetched::Stopped) => None,
         };
         let Fetched { commit, parts, came, notes } = fetched.map_err(|error| match error {
-            NotFetched::Refused { code, reason } => Off::Refused { code, reason },
-            NotFetched::Trouble(why) => Off::Trouble(why),
+            NotFetched::Refused { code, reason, commit } => {
+                push.commit = push.commit.take().or(commit);
+                Off::Refused { code, reason }
+            }
+            NotFetched::Trouble(why) => Off::trouble(why),
+            NotFetched::Late(why) => Off::Trouble { why, most: FEW },
             NotFetched::Stopped => Off::Stopped,
         })?;
         if push.commit.as_ref().is_some_and(|told| *told != commit) {
@@ -212,7 +234,12 @@ impl App {
         if contract.gpu && task.run.as_ref().is_none_or(|run| run.gpus == 0) {
             push.notes.push("it asks for a GPU, and this task has none".to_owned());
         }
-        let entrant = self.entrant_of(push, &contract).map_err(ours)?;
+        if !contract.authors.is_empty() {
+            push.notes.push(
+                "it is handed in as yours alone: `authors` are shown to the organizers, and make no team".to_owned(),
+            );
+        }
+        let entrant = self.entrant_of(push).map_err(ours)?;
         let parts = chosen(parts, task, rules, &contract)?;
         let files =
             Pending::new(parts).map_err(|path| Off::refused("invalid-submission", format!("{path} is there twice")))?;
@@ -237,13 +264,26 @@ impl App {
     fn takers(&self, push: &Push) -> Result<Vec<Taker>, Off> {
         let mut takers = Vec::new();
         for row in self.all_challenges().map_err(ours)? {
-            let Some(version) = self.version(&row.id, row.live).map_err(ours)? else { continue };
-            let taker = Taker { row, version };
-            if taker.rules().is_some_and(|rules| rules.take(&push.source, &push.project.path, &push.tag)) {
-                takers.push(taker);
+            let rules = self.rules_of(&row).map_err(ours)?;
+            if !rules.is_some_and(|rules| rules.take(&push.source, &push.project.path, &push.tag)) {
+                continue;
             }
+            let Some(version) = self.version(&row.id, row.live).map_err(ours)? else { continue };
+            takers.push(Taker { row, version });
         }
         Ok(takers)
+    }
+
+    /// Which tags a challenge takes. Most take none, and their versions are not read for each tag that somebody pushes.
+    fn rules_of(&self, row: &ChallengeRow) -> Result<Option<Arc<GitRules>>, Refusal> {
+        let known = || self.git_rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, rules)) = known().get(&row.id).filter(|(live, _)| *live == row.live) {
+            return Ok(rules.clone());
+        }
+        let version = self.store.version(&row.id, row.live)?;
+        let rules = version.and_then(|version| version.challenge.git).map(Arc::new);
+        known().insert(row.id.clone(), (row.live, rules.clone()));
+        Ok(rules)
     }
 }
 
@@ -265,7 +305,7 @@ impl Drop for Visit<'_> {
 
 /// Ours.
 fn ours(error: impl Into<Refusal>) -> Off {
-    Off::Trouble(chain(&error.into()))
+    Off::trouble(chain(&error.into()))
 }
 
 /// A text that fits into a row, without what a terminal would obey.
@@ -280,9 +320,10 @@ fn of_refusal(refusal: Refusal) -> Off {
         Refusal::UnknownChallenge(_)
         | Refusal::UnknownPhase { .. }
         | Refusal::NotOpen { .. }
-        | Refusal::Draining(_)
-        | Refusal::OverQuota(_)
-        | Refusal::TooManyOpen { .. } => refusal.to_string(),
+        | Refusal::OverQuota(_) => refusal.to_string(),
+        // Who pushed cannot push the same tag again.
+        Refusal::Draining(_) | Refusal::TooManyOpen { .. } => return Off::Later(told(&refusal.to_string())),
+        Refusal::CheckFailed(_) | Refusal::CheckSlow => return Off::Trouble { why: chain(&refusal), most: FEW },
         Refusal::Revoked
         | Refusal::Unknown(_)
         | Refusal::Forbidden(_)
@@ -291,8 +332,6 @@ fn of_refusal(refusal: Refusal) -> Off {
         | Refusal::Forged(_)
         | Refusal::Unreadable(_)
         | Refusal::OtherRequest
-        | Refusal::CheckFailed(_)
-        | Refusal::CheckSlow
         | Refusal::Challenge(_)
         | Refusal::Transition(_)
         | Refusal::Contended
@@ -301,9 +340,19 @@ fn of_refusal(refusal: Refusal) -> Off {
         | Refusal::Scorer(_)
         | Refusal::Runner(_)
         | Refusal::NoContainers(_)
-        | Refusal::Stored { .. } => return Off::Trouble(chain(&refusal)),
+        | Refusal::Stored { .. } => return ours(refusal),
     };
     Off::Refused { code: refusal.code().to_owned(), reason: told(&reason) }
+}
+
+/// A refusal with what may be the cause of it.
+fn noted(state: PushState, notes: &[String]) -> PushState {
+    match (state, notes.first()) {
+        (PushState::Refused { code, reason }, Some(note)) => {
+            PushState::Refused { code, reason: told(&format!("{reason} (note: {note})")) }
+        }
+        (state, _) => state,
+    }
 }
 
 fn listed(problems: &Problems) -> String {
@@ -328,7 +377,7 @@ fn said(parts: &[Part]) -> Result<Contract, Off> {
     let bytes = if bytes.len() > contract::MAX_LEN {
         vec![b' '; contract::MAX_LEN as usize + 1]
     } else {
-        read_all(bytes).map_err(|error| Off::Trouble(error.to_string()))?
+        read_all(bytes).map_err(|error| Off::trouble(error.to_string()))?
     };
     Contract::read(name, &bytes).map_err(|broken| Off::refused("bad-contract", broken.to_string()))
 }

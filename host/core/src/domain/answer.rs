@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 
 /// Characters of a status's text, at most: what the strictest forge takes.
 pub const MAX_TEXT: usize = 140;
-/// Forges are told for so long, if they do not take it.
+/// Forges are told for so long, if they do not take it; of one commit whose status they refuse, so long.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+const PATIENCE_WITH_ONE: SignedDuration = SignedDuration::from_hours(1);
+/// How a submission stands that another tag is, too, is looked at so often: that tag is not told of when it changes.
+const FOLLOWED: SignedDuration = SignedDuration::from_secs(2);
 /// The longest pause between two tries.
 const LONGEST: SignedDuration = SignedDuration::from_mins(10);
 
@@ -74,18 +77,21 @@ impl Owed {
         Self { marks: self.marks + 1, due: Some(due), ..self }
     }
 
-    /// Once it was told `status` of the change numbered `seen`; `None`: that is all that there is to tell.
-    pub fn told(self, seen: u64, status: CommitStatus, now: Timestamp) -> Option<Self> {
+    /// Once it was told `status` of the change numbered `seen`; `None`: that is all that there is to tell. `follows`: nobody
+    /// says when it changes.
+    pub fn told(self, seen: u64, status: CommitStatus, follows: bool, now: Timestamp) -> Option<Self> {
         let over = matches!(status.standing, Standing::Success | Standing::Failed);
         let more = self.marks != seen;
-        let next = Self { due: more.then_some(now), failing: None, told: Some(status), ..self };
+        let later = if follows { now.checked_add(FOLLOWED).ok() } else { None };
+        let next = Self { due: if more { Some(now) } else { later }, failing: None, told: Some(status), ..self };
         (more || !over).then_some(next)
     }
 
-    /// Once a try failed at `now`, with how long the forge asks us to wait; `None`: it was tried for long enough.
-    pub fn put_off(self, after: Option<SignedDuration>, now: Timestamp) -> Option<Self> {
+    /// Once a try failed at `now`, with how long the forge asks us to wait; `whole`: it takes none of anything, and not only not
+    /// this. `None`: it was tried for long enough.
+    pub fn put_off(self, after: Option<SignedDuration>, whole: bool, now: Timestamp) -> Option<Self> {
         let (tries, since) = self.failing.unwrap_or((0, now));
-        if now.duration_since(since) >= PATIENCE {
+        if now.duration_since(since) >= if whole { PATIENCE } else { PATIENCE_WITH_ONE } {
             return None;
         }
         let pause = SignedDuration::from_secs(1 << tries.min(10)).max(after.unwrap_or_default()).min(LONGEST);
@@ -97,9 +103,7 @@ impl Owed {
 /// How a push stands that is no submission; `None`: nothing is said of it.
 pub fn of_push(push: &Push) -> Option<CommitStatus> {
     let (standing, text) = match &push.state {
-        PushState::Waiting { reason: Some(_), .. } => {
-            (Standing::Pending, "it could not be fetched yet: it is tried again".to_owned())
-        }
+        PushState::Waiting { reason: Some(reason), .. } => (Standing::Pending, reason.clone()),
         PushState::Refused { reason, .. } => (Standing::Failed, reason.clone()),
         PushState::Waiting { reason: None, .. }
         | PushState::Passed
@@ -165,17 +169,19 @@ mod tests {
     fn what_changes_while_it_is_told_is_told_again() {
         let owed = Owed::default().marked(at(1));
         assert_eq!((owed.marks, owed.due), (1, Some(at(1))));
-        let known = owed.clone().told(1, status(Standing::Running), at(2)).unwrap();
+        let known = owed.clone().told(1, status(Standing::Running), false, at(2)).unwrap();
         assert_eq!((known.due, known.told.as_ref()), (None, Some(&status(Standing::Running))));
-        assert_eq!(known.marked(at(3)).told(2, status(Standing::Success), at(4)), None, "it ended");
-        let again = owed.marked(at(2)).told(1, status(Standing::Success), at(3)).unwrap();
+        assert_eq!(known.marked(at(3)).told(2, status(Standing::Success), true, at(4)), None, "it ended");
+        let followed = owed.clone().told(1, status(Standing::Pending), true, at(2)).unwrap();
+        assert_eq!(followed.due, Some(at(4)), "nobody says when another's submission changes");
+        let again = owed.marked(at(2)).told(1, status(Standing::Success), false, at(3)).unwrap();
         assert_eq!(again.due, Some(at(3)), "something changed after that");
     }
 
     #[test]
     fn a_forge_that_does_not_take_it_is_tried_less_often_and_not_for_ever() {
         let (mut owed, mut now, mut pauses) = (Some(Owed::default().marked(at(0))), at(0), Vec::new());
-        while let Some(next) = owed.take().and_then(|owed| owed.put_off(None, now)) {
+        while let Some(next) = owed.take().and_then(|owed| owed.put_off(None, true, now)) {
             let due = next.due.unwrap();
             pauses.push(due.duration_since(now).as_secs());
             assert_eq!(next.clone().marked(now).due, Some(due), "a change is no reason to try at once");
@@ -183,8 +189,10 @@ mod tests {
             owed = Some(next);
         }
         assert_eq!((&pauses[..4], pauses.last(), pauses.len() > 140), (&[1, 2, 4, 8][..], Some(&600), true));
-        let asked = Owed::default().put_off(Some(SignedDuration::from_secs(77)), at(0)).unwrap();
+        let asked = Owed::default().put_off(Some(SignedDuration::from_secs(77)), false, at(0)).unwrap();
         assert_eq!(asked.due, Some(at(77)));
+        let one = Owed { failing: Some((9, at(0))), ..Owed::default() };
+        assert!(one.clone().put_off(None, true, at(3_600)).is_some() && one.put_off(None, false, at(3_600)).is_none());
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub struct Push {
     /// What whoever pushed should know, and is no reason not to grade it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What went wrong last on our side or the forge's: for the operator alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// What became of a push.
@@ -54,7 +57,7 @@ pub enum PushState {
         /// Not before then.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         due: Option<Timestamp>,
-        /// Why it was not fetched yet.
+        /// Why it is none yet, for whoever pushed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -145,6 +148,9 @@ pub struct Pushed {
     pub commit: ObjectId,
     /// What the repository says of itself.
     pub said: Contract,
+    /// What whoever pushed should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A tag at a forge.
@@ -163,12 +169,15 @@ pub struct TagKey {
 pub struct LastTold {
     /// What it is; `None`: it was deleted.
     pub object: Option<ObjectId>,
+    /// What it was before it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub had: Option<ObjectId>,
 }
 
 impl Push {
     /// What `source` told at `now`, if it is a push of a tag.
     pub fn new(id: PushId, source: SourceId, told: Told, now: Timestamp) -> Option<Self> {
-        let (state, challenge, notes) = (PushState::Passed, None, Vec::new());
+        let (state, challenge, notes, trouble) = (PushState::Passed, None, Vec::new(), None);
         match told {
             Told::Tag(tag) => Some(Self {
                 id,
@@ -183,6 +192,7 @@ impl Push {
                 state: PushState::NEW,
                 challenge,
                 notes,
+                trouble,
             }),
             Told::Gone { project, name, before, pusher } => Some(Self {
                 id,
@@ -197,6 +207,7 @@ impl Push {
                 state,
                 challenge,
                 notes,
+                trouble,
             }),
             Told::Project(_) => None,
         }
@@ -214,19 +225,21 @@ impl Push {
         if self.object.is_some() { had && !gone } else { gone }
     }
 
-    /// What it waits as after a try that failed with `reason` at `now`; refused, when it was tried for long enough.
-    pub fn put_off(&self, reason: String, now: Timestamp) -> PushState {
+    /// What it waits as after a try at `now` that came to nothing, with `reason` for whoever pushed; refused, when it was tried
+    /// for long enough, or `most` times.
+    pub fn put_off(&self, reason: String, most: u32, now: Timestamp) -> PushState {
         let attempts = match self.state {
             PushState::Waiting { attempts, .. } => attempts.saturating_add(1),
             PushState::Submitted { .. } | PushState::Same { .. } | PushState::Refused { .. } | PushState::Passed => 1,
         };
         let pause = SignedDuration::from_secs(1 << attempts.min(10)).min(LONGEST);
         match now.checked_add(pause) {
-            Ok(due) if due.duration_since(self.at) < PATIENCE => {
+            Ok(due) if due.duration_since(self.at) < PATIENCE && attempts < most => {
                 PushState::Waiting { attempts, due: Some(due), reason: Some(reason) }
             }
             Ok(_) | Err(_) => {
-                let reason = format!("given up after {attempts} tries: {reason}; push another tag");
+                let reason =
+                    format!("given up after {attempts} tries: {reason}; push another tag, or ask the operator");
                 PushState::Refused { code: "platform".to_owned(), reason }
             }
         }
@@ -241,12 +254,22 @@ impl Push {
             tag: self.tag.clone(),
             commit: commit.clone(),
             said: said.clone(),
+            notes: self.notes.clone(),
         }
     }
 
-    /// What is told last with it.
-    pub fn told(&self) -> LastTold {
-        LastTold { object: self.object.clone() }
+    /// The same, knowing what was told of its tag last: one that was deleted and made again was moved, whatever its forge says.
+    #[must_use]
+    pub fn after(self, last: Option<&LastTold>) -> Self {
+        let known = last.and_then(|last| last.object.clone().or_else(|| last.had.clone()));
+        let before = self.before.clone().or(known).filter(|before| self.object.as_ref() != Some(before));
+        Self { before, ..self }
+    }
+
+    /// What is told last with it, after `last`.
+    pub fn told(&self, last: Option<&LastTold>) -> LastTold {
+        let had = last.and_then(|last| last.object.clone().or_else(|| last.had.clone()));
+        LastTold { object: self.object.clone(), had: had.filter(|_| self.object.is_none()) }
     }
 }
 
@@ -268,7 +291,7 @@ mod tests {
         let mut push = Push::new(PushId(ulid::Ulid::nil()), "uni".parse().unwrap(), told, start).unwrap();
         let (mut now, mut pauses) = (start, Vec::new());
         while push.state.is_waiting() {
-            push.state = push.put_off("it is down".to_owned(), now);
+            push.state = push.put_off("it is down".to_owned(), u32::MAX, now);
             if let PushState::Waiting { due: Some(due), .. } = push.state {
                 pauses.push(due.duration_since(now).as_secs());
                 now = due;
@@ -276,7 +299,15 @@ mod tests {
         }
         assert_eq!(pauses[..9], [2, 4, 8, 16, 32, 64, 128, 256, 512]);
         assert_eq!((pauses.last(), pauses.len() > 140), (Some(&600), true));
-        let PushState::Refused { code, reason } = push.state else { panic!("it is tried for ever") };
+        push.state = PushState::NEW;
+        push.state = push.put_off("x".to_owned(), 2, start);
+        assert!(push.state.is_waiting());
+        assert!(!push.put_off("x".to_owned(), 2, start).is_waiting(), "two tries are enough");
+        push.state = PushState::Waiting { attempts: 150, due: None, reason: None };
+        let PushState::Refused { code, reason } = push.put_off("it is down".to_owned(), u32::MAX, now + PATIENCE)
+        else {
+            panic!("it is tried for ever")
+        };
         assert_eq!(code, "platform");
         assert!(reason.starts_with("given up after 1") && reason.contains("it is down"), "{reason}");
     }

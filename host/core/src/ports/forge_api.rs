@@ -23,6 +23,8 @@ pub struct Commit<'a> {
 pub struct Untold {
     /// What was wrong, for the operator.
     pub why: String,
+    /// The forge takes nothing at the moment, and not only not this.
+    pub whole: bool,
     /// How long it asks us to wait.
     pub after: Option<SignedDuration>,
 }

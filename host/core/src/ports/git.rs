@@ -42,9 +42,13 @@ pub enum NotFetched {
         code: String,
         /// What is wrong and what to do, for whoever pushed.
         reason: String,
+        /// The commit that it is, if that was seen.
+        commit: Option<ObjectId>,
     },
     /// It is ours, or the forge's: it is tried again. For the operator.
     Trouble(String),
+    /// It took too long, which may be the repository's doing: it is tried again a few times. For the operator.
+    Late(String),
     /// It was told to stop.
     Stopped,
 }

@@ -464,7 +464,8 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn forget_letters(&self, before: Timestamp) -> Result<usize>;
-    /// Keeps a forge that may tell of tags, and logs who made it; `false`: there is one of that name.
+    /// Keeps a forge that may tell of tags, and logs who made it; `false`: there is one of that name, or there was one of
+    /// another kind or at another place, whose people and tags are known by it.
     ///
     /// # Errors
     /// [`StoreError`].

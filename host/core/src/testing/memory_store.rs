@@ -6,7 +6,7 @@ use crate::domain::board::{BoardKey, Entry, Placement, replaces};
 use crate::domain::challenge::{ChallengeRow, Hold, Version};
 use crate::domain::digest::Digest;
 use crate::domain::event::Event;
-use crate::domain::forge::{ObjectId, Source};
+use crate::domain::forge::{Kind, ObjectId, Source};
 use crate::domain::hook::{Hook, Letter};
 use crate::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
@@ -20,7 +20,7 @@ use crate::domain::token::Token;
 use crate::ports::store::decide::{self, JobRow, KeyRow, OperationRow};
 use crate::ports::store::{Admission, Admitted, Advance, Advanced, LedgerKey, Result, Store, StoreError, Tracked};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
@@ -56,6 +56,8 @@ struct Rows {
     told: BTreeMap<(TagKey, ObjectId), PushId>,
     users: BTreeMap<(SourceId, String), ForgeUser>,
     owed: BTreeMap<PushId, Owed>,
+    places: BTreeMap<SourceId, (Kind, String)>,
+    taken: BTreeSet<EntrantId>,
 }
 
 #[derive(Debug, Default)]
@@ -370,9 +372,12 @@ impl Store for MemoryStore {
 
     fn put_source(&self, source: &Source, deed: &Deed) -> Result<bool> {
         let mut rows = self.write()?;
-        if rows.sources.contains_key(&source.id) {
+        let place = (source.kind, source.base.clone());
+        let was = rows.places.get(&source.id).is_some_and(|was| *was != place);
+        if was || rows.sources.contains_key(&source.id) {
             return Ok(false);
         }
+        rows.places.insert(source.id.clone(), place);
         rows.sources.insert(source.id.clone(), source.clone());
         rows.log(Some(deed.clone()));
         Ok(true)
@@ -401,7 +406,9 @@ impl Store for MemoryStore {
             let had = push.object.as_ref().is_some_and(|object| rows.told.contains_key(&(tag.clone(), object.clone())));
             if !push.is_known(had, rows.tags.get(&tag)) {
                 rows.told.extend(push.object.clone().map(|object| ((tag.clone(), object), push.id)));
-                rows.tags.insert(tag, push.told());
+                let push = push.after(rows.tags.get(&tag));
+                let told = push.told(rows.tags.get(&tag));
+                rows.tags.insert(tag, told);
                 rows.pushes.insert(push.id, push.clone());
                 new.push(push);
             }
@@ -462,8 +469,9 @@ impl Store for MemoryStore {
     fn know_user(&self, user: &ForgeUser) -> Result<Option<ForgeUser>> {
         let mut rows = self.write()?;
         let key = (user.source.clone(), user.id.clone());
-        let (known, taken) = (rows.users.get(&key).cloned(), rows.users.values().any(|at| at.entrant == user.entrant));
+        let (known, taken) = (rows.users.get(&key).cloned(), rows.taken.contains(&user.entrant));
         let known = decide::known(user, known, taken);
+        rows.taken.extend(known.as_ref().map(|known| known.entrant.clone()));
         rows.users.extend(known.clone().map(|user| (key, user)));
         Ok(known)
     }
@@ -474,6 +482,7 @@ impl Store for MemoryStore {
 
     fn link_user(&self, user: &ForgeUser, deed: &Deed) -> Result<()> {
         let mut rows = self.write()?;
+        rows.taken.insert(user.entrant.clone());
         rows.users.insert((user.source.clone(), user.id.clone()), user.clone());
         rows.log(Some(deed.clone()));
         Ok(())

@@ -17,12 +17,13 @@ use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 /// What the child is called with.
 pub const SUBCOMMAND: &str = "__fetch";
 /// Memory of a child, beside one object.
 const MEMORY: u64 = 1 << 30;
+/// Processor time of a child, in seconds: well below what it may take by the clock, so that it is known whose doing it is.
+const CPU_SECONDS: u64 = 60;
 /// Bytes of what it is asked, at most.
 const MAX_ASK: u64 = 64 << 10;
 
@@ -42,22 +43,46 @@ pub(super) struct Ask {
     pub(super) file: u64,
     pub(super) bytes: u64,
     pub(super) entries: usize,
-    seconds: u64,
 }
 
 /// What a child says.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Told {
-    Fetched { commit: ObjectId, notes: Vec<String> },
-    Refused { code: String, reason: String },
-    Trouble { why: String },
+    /// So far: which commit the tag is.
+    At {
+        commit: ObjectId,
+    },
+    Fetched {
+        commit: ObjectId,
+        notes: Vec<String>,
+    },
+    Refused {
+        code: String,
+        reason: String,
+    },
+    Trouble {
+        why: String,
+    },
 }
 
 impl Told {
-    /// The last line that is one.
-    pub(super) fn read(said: &[u8]) -> Option<Self> {
-        said.lines().rev().find_map(|line| serde_json::from_slice(line).ok())
+    /// The last word, and which commit the tag is if that was said before it.
+    pub(super) fn read(said: &[u8]) -> (Option<Self>, Option<ObjectId>) {
+        let (mut last, mut at) = (None, None);
+        for told in said.lines().filter_map(|line| serde_json::from_slice(line).ok()) {
+            match told {
+                Self::At { commit } => at = Some(commit),
+                Self::Fetched { .. } | Self::Refused { .. } | Self::Trouble { .. } => last = Some(told),
+            }
+        }
+        (last, at)
+    }
+
+    fn say(&self) {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        // Nobody reads it if that fails, and the parent says so.
+        drop(writeln!(io::stderr(), "\n{text}"));
     }
 }
 
@@ -74,13 +99,7 @@ impl<E: std::error::Error> From<E> for Off {
 }
 
 impl Ask {
-    pub(super) fn new(
-        wanted: &Wanted<'_>,
-        folder: &Path,
-        pack: Bytes,
-        limits: &ArchiveLimits,
-        patience: Duration,
-    ) -> Self {
+    pub(super) fn new(wanted: &Wanted<'_>, folder: &Path, pack: Bytes, limits: &ArchiveLimits) -> Self {
         Self {
             url: wanted.url.to_owned(),
             authorization: wanted.access.map(gradus_core::domain::forge::Access::basic),
@@ -92,7 +111,6 @@ impl Ask {
             file: limits.file.0,
             bytes: limits.bytes.0,
             entries: limits.entries,
-            seconds: patience.as_secs(),
         }
     }
 }
@@ -105,9 +123,7 @@ pub fn fetch_child() -> i32 {
         Err(Off::Trouble(why)) => Told::Trouble { why },
     };
     let well = matches!(told, Told::Fetched { .. });
-    let text = serde_json::to_string(&told).unwrap_or_default();
-    // Nobody reads it if that fails, and the parent says so.
-    drop(writeln!(io::stderr(), "\n{text}"));
+    told.say();
     i32::from(!well)
 }
 
@@ -119,7 +135,7 @@ fn fetch() -> Result<Told, Off> {
     let ask: Ask = serde_json::from_slice(&text)?;
     let memory = MEMORY.saturating_add(ask.file.saturating_mul(2));
     for (resource, most) in [
-        (Resource::Cpu, ask.seconds),
+        (Resource::Cpu, CPU_SECONDS),
         (Resource::Data, memory),
         // The pack is the largest file that it writes.
         (Resource::Fsize, ask.pack),
@@ -129,21 +145,23 @@ fn fetch() -> Result<Told, Off> {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most.saturating_add(5)) })
             .map_err(io::Error::from)?;
     }
-    if !ask.private {
+    if !ask.private && !ask.url.starts_with("file://") {
         reachable(&ask.url)?;
     }
     let mut config = vec![
         "protocol.allow=never".to_owned(),
         "protocol.https.allow=always".to_owned(),
-        "protocol.http.allow=always".to_owned(),
-        "protocol.file.allow=always".to_owned(),
         "http.followRedirects=false".to_owned(),
-        "http.lowSpeedLimit=100".to_owned(),
-        "http.lowSpeedTime=30".to_owned(),
-        "gitoxide.http.connectTimeout=10000".to_owned(),
         "gitoxide.credentials.terminalPrompt=false".to_owned(),
         format!("gitoxide.objects.allocLimit={}", ask.file),
     ];
+    // What the operator said that the forge is at, and nothing else.
+    if ask.private {
+        config.push("protocol.http.allow=always".to_owned());
+    }
+    if ask.url.starts_with("file://") {
+        config.push("protocol.file.allow=always".to_owned());
+    }
     // As a header, since gix gives no credentials to a server without TLS, and the operator said that this one has them.
     config.extend(ask.authorization.as_ref().map(|value| format!("http.extraHeader=Authorization: {value}")));
     let options = gix::open::Options::isolated().config_overrides(config);
@@ -157,15 +175,16 @@ fn fetch() -> Result<Told, Off> {
     .to_thread_local();
     let name = format!("refs/tags/{}", ask.tag);
     let object = receive(&repo, &ask, &name)?;
-    if !is(&object, &ask.object) {
-        return Err(moved());
-    }
     let commit = repo.find_object(object).map_err(of_gix)?.peel_tags_to_end().map_err(of_gix)?;
     let commit = commit
         .try_into_commit()
         .map_err(|_| Off::Refused("no-commit", "the tag is of no commit: tag a commit".to_owned()))?;
     let id =
         ObjectId::try_from(commit.id.to_string()).map_err(|error| Off::Trouble(format!("the commit's id: {error}")))?;
+    // Some forges tell of the tag's own object, some of the commit.
+    if !is(&object, &ask.object) && ask.object != id {
+        return Err(moved());
+    }
     let root = commit.tree_id().map_err(of_gix)?.detach();
     let notes = tree::write(&repo, root, &ask, io::stdout().lock())?;
     Ok(Told::Fetched { commit: id, notes })
@@ -202,6 +221,10 @@ fn receive(repo: &gix::Repository, ask: &Ask, name: &str) -> Result<gix::ObjectI
     // Before anything is sent.
     if !is_it(target) && !is_it(peeled) {
         return Err(moved());
+    }
+    // So that a refusal can be told of it, too.
+    if let Some(commit) = peeled.or(target).and_then(|id| ObjectId::try_from(id.to_string()).ok()) {
+        Told::At { commit }.say();
     }
     let shallow = Shallow::DepthAtRemote(std::num::NonZeroU32::MIN);
     prepared.with_shallow(shallow).receive(gix::progress::Discard, &AtomicBool::new(false)).map_err(|error| {

@@ -8,7 +8,7 @@ use gradus_core::domain::audit::{Deed, Logged};
 use gradus_core::domain::board::{Entry, Placement, replaces};
 use gradus_core::domain::challenge::{ChallengeRow, Hold, Version};
 use gradus_core::domain::digest::Digest;
-use gradus_core::domain::forge::Source;
+use gradus_core::domain::forge::{Kind, Source};
 use gradus_core::domain::hook::{Hook, Letter};
 use gradus_core::domain::id::{
     ChallengeId, EntrantId, HookId, LetterId, OperationId, PushId, SourceId, SubmissionId, TokenId,
@@ -260,10 +260,13 @@ pub fn forget_idempotency(draft: &mut Draft<'_>, now: Timestamp) -> Result<usize
 }
 
 pub fn put_source(draft: &mut Draft<'_>, source: &Source, deed: Deed) -> Result<bool> {
-    let at = key::source(&source.id);
-    if draft.get::<Source>(Table::Forges, &at)?.is_some() {
+    let (at, place) = (key::source(&source.id), key::source_place(&source.id));
+    let was: Option<(Kind, String)> = draft.get(Table::Forges, &place)?;
+    let here = (source.kind, source.base.clone());
+    if was.is_some_and(|was| was != here) || draft.get::<Source>(Table::Forges, &at)?.is_some() {
         return Ok(false);
     }
+    draft.put(Table::Forges, place, &here)?;
     draft.put(Table::Forges, at, source)?;
     log(draft, Some(deed))?;
     Ok(true)
@@ -290,7 +293,8 @@ pub fn receive(draft: &mut Draft<'_>, pushes: Vec<Push>) -> Result<Vec<Push>> {
             if let Some(told) = told {
                 draft.put(Table::Forges, told, &push.id)?;
             }
-            draft.put(Table::Forges, key::last_told(&tag), &push.told())?;
+            let push = push.after(last.as_ref());
+            draft.put(Table::Forges, key::last_told(&tag), &push.told(last.as_ref()))?;
             put_push(draft, &push)?;
             draft.mark(Table::Forges, key::pushed(&push.source, push.id))?;
             new.push(push);
@@ -350,10 +354,7 @@ fn put_user(draft: &mut Draft<'_>, user: &ForgeUser) -> Result<()> {
 }
 
 pub fn link_user(draft: &mut Draft<'_>, user: &ForgeUser, deed: Deed) -> Result<()> {
-    let before: Option<ForgeUser> = draft.get(Table::Forges, &key::user(&user.source, &user.id))?;
-    if let Some(before) = before {
-        draft.remove(Table::Forges, key::entrant_of(&before.entrant, &before.source, &before.id));
-    }
+    // Who they were before stays taken: what is theirs from then is nobody else's.
     put_user(draft, user)?;
     log(draft, Some(deed))
 }

@@ -212,6 +212,11 @@ pub fn source(id: &SourceId) -> Vec<u8> {
     with(b's', id.as_str().as_bytes())
 }
 
+/// What a forge of that name was, and where, even if it was removed.
+pub fn source_place(id: &SourceId) -> Vec<u8> {
+    with(b'x', id.as_str().as_bytes())
+}
+
 pub fn push(id: PushId) -> Vec<u8> {
     with(b'p', &id.0.to_bytes())
 }

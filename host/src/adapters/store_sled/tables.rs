@@ -53,7 +53,8 @@ pub enum Table {
     Outbox,
     /// `s`, forge → the forge; `p`, push → the push; `l`, forge, push → nothing; `k`, forge, project, tag, object → the push;
     /// `t`, forge, project, tag → what was told of it last; `w`, push → nothing, while it waits; `u`, forge, user → who that is
-    /// here; `e`, entrant, forge, user → nothing; `b`, push → what its forge is owed to be told.
+    /// here; `e`, entrant, forge, user → nothing; `b`, push → what its forge is owed to be told;
+    /// `x`, forge → what it was and where, even if it was removed.
     Forges,
 }
 

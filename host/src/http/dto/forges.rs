@@ -107,6 +107,9 @@ pub struct PushInfo {
     /// Why it is refused, or waits still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What went wrong last on our side or the forge's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// The submission that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submission: Option<String>,
@@ -137,6 +140,9 @@ pub struct PushedInfo {
     pub grader: Option<String>,
     /// Whether it asks for a GPU.
     pub gpu: bool,
+    /// What whoever pushed should know, such as what was left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// All else that it says.
     #[schema(value_type = Object)]
     pub more: serde_json::Map<String, serde_json::Value>,
@@ -153,6 +159,7 @@ impl From<Pushed> for PushedInfo {
             authors,
             grader,
             gpu,
+            notes: pushed.notes,
             more: rest,
         }
     }
@@ -174,6 +181,9 @@ pub struct StandingInfo {
     /// The submission that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submission: Option<String>,
+    /// What whoever pushed should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl From<(Push, Option<CommitStatus>)> for StandingInfo {
@@ -184,6 +194,7 @@ impl From<(Push, Option<CommitStatus>)> for StandingInfo {
             submission: push.state.submission().map(|id| id.to_string()),
             standing: status.as_ref().map(|status| status.standing.word().to_owned()),
             text: status.map(|status| status.text),
+            notes: push.notes,
         }
     }
 }
@@ -257,6 +268,7 @@ impl From<Push> for PushInfo {
             reason,
             submission: submission.map(|id| id.to_string()),
             challenge: push.challenge.map(String::from),
+            trouble: push.trouble,
             notes: push.notes,
             id: push.id.to_string(),
             at: push.at,

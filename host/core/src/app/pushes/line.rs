@@ -2,7 +2,7 @@
 //! does not give them. Only a picture: the store has what waits.
 
 use crate::domain::id::{PushId, SourceId};
-use crate::domain::push::Push;
+use crate::domain::push::{Push, PushState};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -40,7 +40,15 @@ impl Line {
         let first = waiting.is_empty();
         self.count += usize::from(waiting.insert(push.id));
         if first && !self.busy.contains(&key) {
-            self.turns.push_back(key);
+            match push.state {
+                // As after a start.
+                PushState::Waiting { due: Some(due), .. } => drop(self.resting.insert((due, key.0, key.1), ())),
+                PushState::Waiting { due: None, .. }
+                | PushState::Submitted { .. }
+                | PushState::Same { .. }
+                | PushState::Refused { .. }
+                | PushState::Passed => self.turns.push_back(key),
+            }
         }
     }
 
@@ -179,5 +187,12 @@ mod tests {
         assert_eq!(take(&mut line, 8, 2), Some(all[0].id));
         assert_eq!(take(&mut line, 8, 2), Some(all[1].id));
         assert_eq!((line.due(), line.trouble(&all[0].source)), (None, None));
+        // After a start, what was put off rests, and holds up nobody.
+        let mut line = Line::default();
+        let state = PushState::Waiting { attempts: 3, due: Some(at(9)), reason: None };
+        line.push(&Push { state, ..all[0].clone() });
+        line.push(&all[3]);
+        assert_eq!((take(&mut line, 8, 2), take(&mut line, 8, 2)), (Some(all[3].id), None));
+        assert_eq!(take(&mut line, 9, 2), Some(all[0].id));
     }
 }

@@ -4,7 +4,6 @@
 use super::super::forges::operators;
 use super::super::{App, Refusal};
 use crate::domain::audit::{Act, Deed};
-use crate::domain::contract::Contract;
 use crate::domain::digest::Digest;
 use crate::domain::forge::Pusher;
 use crate::domain::id::{EntrantId, SourceId, TokenId};
@@ -21,7 +20,7 @@ const TRIED: usize = 20;
 
 impl App {
     /// Whose a push is.
-    pub(super) fn entrant_of(&self, push: &Push, _contract: &Contract) -> Result<EntrantId, Refusal> {
+    pub(super) fn entrant_of(&self, push: &Push) -> Result<EntrantId, Refusal> {
         // A server that does not say who pushed tells people apart by their projects.
         let pusher = push.pusher.clone().unwrap_or_else(|| Pusher {
             id: format!("project {}", push.project.id),
