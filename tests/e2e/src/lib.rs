@@ -15,6 +15,7 @@ pub mod programs;
 mod raw;
 pub mod rows;
 mod server;
+pub mod tags;
 mod zip;
 
 pub use forge::{Forge, NEW, object};
