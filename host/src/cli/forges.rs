@@ -67,7 +67,7 @@ pub struct Add {
     #[arg(long)]
     private: bool,
     /// Tell it to send the hooks of all its projects here: GitLab, with a token of an administrator. The server's
-    /// configuration says where it is reached: `url` in [server].
+    /// configuration says where it is reached: its `url`.
     #[arg(long, requires = "forge_token_file")]
     register: bool,
     #[command(flatten)]
