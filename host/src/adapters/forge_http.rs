@@ -9,7 +9,7 @@ use gradus_core::domain::forge::{Access, Kind, Proof, Source};
 use gradus_core::domain::hook::Secret;
 use gradus_core::ports::forge_api::{Commit, ForgeApi, Untold};
 use jiff::SignedDuration;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::Read as _;
 use std::time::Duration;
 use ureq::Agent;
@@ -101,7 +101,10 @@ impl ForgeApi for HttpForges {
         let asked = asked(source, access, commit, status).ok_or_else(|| untold("it has no API".to_owned()))?;
         let (code, words, after) = self.ask(source, "POST", &asked)?;
         if code.is_success() {
-            return Ok(());
+            // Something between us may answer in its place.
+            let well = serde_json::from_str::<Map<String, Value>>(&words).is_ok();
+            let why = format!("it answered {code}, but not as a forge does");
+            return if well { Ok(()) } else { Err(Untold { why, after, whole: true }) };
         }
         // GitLab, of a status that it has already, or has got beyond.
         if source.kind == Kind::Gitlab && code.as_u16() == 400 && words.contains("Cannot transition status") {
