@@ -34,7 +34,8 @@ const NAMED: usize = 5;
 #[command(after_help = "\
 A whole hook, hooks/post-receive of each repository below /srv/git:
   #!/bin/sh
-  exec gradus post-receive git --server https://gradus.example.org --secret-file /etc/gradus/hook.secret --root /srv/git")]
+  exec gradus post-receive git --server https://gradus.example.org \\
+      --secret-file /etc/gradus/hook.secret --root /srv/git")]
 pub struct PostReceive {
     /// The forge's name on the server.
     source: String,
@@ -112,7 +113,8 @@ impl PostReceive {
             let told = Told { project: project.clone(), pusher, updates };
             let body = serde_json::to_string(&told).context("names always have a JSON form")?;
             tell(&client, &self.source, &secret, &body)?;
-            bodies.push(body);
+            let there = |update: &&Update| !update.after.bytes().all(|byte| byte == b'0');
+            bodies.push((body, updates.iter().filter(there).count()));
         }
         let names: Vec<_> = updates.iter().map(|update| update.r#ref.trim_start_matches("refs/tags/")).collect();
         let (first, rest) = names.split_at(names.len().min(NAMED));
@@ -129,15 +131,17 @@ impl PostReceive {
         context: &Context<'_>,
         client: &Client,
         secret: &Secret,
-        body: &str,
+        (body, count): &(String, usize),
         end: Instant,
     ) -> anyhow::Result<()> {
-        let (mut said, mut pause) = (BTreeSet::new(), LOOK);
+        let (mut said, mut pause, mut all) = (BTreeSet::new(), LOOK, Vec::new());
+        let over =
+            |one: &StandingInfo| one.state == "passed" || matches!(one.standing.as_deref(), Some("success" | "failed"));
         while Instant::now() < end {
             // The push went well whatever comes of this.
-            let Ok(all) = client.standings(&self.source, &proof(secret, body)?, body) else { return Ok(()) };
-            let over = |one: &StandingInfo| {
-                one.state == "passed" || matches!(one.standing.as_deref(), Some("success" | "failed"))
+            all = match client.standings(&self.source, &proof(secret, body)?, body) {
+                Ok(all) => all,
+                Err(_) => return Ok(()),
             };
             for StandingInfo { tag, state, standing, text, submission, notes } in all.iter().filter(|one| over(one)) {
                 if !said.insert(tag.clone()) {
@@ -156,12 +160,19 @@ impl PostReceive {
                 notes.iter().try_for_each(|note| context.out.note(format!("gradus:   {note}")))?;
             }
             if all.iter().all(over) {
-                return Ok(());
+                break;
             }
             sleep(pause);
             pause = (pause * 2).min(PAUSE);
         }
-        context.out.note("gradus: the rest is graded when its turn comes")?;
+        for StandingInfo { tag, text, submission, .. } in all.iter().filter(|one| !over(one)) {
+            let why = text.as_deref().unwrap_or("it is graded when its turn comes");
+            let id = submission.as_ref().map_or_else(String::new, |id| format!(" ({id})"));
+            context.out.note(format!("gradus: {tag} waits: {why}{id}"))?;
+        }
+        if let more @ 1.. = count.saturating_sub(all.len()) {
+            context.out.note(format!("gradus: how {more} more stand is not said here; the operator can see it"))?;
+        }
         Ok(())
     }
 }
