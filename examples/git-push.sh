@@ -20,7 +20,7 @@ trap '[ -z "$server" ] || kill "$server" 2>/dev/null; wait; rm -rf "$home"' EXIT
 trap 'exit 1' INT TERM
 # Nobody's own settings.
 export HOME="$home" XDG_CONFIG_HOME="$home/config" GIT_CONFIG_NOSYSTEM=1
-unset GRADUS_TOKEN GRADUS_TOKEN_FILE GRADUS_SERVER GIT_DIR GIT_WORK_TREE 2>/dev/null || true
+unset GRADUS_TOKEN GRADUS_TOKEN_FILE GRADUS_SERVER GIT_DIR GIT_WORK_TREE
 
 say() { printf '\n\033[1m%s\033[0m\n' "$1"; }
 # A command as it is typed, and what it prints.

@@ -78,9 +78,10 @@ impl Git for GitFetcher {
         let (told, at) = Told::read(&said);
         let fetched = match (told, took) {
             (Some(Told::Refused { code, reason }), _) => Err(refused(&code, reason)),
-            (Some(Told::Trouble { why }), _) => Err(NotFetched::Trouble(why)),
+            // Before what the child says of its pipe, which was closed for that.
             (_, Took::TooMuch) => Err(too_large(&self.limits)),
             (_, Took::Not(error)) => Err(ours(error)),
+            (Some(Told::Trouble { why }), Took::All(_)) => Err(NotFetched::Trouble(why)),
             (Some(Told::Fetched { commit, notes }), Took::All(tar)) if status.success() => {
                 self.unpack(tar, commit, notes)
             }

@@ -119,8 +119,10 @@ fn what_cannot_be_a_submission_is_refused_in_words_for_whoever_pushed() {
 
 #[test]
 fn hostile_repositories_are_refused_and_odd_ones_are_told_what_was_left_out() {
-    let server =
-        Server::start_with(Options { config: "[limits]\nsubmission = \"1MiB\"\n".to_owned(), ..Options::default() });
+    let server = Server::start_with(Options {
+        config: "[limits]\nsubmission = \"1MiB\"\nsubmission_unpacked = \"1MiB\"\n".to_owned(),
+        ..Options::default()
+    });
     let repos = Repos::default();
     let root = format!("file://{}", repos.root().display());
     let forge = Forge::make_at(&server, "forge", "plain", &root, &json!({ "private": true }));
@@ -178,6 +180,25 @@ fn hostile_repositories_are_refused_and_odd_ones_are_told_what_was_left_out() {
         let push = handed(&server, &forge, "course/hostile", &pushed);
         assert_eq!(push["code"], code, "{push}");
     }
+    // Few bytes of files, and many of their names.
+    let mut tree = Vec::new();
+    for n in 0..4_000 {
+        let id = (0..blob.len()).step_by(2).map(|at| u8::from_str_radix(&blob[at..at + 2], 16).expect("digits"));
+        tree.extend([format!("100644 f{n:04}\0").into_bytes(), id.collect()].concat());
+    }
+    let mut top = String::new();
+    for _ in 0..17 {
+        hostile.write("../tree", &tree);
+        top = hostile.git(&["hash-object", "-t", "tree", "-w", "--literally", "../tree"]);
+        let id = (0..top.len()).step_by(2).map(|at| u8::from_str_radix(&top[at..at + 2], 16).expect("digits"));
+        tree = [format!("40000 {}\0", "d".repeat(250)).into_bytes(), id.collect()].concat();
+    }
+    let commit = hostile.git(&["commit-tree", &top, "-m", "x"]);
+    hostile.git(&["tag", "names", &commit]);
+    hostile.git(&["push", "--quiet", "origin", "refs/tags/names"]);
+    let pushed = Pushed { tag: "names".to_owned(), object: commit.clone(), commit };
+    let push = handed(&server, &forge, "course/hostile", &pushed);
+    assert!(push["code"] == "too-large" && push["reason"].to_string().contains("in 10000 files"), "{push}");
     // A tag of no commit.
     hostile.git(&["tag", "of-a-file", &blob]);
     hostile.git(&["push", "--quiet", "origin", "refs/tags/of-a-file"]);
@@ -238,6 +259,7 @@ fn a_forge_that_is_down_slow_or_does_not_know_us_any_more_loses_nothing() {
     git.mood.revoked.store(false, Ordering::Relaxed);
     let push = became(&server, "down");
     assert_eq!(push["state"], "submitted", "{push}");
+    assert!(push["trouble"].is_null(), "it is over: {push}");
     assert!(server.operator().get("/api/v1/sources").json()["items"][0]["trouble"].is_null());
     // Killed while it fetches, and stopped while it does.
     git.mood.slow.store(1_500, Ordering::Relaxed);

@@ -161,9 +161,6 @@ impl App {
             }
         };
         push.state = noted(state, &push.notes);
-        if !push.state.is_waiting() && push.state != PushState::Passed && push.state.submission().is_some() {
-            push.trouble = None;
-        }
         // Whether the forge has something to hear of it: a submission of its own is told of when that changes.
         let owed = match &push.state {
             PushState::Same { .. } | PushState::Refused { .. } => true,
@@ -214,6 +211,8 @@ impl App {
         }
         push.commit = Some(commit.clone());
         push.notes = notes;
+        // What went wrong before is over; what goes wrong from here on is told anew.
+        push.trouble = None;
         let contract = said(&parts)?;
         push.challenge = Some(contract.challenge.clone());
         let taker = takers.into_iter().find(|taker| taker.row.id == contract.challenge).ok_or_else(|| {
