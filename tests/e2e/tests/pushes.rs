@@ -260,7 +260,10 @@ fn a_forge_that_is_down_slow_or_does_not_know_us_any_more_loses_nothing() {
     let push = became(&server, "down");
     assert_eq!(push["state"], "submitted", "{push}");
     assert!(push["trouble"].is_null(), "it is over: {push}");
-    assert!(server.operator().get("/api/v1/sources").json()["items"][0]["trouble"].is_null());
+    // The push is stored a moment before its fetcher is done.
+    until("the forge is well again", || {
+        server.operator().get("/api/v1/sources").json()["items"][0]["trouble"].is_null()
+    });
     // Killed while it fetches, and stopped while it does.
     git.mood.slow.store(1_500, Ordering::Relaxed);
     for (tag, kill) in [("killed", true), ("stopped", false)] {
