@@ -251,8 +251,10 @@ fn a_forge_that_is_down_slow_or_does_not_know_us_any_more_loses_nothing() {
     let down = repo.push("down", true);
     told(&forge, "course/anna", 3, &down, NEW);
     waits(&server, "down", "503");
-    let trouble = server.operator().get("/api/v1/sources").json()["items"][0]["trouble"].clone();
-    assert!(trouble.as_str().is_some_and(|trouble| trouble.contains("503")), "{trouble}");
+    until("the operator sees what is wrong with the forge", || {
+        let sources = server.operator().get("/api/v1/sources").json();
+        sources["items"][0]["trouble"].as_str().is_some_and(|trouble| trouble.contains("503"))
+    });
     git.mood.down.store(false, Ordering::Relaxed);
     git.mood.revoked.store(true, Ordering::Relaxed);
     waits(&server, "down", "does not take the token");
